@@ -1,0 +1,62 @@
+// Board: the seam between the machine and its devices. A board owns every device, maps them, wires their
+// interrupts, and is the firmware of a direct boot.
+#pragma once
+
+#include <memory>
+
+#include "base/entropy.h"
+#include "base/event_queue.h"
+#include "base/input_port.h"
+#include "base/irq_line.h"
+#include "devices/machine_control.h"
+#include "machine/config.h"
+#include "memory/address_space.h"
+
+namespace orrery::devices {
+class CharacterBackend;  // devices/backend/character.h: serial output to the host, serial input through the InputPort
+}
+
+namespace orrery::machine {
+
+/// What a board is given; all outlive it.
+struct BoardServices {
+  const Config& config;
+  memory::Ram& ram;  // `config.memory_bytes`; the board maps it (below and above the PCI hole)
+  memory::AddressSpace& memory;
+  memory::AddressSpace& ports;
+  EventQueue& events;
+  InputPort& inputs;
+  Entropy& entropy;
+  MsiSink& msi;                         // to the local APICs
+  IrqLine intr;                         // the 8259 pair's INTR, to LINT0 of every CPU
+  devices::MachineControl& control;
+};
+
+class Board {
+ public:
+  virtual ~Board() = default;
+  virtual InterruptAcknowledge& interrupt_acknowledge() = 0;
+  virtual EoiSink& eoi_sink() = 0;
+  /// All devices back to power-on; direct-boot resources (BARs, PM base, ACPI tables) are programmed again by
+  /// `prepare_direct_boot`.
+  virtual void reset() = 0;
+  /// What firmware would leave behind: ECAM and BARs assigned, INTx lines routed, ACPI mode on, ACPI tables in
+  /// RAM. Returns the physical address of the RSDP.
+  virtual Result<PhysAddr> prepare_direct_boot() = 0;
+  /// E820 entries {start, size, type} of this board's RAM and reserved ranges [ACPI 15].
+  struct E820Entry {
+    u64 start;
+    u64 size_bytes;
+    u32 type;  // 1 RAM, 2 reserved, 3 ACPI reclaimable, 4 ACPI NVS
+  };
+  virtual std::vector<E820Entry> e820() const = 0;
+  /// All devices, disk overlays included, in construction order.
+  virtual void visit_state(StateVisitor& v) = 0;
+  /// Waits for the host I/O that is under way and flushes back ends (at a stop).
+  virtual Result<> drain() = 0;
+};
+
+/// Fails with a message when a disk or serial file is bad.
+Result<std::unique_ptr<Board>> make_board_minimal(BoardServices services);
+
+}  // namespace orrery::machine

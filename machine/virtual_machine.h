@@ -1,0 +1,105 @@
+// VirtualMachine: a whole PC. Owns memory, vCPUs, board, timeline and door; runs them on the calling thread.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/input_port.h"
+#include "base/result.h"
+#include "machine/config.h"
+
+namespace orrery::cpu {
+class Vcpu;
+}
+
+namespace orrery::machine {
+
+/// Why `run` came back.
+enum class StopReason : u8 {
+  kPowerOff,     // the guest turned itself off
+  kDebugExit,    // isa-debug-exit; see `exit_value`
+  kReset,        // a reset with `reboot = false`
+  kTripleFault,  // with `reboot = false`; else it resets. `stop_message` explains
+  kMaxTicks,     // the tick limit of this run
+  kRequested,    // request_stop (the user left, or a debugger interrupts)
+  kBreakpoint,   // a debugger's breakpoint: the vCPU `stopped_vcpu` is about to execute it
+  kWatchpoint,   // a debugger's watchpoint: the access has been made by the instruction just retired
+  kStep,         // a debugger's single step is done
+  kEndOfLog,     // the replayed log has no more
+  kHostError,    // `stop_message` is one line: a full disk, a damaged log
+};
+
+enum class WatchKind : u8 { kWrite, kRead, kAccess };
+
+class VirtualMachine {
+ public:
+  /// Builds the machine and loads the kernel. With `record_path`, everything from the first input on is logged;
+  /// the file must not exist.
+  struct Options {
+    std::string record_path;
+    /// For tests: instead of the back end in `config.serial`, bytes go here (machine thread).
+    std::function<void(std::span<const u8>)> serial_output;
+  };
+  static Result<std::unique_ptr<VirtualMachine>> create(const Config& config, Options options);
+  /// The machine that `log_path` describes, ready to replay it. Refuses images that differ from the recorded ones.
+  static Result<std::unique_ptr<VirtualMachine>> create_replay(const std::string& log_path, Options options);
+  ~VirtualMachine();
+
+  const Config& config() const;
+
+  /// Runs until something stops it; at most until `max_tick`, exactly.
+  StopReason run(Tick max_tick = kNever);
+  /// One instruction (or one delivered interrupt or exception) of vCPU `index`. No other vCPU runs.
+  StopReason step(unsigned index);
+  /// Any thread, signal handlers included: makes `run` return soon.
+  void request_stop();
+
+  /// The last stop.
+  u32 exit_value() const;
+  unsigned stopped_vcpu() const;
+  u64 stopped_watch_address() const;
+  const std::string& stop_message() const;
+
+  Tick tick() const;
+  VirtualTime now() const;
+  /// XXH3-64 of everything: RAM, vCPUs, devices, disk overlays, pending events, clock and tick.
+  u64 state_hash();
+  /// The whole state except RAM as text (for `monitor` and for comparing).
+  std::string dump_state();
+  void visit_state(StateVisitor& v);
+
+  unsigned cpus() const;
+  cpu::Vcpu& vcpu(unsigned index);
+  InputPort& inputs();
+  /// Any thread: bytes typed at the serial port.
+  void type(std::span<const u8> bytes);
+
+  /// Debugger access to memory. Linear addresses are translated by vCPU `index`'s tables without faults or A/D
+  /// updates; false if unmapped (what could be accessed has been). Physical access reaches RAM and ROM only.
+  bool read_linear(unsigned index, u64 address, std::span<u8> out);
+  bool write_linear(unsigned index, u64 address, std::span<const u8> data);
+  bool read_physical(u64 address, std::span<u8> out);
+  bool write_physical(u64 address, std::span<const u8> data);
+
+  /// Breakpoints and watchpoints on linear addresses, in every address space and on every vCPU. They change
+  /// nothing that the guest can see. Length 1..8.
+  void add_breakpoint(u64 address);
+  void remove_breakpoint(u64 address);
+  void add_watchpoint(u64 address, u64 length, WatchKind kind);
+  void remove_watchpoint(u64 address, u64 length, WatchKind kind);
+
+  /// Ends a recording, writing the final state hash. Nothing if not recording.
+  Result<> finish_recording();
+
+ private:
+  struct Impl;
+  explicit VirtualMachine(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace orrery::machine
