@@ -1,0 +1,26 @@
+// Outcome and Fault: what an instruction's handler says to its engine. Faults are values; nothing unwinds.
+#pragma once
+
+#include "cpu/registers.h"
+
+namespace orrery::cpu {
+
+enum class Outcome : u8 {
+  kNext,      // retired; the next instruction follows
+  kEndTrace,  // retired; RIP, a mode, an interrupt condition or code changed: look again
+  kRestart,   // a string instruction used up its ticks (charged already) and has more to do; RIP stays on it
+  kFault,     // not retired; Vcpu::fault() tells why, nothing has changed
+};
+
+/// An exception on its way to delivery [SDM3 6].
+struct Fault {
+  enum class Kind : u8 { kFault, kTrap, kSoftwareInterrupt, kPrivilegedSoftware, kExternal, kNmi };
+  u8 vector = 0;
+  bool has_error_code = false;
+  Kind kind = Kind::kFault;
+  u32 error_code = 0;
+  u64 address = 0;   // CR2 for #PF
+  u32 dr6_bits = 0;  // for #DB
+};
+
+}  // namespace orrery::cpu

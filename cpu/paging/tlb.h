@@ -1,0 +1,107 @@
+// The TLBs of one vCPU.
+//
+// `Tlb` is the architectural one: fixed geometry, filled only by architectural accesses in program order, replacement
+// by fill count alone, so that the stale entries a guest can observe are the same in every engine. `FastBank` is a
+// quick subset of it for one privilege view: when an architectural entry goes or loses a permission, the fast ones
+// made from it go too. [SDM3 4.10], [APM2 5.5]
+#pragma once
+
+#include <array>
+#include <vector>
+
+#include "base/bits.h"
+#include "base/state_visitor.h"
+#include "base/types.h"
+
+namespace orrery::cpu {
+
+/// A translation with the rights of the whole walk combined.
+struct TlbEntry {
+  u64 page = kInvalid;  // linear page address (aligned to the page's size)
+  u64 physical = 0;     // physical page address, same alignment
+  u16 pcid = 0;
+  u8 size_log2 = 12;    // 12, 21 or 30
+  bool user = false;
+  bool writable = false;
+  bool no_execute = false;
+  bool dirty = false;
+  bool global = false;
+  u8 key = 0;           // protection key
+  static constexpr u64 kInvalid = 1;  // never a page address
+};
+
+class Tlb {
+ public:
+  static constexpr unsigned kSmallSets = 256, kSmallWays = 4;  // 4 KiB pages
+  static constexpr unsigned kLargeSets = 64, kLargeWays = 4;   // 2 and 4 MiB pages (4 MiB as two)
+  static constexpr unsigned kHugeEntries = 16;                 // 1 GiB pages
+
+  /// The entry that translates `linear` in address space `pcid`, or null.
+  TlbEntry* find(u64 linear, u16 pcid);
+  /// Puts `entry` in; it replaces an entry for the same page or the oldest fill of its set.
+  TlbEntry* insert(const TlbEntry& entry);
+  /// The entries for `linear`, of any size, in `pcid` and the global ones [INVLPG].
+  void flush_page(u64 linear, u16 pcid);
+  /// Without `global_too` global entries stay.
+  void flush_pcid(u16 pcid);
+  void flush_non_global();
+  void flush_all();
+
+  void visit_state(StateVisitor& v);
+
+ private:
+  static unsigned small_set(u64 linear) { return static_cast<unsigned>(linear >> 12) % kSmallSets; }
+  static unsigned large_set(u64 linear) { return static_cast<unsigned>(linear >> 21) % kLargeSets; }
+  template <class Each>
+  void for_all(Each each);
+  std::array<TlbEntry, kSmallSets * kSmallWays> small_;
+  std::array<TlbEntry, kLargeSets * kLargeWays> large_;
+  std::array<TlbEntry, kHugeEntries> huge_;
+  std::array<u8, kSmallSets> small_next_{};
+  std::array<u8, kLargeSets> large_next_{};
+  u8 huge_next_ = 0;
+  bool any_large_ = false;  // derived: whether large_ or huge_ may hold something
+};
+
+/// One quick entry: a tag matches when (linear ^ tag) <= 4096 - access bytes; host address = linear + delta.
+struct FastEntry {
+  u64 read_tag;
+  u64 write_tag;
+  u64 exec_tag;
+  u64 delta;
+};
+static_assert(sizeof(FastEntry) == 32);
+
+class FastBank {
+ public:
+  static constexpr unsigned kEntries = 512;
+  static constexpr u64 kIndexMask = kEntries - 1;
+
+  FastBank() {
+    for (unsigned i = 0; i < kEntries; ++i) invalidate(i);
+  }
+  static unsigned index_of(u64 linear) { return static_cast<unsigned>((linear >> 12) & kIndexMask); }
+  FastEntry* entries() { return entries_.data(); }
+  FastEntry& at(u64 linear) { return entries_[index_of(linear)]; }
+  /// The tag of an entry that can never match at index `i`: a page that belongs at another index.
+  static u64 invalid_tag(unsigned i) { return (~u64{i} & kIndexMask) << 12; }
+  void invalidate(unsigned i) {
+    const u64 tag = invalid_tag(i);
+    entries_[i] = {tag, tag, tag, 0};
+  }
+  void note_fill(unsigned i) {
+    if (filled_count_ < filled_.size()) filled_[filled_count_] = static_cast<u16>(i);
+    ++filled_count_;
+  }
+  void flush_page(u64 linear) { invalidate(index_of(linear)); }
+  void flush();
+  /// Drops write tags whose host page is `host_page`.
+  void drop_writes_to(u64 host_page);
+
+ private:
+  std::array<FastEntry, kEntries> entries_;
+  std::array<u16, 64> filled_{};  // indices filled since the last flush, while they fit
+  size_t filled_count_ = 0;
+};
+
+}  // namespace orrery::cpu

@@ -1,0 +1,349 @@
+// Vcpu: one logical processor: its state, its view of memory, and what its surroundings give it.
+//
+// Instruction handlers (cpu/exec/) reach everything through this class. A memory access that faults returns
+// false with `fault()` set; the handler then returns Outcome::kFault and must not have changed anything.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "base/entropy.h"
+#include "base/event_queue.h"
+#include "base/irq_line.h"
+#include "cpu/cpuid/model.h"
+#include "cpu/insn.h"
+#include "cpu/paging/tlb.h"
+#include "cpu/state.h"
+#include "memory/address_space.h"
+
+namespace orrery::cpu {
+
+class LocalApic;
+class DecodeCache;
+
+enum class Access : u8 { kRead, kWrite, kExecute };
+
+/// Whose rights a linear access uses.
+enum class Privilege : u8 {
+  kCurrent,   // explicit: CPL, with RFLAGS.AC for SMAP
+  kImplicit,  // implicit supervisor (descriptor tables, TSS): SMAP applies whatever AC says [SDM3 4.6]
+  kUser,      // as CPL 3 (stack of a ring-3 far return)
+};
+
+/// The machine around a vCPU; all outlive it.
+struct VcpuServices {
+  memory::Ram& ram;
+  memory::AddressSpace& memory;
+  memory::AddressSpace& ports;
+  EventQueue& events;
+  Entropy& entropy;
+  DecodeCache& decode_cache;
+  const CpuModel& model;
+  u64 tsc_hz = 0;
+  u32 cpu_count = 1;
+};
+
+/// A memory destination translated for writing before anything changes.
+struct WriteTarget {
+  u8* host = nullptr;  // null: commit through the slow path
+  u64 linear = 0;
+};
+
+class Vcpu final : public memory::FrameListener, public memory::MapListener {
+ public:
+  Vcpu(u32 id, const VcpuServices& services);
+  ~Vcpu() override;
+  Vcpu(const Vcpu&) = delete;
+  Vcpu& operator=(const Vcpu&) = delete;
+
+  CpuState state;
+
+  u32 id() const { return id_; }
+  const CpuModel& model() const { return services_.model; }
+  const VcpuServices& services() const { return services_; }
+  LocalApic& apic() { return *apic_; }
+  bool is_bsp() const { return id_ == 0; }
+
+  // ---- Modes, derived from the state by `mode_changed` ----
+  bool long64() const { return long64_; }                       // 64-bit code segment
+  bool long_mode() const { return (state.efer & efer::LMA) != 0; }
+  bool protected_mode() const { return (state.cr0 & cr0::PE) != 0; }
+  bool vm86() const { return (state.rflags & rflags::VM) != 0; }
+  bool real_mode() const { return !protected_mode(); }
+  unsigned code_bits() const { return code_bits_; }              // 16, 32 or 64
+  unsigned cpl() const { return state.cpl; }
+  /// After any change of CR0, CR3's mode, CR4, EFER, CS, SS, XCR0, CPL, RFLAGS.AC or RFLAGS.VM.
+  void mode_changed();
+  /// The part of a trace's key that follows from the mode (see DecodeCache).
+  u32 decode_key() const { return decode_key_; }
+
+  // ---- Faults ----
+  /// Records a fault and says so; handlers end with `return cpu.raise(kUD)`.
+  Outcome raise(Vector vector) {
+    fault_ = Fault{.vector = vector};
+    return Outcome::kFault;
+  }
+  Outcome raise(Vector vector, u32 error_code) {
+    fault_ = Fault{.vector = vector, .has_error_code = true, .error_code = error_code};
+    return Outcome::kFault;
+  }
+  Outcome raise(const Fault& fault) {
+    fault_ = fault;
+    return Outcome::kFault;
+  }
+  const Fault& fault() const { return fault_; }
+
+  // ---- Registers ----
+  template <class T>
+  T reg(u8 number) const {
+    if constexpr (sizeof(T) == 1) {
+      return static_cast<T>(reinterpret_cast<const u8*>(state.gpr)[number]);
+    } else {
+      return static_cast<T>(state.gpr[number]);
+    }
+  }
+  /// A 32-bit write clears the upper half; narrower ones keep the rest. 8-bit `number` is a byte offset.
+  template <class T>
+  void set_reg(u8 number, T value) {
+    if constexpr (sizeof(T) == 1) {
+      reinterpret_cast<u8*>(state.gpr)[number] = static_cast<u8>(value);
+    } else if constexpr (sizeof(T) == 2) {
+      state.gpr[number] = (state.gpr[number] & ~u64{0xffff}) | static_cast<u16>(value);
+    } else if constexpr (sizeof(T) == 4) {
+      state.gpr[number] = static_cast<u32>(value);
+    } else {
+      state.gpr[number] = static_cast<u64>(value);
+    }
+  }
+
+  // ---- Memory operands ----
+  u64 effective_address(const Insn& insn) const {
+    return (state.gpr[insn.base] + (state.gpr[insn.index] << insn.scale_shift()) + static_cast<u64>(i64{insn.disp})) &
+           insn.address_mask();
+  }
+  template <class T>
+  bool read(const Insn& insn, T& out) {
+    return read(insn.segment(), effective_address(insn), out);
+  }
+  template <class T>
+  bool write(const Insn& insn, const T& value) {
+    return write(insn.segment(), effective_address(insn), value);
+  }
+  template <class T>
+  bool read(SegmentIndex segment, u64 offset, T& out) {
+    u64 linear = offset + flat_base_[segment];
+    if (!long64_ && !segment_linear(segment, offset, sizeof(T), Access::kRead, linear)) return false;
+    const FastEntry& e = view_[(linear >> 12) & FastBank::kIndexMask];
+    if ((linear ^ e.read_tag) <= 4096 - sizeof(T)) [[likely]] {
+      __builtin_memcpy(&out, reinterpret_cast<const u8*>(linear + e.delta), sizeof(T));
+      return true;
+    }
+    return read_slow(segment, linear, &out, sizeof(T));
+  }
+  template <class T>
+  bool write(SegmentIndex segment, u64 offset, const T& value) {
+    u64 linear = offset + flat_base_[segment];
+    if (!long64_ && !segment_linear(segment, offset, sizeof(T), Access::kWrite, linear)) return false;
+    const FastEntry& e = view_[(linear >> 12) & FastBank::kIndexMask];
+    if ((linear ^ e.write_tag) <= 4096 - sizeof(T)) [[likely]] {
+      __builtin_memcpy(reinterpret_cast<u8*>(linear + e.delta), &value, sizeof(T));
+      return true;
+    }
+    return write_slow(segment, linear, &value, sizeof(T));
+  }
+  /// Reads a destination that will be written: faults as a write. `commit` cannot fail.
+  template <class T>
+  bool read_for_write(const Insn& insn, T& old, WriteTarget& target) {
+    return read_for_write(insn.segment(), effective_address(insn), old, target);
+  }
+  template <class T>
+  bool read_for_write(SegmentIndex segment, u64 offset, T& old, WriteTarget& target) {
+    u64 linear = offset + flat_base_[segment];
+    if (!long64_ && !segment_linear(segment, offset, sizeof(T), Access::kWrite, linear)) return false;
+    const FastEntry& e = view_[(linear >> 12) & FastBank::kIndexMask];
+    target.linear = linear;
+    if ((linear ^ e.write_tag) <= 4096 - sizeof(T)) [[likely]] {
+      target.host = reinterpret_cast<u8*>(linear + e.delta);
+      __builtin_memcpy(&old, target.host, sizeof(T));
+      return true;
+    }
+    target.host = nullptr;
+    return read_for_write_slow(segment, linear, &old, sizeof(T));
+  }
+  template <class T>
+  void commit(const WriteTarget& target, const T& value) {
+    if (target.host != nullptr) [[likely]] {
+      __builtin_memcpy(target.host, &value, sizeof(T));
+    } else {
+      commit_slow(target.linear, &value, sizeof(T));
+    }
+  }
+  /// Checks that `size` bytes at segment:offset can be written, raising what a write would; changes A/D bits only.
+  bool probe_write(SegmentIndex segment, u64 offset, unsigned size);
+  /// Byte-granular forms for operands of other sizes (10-byte x87, XSAVE areas: `size` up to 4096).
+  bool read_bytes(SegmentIndex segment, u64 offset, void* out, unsigned size);
+  bool write_bytes(SegmentIndex segment, u64 offset, const void* data, unsigned size);
+
+  /// SSE's alignment rule: #GP(0) unless 16- (or 32-) byte aligned. Linear address counts.
+  bool check_aligned(const Insn& insn, unsigned alignment) {
+    const u64 linear = effective_address(insn) + (long64_ ? flat_base_[insn.segment()] : state.seg[insn.segment()].base);
+    if ((linear & (alignment - 1)) == 0) [[likely]] return true;
+    raise(kGP, 0);
+    return false;
+  }
+
+  /// System accesses by linear address with a privilege of their own. [SDM3 4.6.1]
+  template <class T>
+  bool read_linear(u64 linear, T& out, Privilege privilege) {
+    return read_linear_bytes(linear, &out, sizeof(T), privilege);
+  }
+  template <class T>
+  bool write_linear(u64 linear, const T& value, Privilege privilege) {
+    return write_linear_bytes(linear, &value, sizeof(T), privilege);
+  }
+  bool read_linear_bytes(u64 linear, void* out, unsigned size, Privilege privilege);
+  bool write_linear_bytes(u64 linear, const void* data, unsigned size, Privilege privilege);
+
+  /// Segmentation of legacy modes and the canonical check are in these; see paging/mmu.cpp.
+  bool segment_linear(SegmentIndex segment, u64 offset, u64 size, Access access, u64& linear);
+  bool canonical(u64 address) const { return static_cast<u64>(sign_extend(address, canonical_bits_)) == address; }
+
+  // ---- Paging ----
+  /// Translates or raises. `*entry`, if wanted, is the architectural TLB entry used (null without paging).
+  bool translate(u64 linear, Access access, Privilege privilege, u64& physical, TlbEntry** entry = nullptr);
+  /// Without faults, A/D updates or TLB fills; for debuggers.
+  bool translate_quietly(u64 linear, u64& physical) const;
+  void flush_tlb_page(u64 linear);
+  void flush_tlb_all();            // global entries too
+  void flush_tlb_non_global();     // MOV CR3
+  void flush_tlb_pcid(u16 pcid);
+  void flush_tlb_page_pcid(u64 linear, u16 pcid);
+  /// Drops everything derived from the architectural TLB.
+  void flush_fast();
+  u16 current_pcid() const {
+    return (state.cr4 & cr4::PCIDE) != 0 ? static_cast<u16>(state.cr3 & cr3::kPcidMask) : u16{0};
+  }
+
+  // ---- Fetch ----
+  /// Host address of the code byte at `linear`, or null: faulting (raised) or not RAM (`*from_io` set).
+  const u8* fetch_host(u64 linear, bool* from_io);
+  const FastEntry& view_entry(u64 linear) const { return view_[(linear >> 12) & FastBank::kIndexMask]; }
+  DecodeCache& decode_cache() { return services_.decode_cache; }
+
+  // ---- Time and attention ----
+  /// Ticks until the engine must come back; counted down by one per retired instruction. The timeline reads it.
+  i64 ticks_left = 0;
+  Tick now_tick() const { return services_.events.clock().tick(); }
+  /// The guest's TSC without TSC_OFFSET adjustments by virtualization.
+  u64 read_tsc() const;
+  /// Makes the engine look at interrupts, shadows and stops before the next instruction.
+  void set_attention() { attention_ = true; }
+  bool attention() const { return attention_; }
+  void clear_attention() { attention_ = false; }
+  /// Ends the slice after the running instruction, so that the machine can act.
+  void end_slice_soon();
+  /// This vCPU gives up the rest of its quantum (PAUSE, HLT, MWAIT).
+  bool yield_requested = false;
+  /// The code of the running trace has changed: leave it after this instruction.
+  bool trace_stale = false;
+
+  // ---- Interrupt inputs ----
+  void set_nmi() {
+    state.nmi_pending = true;
+    set_attention();
+  }
+  void set_init();
+  void set_sipi(u8 vector);
+  /// The 8259's INTR wire.
+  void set_extint(bool level);
+  bool extint() const { return extint_; }
+  void set_interrupt_acknowledge(InterruptAcknowledge& source) { acknowledge_ = &source; }
+  InterruptAcknowledge* interrupt_acknowledge() { return acknowledge_; }
+  /// Something could be taken right now: wakes a halted vCPU. Does not look at shadows.
+  bool has_wake_event() const;
+
+  /// Power-on or INIT [SDM3 9.1.1].
+  void reset(bool init);
+
+  /// A triple fault or another shutdown condition; the machine resets or stops.
+  bool shutdown() const { return state.activity == Activity::kShutdown; }
+
+  // ---- Debugger ----
+  struct Watch {
+    u64 address;
+    u64 length;
+    bool on_read;
+    bool on_write;
+  };
+  std::vector<u64> breakpoints;    // sorted
+  std::vector<Watch> watches;
+  bool watch_hit = false;
+  u64 watch_address = 0;
+  /// Breakpoints or watches changed: quick paths are rebuilt.
+  void debug_points_changed();
+  bool debugging() const { return !breakpoints.empty() || !watches.empty(); }
+
+  // ---- Triple-fault report ----
+  struct FaultRecord {
+    Tick tick;
+    Fault fault;
+    u64 rip;
+    u64 rsp;
+    u64 cr2;
+    u16 cs;
+  };
+  /// The last exceptions taken, oldest first.
+  std::vector<FaultRecord> recent_faults() const;
+  void record_fault(const Fault& fault);
+  /// Why delivery of the last exception failed, one line.
+  std::string delivery_failure;
+
+  void visit_state(StateVisitor& v);
+
+  // memory::FrameListener, memory::MapListener
+  void frame_guarded(memory::Frame frame) override;
+  void code_written(memory::Frame frame, u64 offset, u64 size) override;
+  void map_changed() override;
+
+ private:
+  friend class Walker;
+  bool read_slow(SegmentIndex segment, u64 linear, void* out, unsigned size);
+  bool write_slow(SegmentIndex segment, u64 linear, const void* data, unsigned size);
+  bool read_for_write_slow(SegmentIndex segment, u64 linear, void* out, unsigned size);
+  void commit_slow(u64 linear, const void* data, unsigned size);
+  bool access_checks(SegmentIndex segment, u64 linear, unsigned size, Access access);
+  void fill_fast(u64 linear, u64 physical, const TlbEntry* entry, Access access);
+  void physical_read(u64 physical, void* out, unsigned size);
+  void physical_write(u64 physical, const void* data, unsigned size);
+  void note_watch(u64 linear, unsigned size, Access access);
+  bool walk(u64 linear, Access access, Privilege privilege, TlbEntry& result);
+  bool page_fault(u64 linear, Access access, Privilege privilege, u32 bits);
+  bool allowed(const TlbEntry& entry, Access access, Privilege privilege) const;
+  bool pkey_allowed(const TlbEntry& entry, Access access, Privilege privilege) const;
+
+  const u32 id_;
+  const VcpuServices services_;
+  std::unique_ptr<LocalApic> apic_;
+  InterruptAcknowledge* acknowledge_ = nullptr;
+  Fault fault_{};
+
+  // Derived from the state.
+  u64 flat_base_[8] = {};  // segment bases that apply in 64-bit mode (FS, GS), else 0
+  bool long64_ = false;
+  unsigned code_bits_ = 16;
+  unsigned canonical_bits_ = 48;
+  u32 decode_key_ = 0;
+  FastEntry* view_ = nullptr;
+  bool attention_ = true;
+  bool extint_ = false;  // part of the state: visited
+
+  // Views: user, supervisor, supervisor with AC, and one that is never filled.
+  FastBank banks_[3];
+  FastBank empty_bank_;
+  Tlb tlb_;
+
+  FaultRecord faults_[8] = {};
+  unsigned fault_count_ = 0;
+};
+
+}  // namespace orrery::cpu
