@@ -148,6 +148,11 @@ Result<GdbAddress> parse_gdb_address(std::string_view text) {
 }
 
 Result<Command> parse_command_line(const std::vector<std::string>& arguments) {
+  if (arguments.empty()) return make_error("a command is wanted: run, replay or config; see 'orrery --help'");
+  const std::string& first = arguments.front();
+  if (!first.starts_with('-') && first != "run" && first != "replay" && first != "config") {
+    return make_error("unknown command '{}'; wanted: run, replay or config", first);
+  }
   CLI::App app{"Orrery, a full-system x86-64 emulator", "orrery"};
   app.require_subcommand(1);
   app.set_version_flag("--version", std::string("orrery ") + kVersion);
