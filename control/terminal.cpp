@@ -30,7 +30,8 @@ void on_crash(int signal) {
 RawTerminal::RawTerminal(int fd) : fd_(fd) {
   if (isatty(fd) == 0 || tcgetattr(fd, &saved_) != 0) return;
   // From the background, changing the mode would stop this process.
-  if (tcgetpgrp(fd) != getpgrp()) return;
+  const pid_t foreground = tcgetpgrp(fd);
+  if (foreground >= 0 && foreground != getpgrp()) return;
   active_ = true;
   crash_state = {.fd = fd, .saved = saved_};
   crash_state_set.store(true);

@@ -3,19 +3,16 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <cstring>
-#include <map>
-#include <set>
-
 #include "control/gdb_packet.h"
 #include "control/gdb_stub.h"
 #include "control/gdb_target_xml.h"
+#include "tests/support/fake_debug_target.h"
 
 namespace orrery::control {
 namespace {
 
 using machine::StopReason;
-using machine::WatchKind;
+using FakeTarget = FakeDebugTarget;
 
 std::vector<GdbEvent> read_packets(std::string_view bytes) {
   GdbPacketReader reader;
@@ -65,45 +62,6 @@ TEST(GdbPacket, Numbers) {
   EXPECT_FALSE(from_hex("abc"));
   EXPECT_FALSE(from_hex("0g"));
 }
-
-/// Two pages of linear memory at 0x1000, physical memory the same at 0; everything else is unmapped.
-class FakeTarget final : public DebugTarget {
- public:
-  static constexpr u64 kLinear = 0x1000;
-  unsigned cpus() const override { return 2; }
-  GuestRegisters read_registers(unsigned cpu) override { return registers[cpu]; }
-  void write_registers(unsigned cpu, const GuestRegisters& r) override { registers[cpu] = r; }
-  bool read_linear(unsigned, u64 address, std::span<u8> out) override { return read_physical(address - kLinear, out); }
-  bool write_linear(unsigned, u64 address, std::span<const u8> data) override {
-    return write_physical(address - kLinear, data);
-  }
-  bool read_physical(u64 address, std::span<u8> out) override {
-    if (address >= sizeof memory || out.size() > sizeof memory - address) return false;
-    std::memcpy(out.data(), memory + address, out.size());
-    return true;
-  }
-  bool write_physical(u64 address, std::span<const u8> data) override {
-    if (address >= sizeof memory || data.size() > sizeof memory - address) return false;
-    std::memcpy(memory + address, data.data(), data.size());
-    return true;
-  }
-  void add_breakpoint(u64 address) override { ASSERT_TRUE(breakpoints.insert(address).second); }
-  void remove_breakpoint(u64 address) override { ASSERT_EQ(breakpoints.erase(address), 1u); }
-  void add_watchpoint(u64 address, u64 length, WatchKind kind) override {
-    ASSERT_TRUE(watchpoints.insert({address, length, kind}).second);
-  }
-  void remove_watchpoint(u64 address, u64 length, WatchKind kind) override {
-    ASSERT_EQ(watchpoints.erase({address, length, kind}), 1u);
-  }
-  Tick tick() const override { return 1234; }
-  u64 virtual_time_ns() const override { return 5678; }
-  std::string dump_state() override { return std::string(20000, 's'); }
-
-  GuestRegisters registers[2];
-  u8 memory[8192] = {};
-  std::set<u64> breakpoints;
-  std::set<std::tuple<u64, u64, WatchKind>> watchpoints;
-};
 
 class GdbStubTest : public testing::Test {
  protected:
