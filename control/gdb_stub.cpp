@@ -153,8 +153,11 @@ std::string GdbStub::stopped(machine::StopReason reason, unsigned cpu, u64 watch
 std::string GdbStub::exited(int status) { return fmt::format("W{:02x}", status & 0xff); }
 
 void GdbStub::clear() {
-  for (const Point& point : points_) apply(point, false);
-  points_.clear();
+  while (!points_.empty()) {
+    const Point point = points_.back();
+    points_.pop_back();
+    apply(point, false);
+  }
   physical_ = false;
 }
 

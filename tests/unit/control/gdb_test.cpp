@@ -141,8 +141,11 @@ TEST_F(GdbStubTest, PointsAreInsertedOnceAndClearedAtTheEnd) {
   EXPECT_EQ(ask("Z2,1000,0"), "E16");
   EXPECT_EQ(ask("Z5,1000,1"), "");
   EXPECT_EQ(ask("Z0,1000,1;X1,00"), "E16");
+  EXPECT_EQ(ask("Z0,3000,1"), "OK");
+  EXPECT_EQ(ask("Z1,3000,1"), "OK");
   stub.clear();
   EXPECT_TRUE(target.watchpoints.empty());
+  EXPECT_TRUE(target.breakpoints.empty()) << "also one that has both kinds";
 }
 
 TEST_F(GdbStubTest, PointsAreBounded) {
