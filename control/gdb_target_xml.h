@@ -1,6 +1,6 @@
 // The target description: which registers gdb sees, in which order, sizes and types.
 //
-// Features `org.gnu.gdb.i386.core`, `.sse` and `.segments` are gdb's own [gdb E.5.2.24]; system registers are in a
+// Features `org.gnu.gdb.i386.core`, `.sse` and `.segments` are gdb's own [gdb G.5]; system registers are in a
 // feature of ours, which gdb shows without knowing it.
 #pragma once
 

@@ -54,8 +54,6 @@ void RawTerminal::resume() {
   if (!active_) return;
   termios raw = saved_;
   cfmakeraw(&raw);
-  // Output processing stays on for what this program itself prints; a guest's "\r\n" comes through it unharmed.
-  raw.c_oflag = saved_.c_oflag;
   tcsetattr(fd_, TCSANOW, &raw);
 }
 
