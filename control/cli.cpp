@@ -41,10 +41,13 @@ int run_command_line(const std::vector<std::string>& arguments) {
   const auto command = parse_command_line(arguments);
   if (!command) return fail(command.error());
   switch (command.value().kind) {
-    case CommandKind::kText: return print(command.value().text);
-    case CommandKind::kConfig: return print(machine::to_toml(command.value().config));
+    case CommandKind::kText:
+      return print(command.value().text);
+    case CommandKind::kConfig:
+      return print(machine::to_toml(command.value().config));
     case CommandKind::kRun:
-    case CommandKind::kReplay: break;
+    case CommandKind::kReplay:
+      break;
   }
   auto status = run_machine(command.value());
   return status ? status.value() : fail(status.error());

@@ -14,7 +14,8 @@ namespace {
 
 constexpr const char* kExitStatuses =
     "Exit status:\n"
-    "  0          the guest powered off (or reset, with --no-reboot), --max-ticks was reached, or the user left\n"
+    "  0          the guest powered off (or reset, with --no-reboot), --max-ticks was reached, or the user "
+    "left\n"
     "  2          bad input or a host error; one line on standard error says which\n"
     "  3          triple fault with --no-reboot\n"
     "  4          a replay ended in another state than its recording\n"
@@ -47,7 +48,8 @@ void add_machine_flags(CLI::App& app, MachineFlags& flags) {
   app.add_option("--kernel", flags.kernel, "a bzImage, multiboot or PVH kernel");
   app.add_option("--initrd", flags.initrd, "the initial RAM disk, or the multiboot module");
   app.add_option("--append", flags.append, "the kernel's command line");
-  app.add_option("--disk", flags.disks, "FILE[,snapshot][,readonly]; may be given again; ',,' is a comma in FILE")
+  app.add_option("--disk", flags.disks,
+                 "FILE[,snapshot][,readonly]; may be given again; ',,' is a comma in FILE")
       ->allow_extra_args(false);
   app.add_option("--serial", flags.serial, "stdio, file:PATH or none");
   app.add_option("--engine", flags.engine, "interpreter");
@@ -203,7 +205,8 @@ Result<Command> parse_command_line(const std::vector<std::string>& arguments) {
     return command;
   }
   command.kind = CommandKind::kRun;
-  if (run->count("--record") != 0 && command.record_path.empty()) return make_error("--record: a file name is wanted");
+  if (run->count("--record") != 0 && command.record_path.empty())
+    return make_error("--record: a file name is wanted");
   TRY_ASSIGN(command.config, make_config(*run, machine_flags));
   TRY(apply_stop_flags(command, *run, stop_flags));
   // Whoever asks for a debugger wants to see the first instruction.

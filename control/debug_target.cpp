@@ -2,7 +2,9 @@
 
 namespace orrery::control {
 
-GuestRegisters MachineDebugTarget::read_registers(unsigned cpu) { return control::read_registers(vm_.vcpu(cpu)); }
+GuestRegisters MachineDebugTarget::read_registers(unsigned cpu) {
+  return control::read_registers(vm_.vcpu(cpu));
+}
 void MachineDebugTarget::write_registers(unsigned cpu, const GuestRegisters& registers) {
   control::write_registers(vm_.vcpu(cpu), registers);
 }
@@ -12,7 +14,9 @@ bool MachineDebugTarget::read_linear(unsigned cpu, u64 address, std::span<u8> ou
 bool MachineDebugTarget::write_linear(unsigned cpu, u64 address, std::span<const u8> data) {
   return vm_.write_linear(cpu, address, data);
 }
-bool MachineDebugTarget::read_physical(u64 address, std::span<u8> out) { return vm_.read_physical(address, out); }
+bool MachineDebugTarget::read_physical(u64 address, std::span<u8> out) {
+  return vm_.read_physical(address, out);
+}
 bool MachineDebugTarget::write_physical(u64 address, std::span<const u8> data) {
   return vm_.write_physical(address, data);
 }

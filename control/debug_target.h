@@ -1,5 +1,5 @@
-// DebugTarget: what a debugger asks of a stopped machine. The seam between the gdb stub and VirtualMachine, so that
-// the protocol is tested without a guest.
+// DebugTarget: what a debugger asks of a stopped machine. The seam between the gdb stub and VirtualMachine,
+// so that the protocol is tested without a guest.
 #pragma once
 
 #include <span>

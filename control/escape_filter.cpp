@@ -13,10 +13,16 @@ EscapeFilter::Output EscapeFilter::feed(std::span<const u8> typed) {
     escaped_ = false;
     switch (byte) {
       case 'x':
-      case 'X': out.leave = true; return out;
+      case 'X':
+        out.leave = true;
+        return out;
       case kEscape:
-      case 'a': out.to_guest.push_back(kEscape); break;
-      default: out.help = true; break;  // also h and ?: whoever doesn't know the key wants to know the keys
+      case 'a':
+        out.to_guest.push_back(kEscape);
+        break;
+      default:
+        out.help = true;
+        break;  // also h and ?: whoever doesn't know the key wants to know the keys
     }
   }
   return out;

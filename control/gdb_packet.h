@@ -49,8 +49,8 @@ std::string to_hex(std::span<const u8> bytes);
 std::string text_to_hex(std::string_view text);
 /// Nothing if the length is odd or a digit is none.
 std::optional<std::vector<u8>> from_hex(std::string_view digits);
-/// Takes a hexadecimal number of 1 to 16 digits from the front of `text`; nothing, and `text` as it was, if there is
-/// none or it is longer.
+/// Takes a hexadecimal number of 1 to 16 digits from the front of `text`; nothing, and `text` as it was, if
+/// there is none or it is longer.
 std::optional<u64> take_hex(std::string_view& text);
 /// Takes `literal` from the front; false, and `text` as it was, if it isn't there.
 bool take_literal(std::string_view& text, std::string_view literal);

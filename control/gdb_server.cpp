@@ -60,7 +60,8 @@ Result<int> listen_tcp(const std::string& host, u16 port) {
 
 }  // namespace
 
-Result<std::unique_ptr<GdbServer>> GdbServer::listen(const GdbAddress& address, std::function<void()> attention) {
+Result<std::unique_ptr<GdbServer>> GdbServer::listen(const GdbAddress& address,
+                                                     std::function<void()> attention) {
   TRY_ASSIGN(const int listen_fd, address.unix_path.empty() ? listen_tcp(address.host, address.port)
                                                             : listen_unix(address.unix_path));
   const int wake_fd = eventfd(0, EFD_CLOEXEC);
@@ -68,11 +69,15 @@ Result<std::unique_ptr<GdbServer>> GdbServer::listen(const GdbAddress& address, 
     close(listen_fd);
     return make_errno_error("making an event");
   }
-  return std::unique_ptr<GdbServer>(new GdbServer(listen_fd, wake_fd, address.unix_path, std::move(attention)));
+  return std::unique_ptr<GdbServer>(
+      new GdbServer(listen_fd, wake_fd, address.unix_path, std::move(attention)));
 }
 
 GdbServer::GdbServer(int listen_fd, int wake_fd, std::string unix_path, std::function<void()> attention)
-    : listen_fd_(listen_fd), wake_fd_(wake_fd), unix_path_(std::move(unix_path)), attention_(std::move(attention)) {
+    : listen_fd_(listen_fd),
+      wake_fd_(wake_fd),
+      unix_path_(std::move(unix_path)),
+      attention_(std::move(attention)) {
   thread_ = std::thread([this] { loop(); });
 }
 

@@ -1,5 +1,5 @@
-// GdbServer: the socket that gdb connects to. One thread accepts and reads; packets are queued for the machine's thread,
-// which answers. One client at a time.
+// GdbServer: the socket that gdb connects to. One thread accepts and reads; packets are queued for the
+// machine's thread, which answers. One client at a time.
 #pragma once
 
 #include <atomic>
@@ -24,9 +24,10 @@ class GdbServer {
     Kind kind;
     std::string payload;
   };
-  /// Listens. `attention` is called on the server's thread whenever an event was queued, to stop a running machine.
-  /// A Unix socket's path must not exist.
-  static Result<std::unique_ptr<GdbServer>> listen(const GdbAddress& address, std::function<void()> attention);
+  /// Listens. `attention` is called on the server's thread whenever an event was queued, to stop a running
+  /// machine. A Unix socket's path must not exist.
+  static Result<std::unique_ptr<GdbServer>> listen(const GdbAddress& address,
+                                                   std::function<void()> attention);
   ~GdbServer();
 
   /// The next event, if there is one.
@@ -36,7 +37,8 @@ class GdbServer {
   /// Any thread: makes `wait_event` return a kWake.
   void wake();
 
-  /// Frames and sends to the client; nothing if there is none. A client that takes nothing for seconds is dropped.
+  /// Frames and sends to the client; nothing if there is none. A client that takes nothing for seconds is
+  /// dropped.
   void send(std::string_view payload);
   /// From now on neither side acknowledges packets, until the next client.
   void stop_acknowledging() { acknowledges_.store(false); }

@@ -38,8 +38,8 @@ std::span<u8> bytes_of(GuestRegisters& registers, const GdbRegister& reg) {
   return {reinterpret_cast<u8*>(&registers) + reg.offset, reg.size_bytes};
 }
 
-/// Calls `each(address, done, bytes)` for the pieces of a range that stay in one page, until it returns false;
-/// returns how many bytes were done. The range may wrap at 2^64.
+/// Calls `each(address, done, bytes)` for the pieces of a range that stay in one page, until it returns
+/// false; returns how many bytes were done. The range may wrap at 2^64.
 template <class Each>
 size_t for_pages(u64 address, size_t size_bytes, Each each) {
   size_t done = 0;
@@ -81,28 +81,54 @@ GdbStub::Answer GdbStub::handle(std::string_view packet) {
   const std::string_view rest = packet.substr(1);
   std::string reply;
   switch (packet[0]) {
-    case '?': reply = last_stop_; break;
-    case 'g': reply = read_all(); break;
-    case 'G': reply = write_all(rest); break;
-    case 'p': reply = read_one(rest); break;
-    case 'P': reply = write_one(rest); break;
-    case 'm': reply = read_memory(rest); break;
-    case 'M': reply = write_memory(rest, false); break;
-    case 'X': reply = write_memory(rest, true); break;
-    case 'H': reply = select_thread(rest); break;
+    case '?':
+      reply = last_stop_;
+      break;
+    case 'g':
+      reply = read_all();
+      break;
+    case 'G':
+      reply = write_all(rest);
+      break;
+    case 'p':
+      reply = read_one(rest);
+      break;
+    case 'P':
+      reply = write_one(rest);
+      break;
+    case 'm':
+      reply = read_memory(rest);
+      break;
+    case 'M':
+      reply = write_memory(rest, false);
+      break;
+    case 'X':
+      reply = write_memory(rest, true);
+      break;
+    case 'H':
+      reply = select_thread(rest);
+      break;
     case 'T': {
       std::string_view id = rest;
       reply = take_thread(id) && id.empty() ? "OK" : kErrorInvalid;
       break;
     }
     case 'Z':
-    case 'z': reply = change_point(packet); break;
-    case 'q': reply = query(rest, answer); break;
-    case 'Q': reply = set_query(rest, answer); break;
+    case 'z':
+      reply = change_point(packet);
+      break;
+    case 'q':
+      reply = query(rest, answer);
+      break;
+    case 'Q':
+      reply = set_query(rest, answer);
+      break;
     case 'c':
     case 'C':
     case 's':
-    case 'S': reply = resume(packet, answer); break;
+    case 'S':
+      reply = resume(packet, answer);
+      break;
     case 'v':
       if (rest.starts_with("Cont")) {
         reply = resume_verbose(rest.substr(4), answer);
@@ -116,10 +142,14 @@ GdbStub::Answer GdbStub::handle(std::string_view packet) {
       answer.wish = Wish::kDetach;
       reply = "OK";
       break;
-    case 'k': answer.wish = Wish::kKill; return answer;  // has no reply
-    default: break;                                      // an empty reply: not supported
+    case 'k':
+      answer.wish = Wish::kKill;
+      return answer;  // has no reply
+    default:
+      break;  // an empty reply: not supported
   }
-  if (answer.wish != Wish::kContinue && answer.wish != Wish::kStep) answer.packets.push_back(std::move(reply));
+  if (answer.wish != Wish::kContinue && answer.wish != Wish::kStep)
+    answer.packets.push_back(std::move(reply));
   return answer;
 }
 
@@ -129,7 +159,9 @@ std::string GdbStub::stopped(machine::StopReason reason, unsigned cpu, u64 watch
   if (reason == machine::StopReason::kBreakpoint) {
     // Says that RIP is the breakpoint's address already, not behind an INT3.
     const u64 rip = target_.read_registers(selected_).rip;
-    const auto is_here = [rip](u8 type) { return [rip, type](const Point& p) { return p.type == type && p.address == rip; }; };
+    const auto is_here = [rip](u8 type) {
+      return [rip, type](const Point& p) { return p.type == type && p.address == rip; };
+    };
     if (reports_swbreak_ && std::any_of(points_.begin(), points_.end(), is_here(0))) {
       detail = "swbreak:;";
     } else if (reports_hwbreak_ && std::any_of(points_.begin(), points_.end(), is_here(1))) {
@@ -368,8 +400,9 @@ std::string GdbStub::query(std::string_view packet, Answer& answer) {
   if (take_literal(rest, "Supported")) {
     reports_swbreak_ = rest.find("swbreak+") != std::string_view::npos;
     reports_hwbreak_ = rest.find("hwbreak+") != std::string_view::npos;
-    return fmt::format("PacketSize={:x};QStartNoAckMode+;qXfer:features:read+;vContSupported+;swbreak+;hwbreak+",
-                       kMaxPacketBytes);
+    return fmt::format(
+        "PacketSize={:x};QStartNoAckMode+;qXfer:features:read+;vContSupported+;swbreak+;hwbreak+",
+        kMaxPacketBytes);
   }
   if (take_literal(rest, "Xfer:features:read:target.xml:")) return transfer(rest);
   if (take_literal(rest, "Rcmd,")) return monitor(rest, answer);

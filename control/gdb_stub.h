@@ -1,10 +1,11 @@
-// GdbStub: gdb's remote serial protocol over a stopped machine, without sockets: packets in, packets and a wish out.
+// GdbStub: gdb's remote serial protocol over a stopped machine, without sockets: packets in, packets and a
+// wish out.
 //
-// Thread n is vCPU n - 1. All-stop only. Breakpoints of both kinds and watchpoints change nothing that the guest
-// sees. Every packet is untrusted. [gdb E]
+// Thread n is vCPU n - 1. All-stop only. Breakpoints of both kinds and watchpoints change nothing that the
+// guest sees. Every packet is untrusted. [gdb E]
 //
-// Not modelled: non-stop mode, several processes, tracepoints, file I/O, signals to the guest, writing of selectors
-// and control registers. A step of one vCPU with `vCont;s:1;c` steps that vCPU alone.
+// Not modelled: non-stop mode, several processes, tracepoints, file I/O, signals to the guest, writing of
+// selectors and control registers. A step of one vCPU with `vCont;s:1;c` steps that vCPU alone.
 #pragma once
 
 #include <compare>
@@ -61,7 +62,8 @@ class GdbStub {
   std::string change_point(std::string_view packet);
   std::string resume(std::string_view packet, Answer& answer);
   std::string resume_verbose(std::string_view rest, Answer& answer);
-  /// A thread id of a packet: the vCPU's number; -1 and 0 (all, any) give the selected one; nothing if there is none.
+  /// A thread id of a packet: the vCPU's number; -1 and 0 (all, any) give the selected one; nothing if there
+  /// is none.
   std::optional<unsigned> take_thread(std::string_view& text) const;
   void apply(const Point& point, bool insert);
 

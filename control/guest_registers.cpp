@@ -16,9 +16,9 @@ constexpr std::array<u8, 16> kGprOrder = {cpu::kRax, cpu::kRbx, cpu::kRcx, cpu::
 constexpr std::array<u8, 6> kSegmentOrder = {cpu::kCs, cpu::kSs, cpu::kDs, cpu::kEs, cpu::kFs, cpu::kGs};
 
 /// What a debugger may change of RFLAGS. VM, VIF and VIP would change the mode.
-constexpr u64 kWritableFlags = cpu::rflags::kArithmetic | cpu::rflags::TF | cpu::rflags::IF | cpu::rflags::DF |
-                               cpu::rflags::IOPL | cpu::rflags::NT | cpu::rflags::RF | cpu::rflags::AC |
-                               cpu::rflags::ID;
+constexpr u64 kWritableFlags = cpu::rflags::kArithmetic | cpu::rflags::TF | cpu::rflags::IF |
+                               cpu::rflags::DF | cpu::rflags::IOPL | cpu::rflags::NT | cpu::rflags::RF |
+                               cpu::rflags::AC | cpu::rflags::ID;
 
 constexpr unsigned kTagValid = 0, kTagZero = 1, kTagSpecial = 2, kTagEmpty = 3;
 

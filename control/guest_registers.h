@@ -36,8 +36,9 @@ struct GuestRegisters {
 };
 
 GuestRegisters read_registers(cpu::Vcpu& cpu);
-/// Takes what a debugger may change: general registers, RIP, the harmless bits of RFLAGS, x87 and SSE state, and the FS
-/// and GS bases. Selectors and control registers stay: changing them means more than storing a value.
+/// Takes what a debugger may change: general registers, RIP, the harmless bits of RFLAGS, x87 and SSE state,
+/// and the FS and GS bases. Selectors and control registers stay: changing them means more than storing a
+/// value.
 void write_registers(cpu::Vcpu& cpu, const GuestRegisters& registers);
 
 }  // namespace orrery::control

@@ -1,7 +1,8 @@
-// HostConsole: what the person at the terminal, or the script at the pipe, and the host's signals do to a machine.
+// HostConsole: what the person at the terminal, or the script at the pipe, and the host's signals do to a
+// machine.
 //
-// One thread waits for standard input and for SIGINT, SIGTERM, SIGHUP and SIGCONT by poll. Bytes go through the
-// escape filter (on a terminal only) to the machine; everything else becomes a request.
+// One thread waits for standard input and for SIGINT, SIGTERM, SIGHUP and SIGCONT by poll. Bytes go through
+// the escape filter (on a terminal only) to the machine; everything else becomes a request.
 #pragma once
 
 #include <atomic>
@@ -25,7 +26,8 @@ class HostConsole {
   /// All are called on the console's thread.
   struct Actions {
     std::function<void(std::span<const u8>)> type;
-    /// Whether the machine still has undelivered input; typing waits meanwhile, so that a large pipe stays in the pipe.
+    /// Whether the machine still has undelivered input; typing waits meanwhile, so that a large pipe stays in
+    /// the pipe.
     std::function<bool()> busy;
     std::function<void()> stop;
   };

@@ -12,7 +12,8 @@ namespace {
 
 /// Stops after which a debugger may look around and go on.
 bool is_debug_stop(StopReason reason) {
-  return reason == StopReason::kBreakpoint || reason == StopReason::kWatchpoint || reason == StopReason::kStep;
+  return reason == StopReason::kBreakpoint || reason == StopReason::kWatchpoint ||
+         reason == StopReason::kStep;
 }
 
 }  // namespace
@@ -23,7 +24,9 @@ Session::~Session() {
   server_.reset();
 }
 
-bool Session::writes_to_terminal() const { return vm_.config().serial.kind == machine::SerialConfig::Kind::kStdio; }
+bool Session::writes_to_terminal() const {
+  return vm_.config().serial.kind == machine::SerialConfig::Kind::kStdio;
+}
 
 Result<> Session::start_console() {
   const bool reads_input = writes_to_terminal() && command_.kind == CommandKind::kRun;
@@ -53,23 +56,31 @@ Result<> Session::start_debugger() {
 
 Session::DebugEnd Session::handle_debug_event(const GdbServer::Event& event, bool& resume) {
   switch (event.kind) {
-    case GdbServer::Kind::kWake: return console_->stop_requested() ? DebugEnd::kEnd : DebugEnd::kContinue;
-    case GdbServer::Kind::kConnected: debugger_connected_ = true; return DebugEnd::kContinue;
-    case GdbServer::Kind::kInterrupt: return DebugEnd::kContinue;  // it has stopped already
+    case GdbServer::Kind::kWake:
+      return console_->stop_requested() ? DebugEnd::kEnd : DebugEnd::kContinue;
+    case GdbServer::Kind::kConnected:
+      debugger_connected_ = true;
+      return DebugEnd::kContinue;
+    case GdbServer::Kind::kInterrupt:
+      return DebugEnd::kContinue;  // it has stopped already
     case GdbServer::Kind::kDisconnected:
       debugger_connected_ = false;
       stub_->clear();
       resume = true;
       return DebugEnd::kContinue;
-    case GdbServer::Kind::kPacket: break;
+    case GdbServer::Kind::kPacket:
+      break;
   }
   GdbStub::Answer answer = stub_->handle(event.payload);
   for (const std::string& packet : answer.packets) server_->send(packet);
   if (answer.start_no_ack) server_->stop_acknowledging();
   switch (answer.wish) {
-    case GdbStub::Wish::kStay: break;
+    case GdbStub::Wish::kStay:
+      break;
     case GdbStub::Wish::kContinue:
-    case GdbStub::Wish::kDetach: resume = true; break;
+    case GdbStub::Wish::kDetach:
+      resume = true;
+      break;
     case GdbStub::Wish::kStep: {
       const StopReason reason = vm_.step(answer.cpu);
       if (reason == StopReason::kStep || is_debug_stop(reason) || reason == StopReason::kRequested) {
@@ -80,7 +91,8 @@ Session::DebugEnd Session::handle_debug_event(const GdbServer::Event& event, boo
       end_ = reason;
       return DebugEnd::kEnd;
     }
-    case GdbStub::Wish::kKill: return DebugEnd::kEnd;
+    case GdbStub::Wish::kKill:
+      return DebugEnd::kEnd;
   }
   return DebugEnd::kContinue;
 }
@@ -102,7 +114,8 @@ StopReason Session::run_machine() {
     if (reason == StopReason::kRequested) {
       if (console_->stop_requested()) return reason;
       if (!server_) continue;
-      // The server's thread stopped the machine for what it has queued; or for something that was seen already.
+      // The server's thread stopped the machine for what it has queued; or for something that was seen
+      // already.
       bool stay = false;
       while (!stay) {
         const auto event = server_->poll_event();
@@ -114,7 +127,8 @@ StopReason Session::run_machine() {
           const std::string stop = stub_->stopped(StopReason::kRequested, 0);
           if (event->kind == GdbServer::Kind::kInterrupt) server_->send(stop);
         }
-        if (handle_debug_event(*event, resume) == DebugEnd::kEnd) return end_.value_or(StopReason::kRequested);
+        if (handle_debug_event(*event, resume) == DebugEnd::kEnd)
+          return end_.value_or(StopReason::kRequested);
         if (resume) stay = false;
       }
       if (!stay) continue;
@@ -129,12 +143,16 @@ StopReason Session::run_machine() {
 
 int Session::status_of(StopReason reason) const {
   switch (reason) {
-    case StopReason::kDebugExit: return exit_status::of_debug_exit(vm_.exit_value());
-    case StopReason::kTripleFault: return exit_status::kTripleFault;
-    case StopReason::kHostError: return exit_status::kBadInput;
+    case StopReason::kDebugExit:
+      return exit_status::of_debug_exit(vm_.exit_value());
+    case StopReason::kTripleFault:
+      return exit_status::kTripleFault;
+    case StopReason::kHostError:
+      return exit_status::kBadInput;
     case StopReason::kRequested:
       return console_->signal() != 0 ? exit_status::kSignalBase + console_->signal() : exit_status::kOk;
-    default: return exit_status::kOk;
+    default:
+      return exit_status::kOk;
   }
 }
 
@@ -156,9 +174,11 @@ Result<int> Session::finish(StopReason reason) {
     const InputLog& log = vm_.inputs().replay_log();
     if (!log.complete) {
       std::fprintf(stderr, "orrery: the log has no end; replayed up to its last whole input\n");
-    } else if (vm_.tick() == log.end_tick && log.end_state_hash != 0 && vm_.state_hash() != log.end_state_hash) {
+    } else if (vm_.tick() == log.end_tick && log.end_state_hash != 0 &&
+               vm_.state_hash() != log.end_state_hash) {
       std::fprintf(stderr, "orrery: the replay diverged: state hash %016llx at tick %llu, recorded %016llx\n",
-                   static_cast<unsigned long long>(vm_.state_hash()), static_cast<unsigned long long>(vm_.tick()),
+                   static_cast<unsigned long long>(vm_.state_hash()),
+                   static_cast<unsigned long long>(vm_.tick()),
                    static_cast<unsigned long long>(log.end_state_hash));
       status = exit_status::kDiverged;
     }

@@ -1,4 +1,5 @@
-// Session: one machine from power-on to its end, with the people around it: the terminal, signals, a debugger.
+// Session: one machine from power-on to its end, with the people around it: the terminal, signals, a
+// debugger.
 #pragma once
 
 #include <memory>

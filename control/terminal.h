@@ -1,5 +1,5 @@
-// RawTerminal: the user's terminal in raw mode, given back as it was found, also when this process is killed by a
-// signal that can be caught.
+// RawTerminal: the user's terminal in raw mode, given back as it was found, also when this process is killed
+// by a signal that can be caught.
 #pragma once
 
 #include <memory>
@@ -10,8 +10,8 @@ namespace orrery::control {
 
 class RawTerminal {
  public:
-  /// Raw mode on `fd` if it is a terminal and this process is in its foreground; else nothing happens. At most one
-  /// at a time in a process.
+  /// Raw mode on `fd` if it is a terminal and this process is in its foreground; else nothing happens. At
+  /// most one at a time in a process.
   explicit RawTerminal(int fd);
   ~RawTerminal();
   RawTerminal(const RawTerminal&) = delete;

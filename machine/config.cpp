@@ -21,7 +21,8 @@ Result<u64> parse_number(std::string_view text) {
 
 Result<u64> parse_in_range(std::string_view text, u64 low, u64 high) {
   TRY_ASSIGN(const u64 value, parse_number(text));
-  if (value < low || value > high) return make_error("{} is out of range; {} to {} is wanted", value, low, high);
+  if (value < low || value > high)
+    return make_error("{} is out of range; {} to {} is wanted", value, low, high);
   return value;
 }
 
@@ -102,7 +103,8 @@ constexpr Choice<EngineKind> kEngines[] = {{"interpreter", EngineKind::kInterpre
 constexpr Choice<ClockPolicy> kClocks[] = {{"fixed", ClockPolicy::kFixed}, {"follow", ClockPolicy::kFollow}};
 
 constexpr u64 kMaxQuantumTicks = 1'000'000'000;
-/// Seconds since 1970 of 2106-02-07: the RTC's century register has its own limits, this keeps sums far from overflow.
+/// Seconds since 1970 of 2106-02-07: the RTC's century register has its own limits, this keeps sums far from
+/// overflow.
 constexpr u64 kMaxRtcStart = 0xffffffff;
 
 using Text = std::string_view;
@@ -189,13 +191,16 @@ constexpr ConfigKey kKeys[] = {
      },
      [](const Config& c) { return fmt::format("{}", c.rtc_start); }, nullptr},
     {"boot.kernel", ConfigType::kText, "a bzImage, multiboot or PVH kernel; empty: none",
-     [](Config& c, Text t) { return set_text(c.kernel, t); }, [](const Config& c) { return c.kernel; }, nullptr},
+     [](Config& c, Text t) { return set_text(c.kernel, t); }, [](const Config& c) { return c.kernel; },
+     nullptr},
     {"boot.initrd", ConfigType::kText, "the initial RAM disk, or the multiboot module; empty: none",
-     [](Config& c, Text t) { return set_text(c.initrd, t); }, [](const Config& c) { return c.initrd; }, nullptr},
+     [](Config& c, Text t) { return set_text(c.initrd, t); }, [](const Config& c) { return c.initrd; },
+     nullptr},
     {"boot.append", ConfigType::kText, "the kernel's command line",
      [](Config& c, Text t) -> Result<> {
        if (t.size() > kMaxAppendBytes) {
-         return make_error("the command line has {} characters; at most {} are possible", t.size(), kMaxAppendBytes);
+         return make_error("the command line has {} characters; at most {} are possible", t.size(),
+                           kMaxAppendBytes);
        }
        return set_text(c.append, t);
      },
@@ -207,11 +212,13 @@ constexpr std::string_view kDiskKeys = "'file', 'snapshot', 'read_only'";
 /// `rest` is "<n>.<key>".
 Result<> set_disk_value(Config& config, std::string_view rest, std::string_view text) {
   const size_t dot = rest.find('.');
-  if (dot == std::string_view::npos) return make_error("a disk's key is disk.<n>.<key>, with <key> of {}", kDiskKeys);
+  if (dot == std::string_view::npos)
+    return make_error("a disk's key is disk.<n>.<key>, with <key> of {}", kDiskKeys);
   const std::string_view key = rest.substr(dot + 1);
   TRY_ASSIGN(const u64 index, parse_number(rest.substr(0, dot)));
   if (index > config.disks.size()) {
-    return make_error("there are {} disks; the next one has number {}", config.disks.size(), config.disks.size());
+    return make_error("there are {} disks; the next one has number {}", config.disks.size(),
+                      config.disks.size());
   }
   if (index >= kMaxDisks) return make_error("a machine has at most {} disks", kMaxDisks);
   DiskConfig disk = index < config.disks.size() ? config.disks[index] : DiskConfig{};
@@ -299,9 +306,12 @@ Result<SerialConfig> parse_serial(std::string_view text) {
 
 std::string format_serial(const SerialConfig& serial) {
   switch (serial.kind) {
-    case SerialConfig::Kind::kStdio: return "stdio";
-    case SerialConfig::Kind::kFile: return "file:" + serial.path;
-    case SerialConfig::Kind::kNone: break;
+    case SerialConfig::Kind::kStdio:
+      return "stdio";
+    case SerialConfig::Kind::kFile:
+      return "file:" + serial.path;
+    case SerialConfig::Kind::kNone:
+      break;
   }
   return "none";
 }
@@ -328,13 +338,14 @@ std::string format_size(u64 size_bytes) {
   constexpr std::string_view kSuffixes = "KMGT";
   for (size_t i = kSuffixes.size(); i-- > 0;) {
     const u64 unit = u64{1} << (10 * (i + 1));
-    if (size_bytes != 0 && size_bytes % unit == 0) return fmt::format("{}{}", size_bytes / unit, kSuffixes[i]);
+    if (size_bytes != 0 && size_bytes % unit == 0)
+      return fmt::format("{}{}", size_bytes / unit, kSuffixes[i]);
   }
   return fmt::format("{}", size_bytes);
 }
 
-// Ten decimal places have a step of 1e-10, below the 2^-32 of the fixed-point form; so rounding to nearest both ways
-// brings back the same number.
+// Ten decimal places have a step of 1e-10, below the 2^-32 of the fixed-point form; so rounding to nearest
+// both ways brings back the same number.
 constexpr unsigned kRatePlaces = 10;
 constexpr u64 kRateScale = 10'000'000'000;
 
@@ -342,11 +353,13 @@ Result<u64> parse_rate(std::string_view text) {
   const size_t point = std::min(text.find('.'), text.size());
   const std::string_view whole_text = text.substr(0, point);
   const std::string_view places = point == text.size() ? std::string_view{} : text.substr(point + 1);
-  const bool digits_only = std::all_of(places.begin(), places.end(), [](char c) { return c >= '0' && c <= '9'; });
+  const bool digits_only =
+      std::all_of(places.begin(), places.end(), [](char c) { return c >= '0' && c <= '9'; });
   if (whole_text.empty() || !digits_only || (point != text.size() && places.empty())) {
     return make_error("'{}' is not a rate; nanoseconds per tick, such as 1 or 0.25, are wanted", text);
   }
-  if (places.size() > kRatePlaces) return make_error("'{}' has more than {} decimal places", text, kRatePlaces);
+  if (places.size() > kRatePlaces)
+    return make_error("'{}' has more than {} decimal places", text, kRatePlaces);
   TRY_ASSIGN(const u64 whole, parse_number(whole_text));
   u64 fraction = 0;
   for (size_t i = 0; i < kRatePlaces; ++i) {
@@ -356,8 +369,8 @@ Result<u64> parse_rate(std::string_view text) {
   const u128 scaled = ((static_cast<u128>(fraction) << 32) + kRateScale / 2) / kRateScale;
   const u64 rate = whole > kMaxWhole ? 0 : (whole << 32) + static_cast<u64>(scaled);
   if (rate == 0 || rate > kMaxWhole << 32) {
-    return make_error("{} is out of range; more than 0 and at most {} nanoseconds per tick are possible", text,
-                      kMaxWhole);
+    return make_error("{} is out of range; more than 0 and at most {} nanoseconds per tick are possible",
+                      text, kMaxWhole);
   }
   return rate;
 }
@@ -378,7 +391,8 @@ Result<> validate(const Config& config) {
       const bool both_write = !config.disks[i].snapshot && !config.disks[i].read_only &&
                               !config.disks[j].snapshot && !config.disks[j].read_only;
       if (both_write && config.disks[i].file == config.disks[j].file) {
-        return make_error("disks {} and {} would both write '{}'; add ',snapshot' to one", j, i, config.disks[i].file);
+        return make_error("disks {} and {} would both write '{}'; add ',snapshot' to one", j, i,
+                          config.disks[i].file);
       }
     }
   }

@@ -1,8 +1,10 @@
-// Config: the description of a machine. Made from defaults, a TOML file and command-line flags, in that order;
-// `orrery config` prints the effective one. It is not what device constructors take: the board translates.
+// Config: the description of a machine. Made from defaults, a TOML file and command-line flags, in that
+// order; `orrery config` prints the effective one. It is not what device constructors take: the board
+// translates.
 //
-// Every setting has one dotted key ("cpu.count"), the same in the file and in `--set`. The key table below is the
-// only place that knows how a setting is spelled; the TOML reader, the printer and the flags all go through it.
+// Every setting has one dotted key ("cpu.count"), the same in the file and in `--set`. The key table below is
+// the only place that knows how a setting is spelled; the TOML reader, the printer and the flags all go
+// through it.
 #pragma once
 
 #include <span>
@@ -40,23 +42,23 @@ struct Config {
   std::string cpu = "x86-64-v3";  // a name from cpu::cpu_models()
   /// `kvm = false` hides the KVM CPUID signature and kvmclock.
   bool kvm = true;
-  u32 cpus = 1;                           // 1..8
-  u64 memory_bytes = u64{512} << 20;      // 1 MiB .. 64 GiB, a multiple of 4096
-  u64 quantum_ticks = 50'000;             // 1 .. 1e9
+  u32 cpus = 1;                       // 1..8
+  u64 memory_bytes = u64{512} << 20;  // 1 MiB .. 64 GiB, a multiple of 4096
+  u64 quantum_ticks = 50'000;         // 1 .. 1e9
   ClockPolicy clock = ClockPolicy::kFollow;
-  u64 clock_rate = u64{1} << 32;          // `fixed`: nanoseconds per tick, 32.32
-  u64 seed = 0;                           // of Entropy
-  bool seed_given = false;                // else `follow` draws one from the host; `fixed` uses 0
-  u64 rtc_start = 0;                      // seconds since 1970; 0: fixed date with `fixed`, host time with `follow`
-  std::string kernel;                     // empty: none
+  u64 clock_rate = u64{1} << 32;  // `fixed`: nanoseconds per tick, 32.32
+  u64 seed = 0;                   // of Entropy
+  bool seed_given = false;        // else `follow` draws one from the host; `fixed` uses 0
+  u64 rtc_start = 0;              // seconds since 1970; 0: fixed date with `fixed`, host time with `follow`
+  std::string kernel;             // empty: none
   std::string initrd;
   std::string append;
   std::vector<DiskConfig> disks;
   SerialConfig serial;
-  bool debugcon = false;                  // ports 0xe9 and 0x402 to standard error
+  bool debugcon = false;  // ports 0xe9 and 0x402 to standard error
   bool virtio_console = false;
-  bool reboot = true;                     // false: a guest's reset stops the machine (--no-reboot)
-  bool pause_on_start = false;            // with --gdb: wait for the debugger
+  bool reboot = true;           // false: a guest's reset stops the machine (--no-reboot)
+  bool pause_on_start = false;  // with --gdb: wait for the debugger
   bool operator==(const Config&) const = default;
 };
 
@@ -90,9 +92,9 @@ struct ConfigKey {
 /// All keys except those of disks, in the order of printing: the undotted ones first, then by table.
 std::span<const ConfigKey> config_keys();
 
-/// Sets one setting from its text form, which is also that of `--set key=value`: "cpu.count", "2". A disk's keys are
-/// "disk.<n>.file", "disk.<n>.snapshot" and "disk.<n>.read_only", where n is at most the number of disks so far.
-/// The error names the value and what would be right, not the key.
+/// Sets one setting from its text form, which is also that of `--set key=value`: "cpu.count", "2". A disk's
+/// keys are "disk.<n>.file", "disk.<n>.snapshot" and "disk.<n>.read_only", where n is at most the number of
+/// disks so far. The error names the value and what would be right, not the key.
 Result<> set_config_value(Config& config, std::string_view key, std::string_view text);
 /// The same from "key=value"; the error names both.
 Result<> set_config_assignment(Config& config, std::string_view assignment);

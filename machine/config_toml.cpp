@@ -25,19 +25,24 @@ Error error_at(std::string_view name, const toml::source_region& where, std::str
 
 std::string_view wanted(ConfigType type) {
   switch (type) {
-    case ConfigType::kText: return "a string";
-    case ConfigType::kBool: return "true or false";
-    case ConfigType::kNumber: return "a whole number from 0 on";
-    case ConfigType::kSize: return "a number of bytes or a string such as \"512M\"";
-    case ConfigType::kRate: break;
+    case ConfigType::kText:
+      return "a string";
+    case ConfigType::kBool:
+      return "true or false";
+    case ConfigType::kNumber:
+      return "a whole number from 0 on";
+    case ConfigType::kSize:
+      return "a number of bytes or a string such as \"512M\"";
+    case ConfigType::kRate:
+      break;
   }
   return "a number or a string such as \"0.25\"";
 }
 
 /// The text form of a TOML value; nothing if its type does not suit the key.
 std::optional<std::string> text_of(const toml::node& node, ConfigType type) {
-  const bool string_suits = type == ConfigType::kText || type == ConfigType::kSize || type == ConfigType::kRate ||
-                            type == ConfigType::kNumber;
+  const bool string_suits = type == ConfigType::kText || type == ConfigType::kSize ||
+                            type == ConfigType::kRate || type == ConfigType::kNumber;
   if (const auto* string = node.as_string(); string != nullptr && string_suits) return string->get();
   if (const auto* boolean = node.as_boolean(); boolean != nullptr && type == ConfigType::kBool) {
     return boolean->get() ? "true" : "false";
@@ -76,7 +81,8 @@ struct Reader {
   Config& config;
   std::string_view name;
 
-  Result<> apply(std::string_view key, ConfigType type, const toml::node& node, const toml::source_region& where) {
+  Result<> apply(std::string_view key, ConfigType type, const toml::node& node,
+                 const toml::source_region& where) {
     const auto text = text_of(node, type);
     if (!text) return error_at(name, node.source(), fmt::format("key '{}': {} is wanted", key, wanted(type)));
     auto set = set_config_value(config, key, *text);
@@ -92,11 +98,12 @@ struct Reader {
     for (const auto& [key, value] : *table) {
       const bool is_file = key.str() == "file";
       if (!is_file && key.str() != "snapshot" && key.str() != "read_only") {
-        return error_at(name, key.source(),
-                        fmt::format("unknown key '{}'; a disk has 'file', 'snapshot', 'read_only'", key.str()));
+        return error_at(
+            name, key.source(),
+            fmt::format("unknown key '{}'; a disk has 'file', 'snapshot', 'read_only'", key.str()));
       }
-      TRY(apply(fmt::format("disk.{}.{}", index, key.str()), is_file ? ConfigType::kText : ConfigType::kBool, value,
-                value.source()));
+      TRY(apply(fmt::format("disk.{}.{}", index, key.str()), is_file ? ConfigType::kText : ConfigType::kBool,
+                value, value.source()));
     }
     return {};
   }
@@ -106,7 +113,8 @@ struct Reader {
     std::string_view last_group;
     for (const ConfigKey& known : config_keys()) {
       const size_t dot = known.name.find('.');
-      const std::string_view group = dot == std::string_view::npos ? std::string_view{} : known.name.substr(0, dot);
+      const std::string_view group =
+          dot == std::string_view::npos ? std::string_view{} : known.name.substr(0, dot);
       if (group == table) {
         right += fmt::format("'{}', ", group.empty() ? known.name : known.name.substr(dot + 1));
       } else if (table.empty() && group != last_group) {
@@ -117,13 +125,15 @@ struct Reader {
     if (table.empty()) right += "[[disk]], ";
     right.resize(right.size() - 2);
     return error_at(name, key.source(),
-                    table.empty() ? fmt::format("unknown key '{}'; known: {}", key.str(), right)
-                                  : fmt::format("unknown key '{}' in [{}]; known: {}", key.str(), table, right));
+                    table.empty()
+                        ? fmt::format("unknown key '{}'; known: {}", key.str(), right)
+                        : fmt::format("unknown key '{}' in [{}]; known: {}", key.str(), table, right));
   }
 
   Result<> apply_table(std::string_view prefix, const toml::table& table) {
     for (const auto& [key, value] : table) {
-      const std::string full = prefix.empty() ? std::string(key.str()) : fmt::format("{}.{}", prefix, key.str());
+      const std::string full =
+          prefix.empty() ? std::string(key.str()) : fmt::format("{}.{}", prefix, key.str());
       const ConfigKey* found = nullptr;
       bool is_group = false;
       for (const ConfigKey& known : config_keys()) {
@@ -138,7 +148,8 @@ struct Reader {
         TRY(apply(full, found->type, value, value.source()));
       } else if (is_group) {
         const toml::table* inner = value.as_table();
-        if (inner == nullptr) return error_at(name, key.source(), fmt::format("'{}' is a table: [{}]", full, full));
+        if (inner == nullptr)
+          return error_at(name, key.source(), fmt::format("'{}' is a table: [{}]", full, full));
         TRY(apply_table(full, *inner));
       } else {
         return unknown(prefix, key);
@@ -184,7 +195,8 @@ std::string to_toml(const Config& config) {
   std::string_view last_group;
   for (const ConfigKey& key : config_keys()) {
     const size_t dot = key.name.find('.');
-    const std::string_view group = dot == std::string_view::npos ? std::string_view{} : key.name.substr(0, dot);
+    const std::string_view group =
+        dot == std::string_view::npos ? std::string_view{} : key.name.substr(0, dot);
     const std::string_view short_name = group.empty() ? key.name : key.name.substr(dot + 1);
     if (group != last_group) out += fmt::format("\n[{}]\n", group);
     last_group = group;
@@ -194,8 +206,8 @@ std::string to_toml(const Config& config) {
                        needs_quotes(key, text) ? quoted(text) : text, key.description);
   }
   for (const DiskConfig& disk : config.disks) {
-    out += fmt::format("\n[[disk]]\nfile = {}\nsnapshot = {}\nread_only = {}\n", quoted(disk.file), disk.snapshot,
-                       disk.read_only);
+    out += fmt::format("\n[[disk]]\nfile = {}\nsnapshot = {}\nread_only = {}\n", quoted(disk.file),
+                       disk.snapshot, disk.read_only);
   }
   return out;
 }

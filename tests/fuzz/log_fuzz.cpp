@@ -1,5 +1,5 @@
-// Fuzzes the reader of input logs. Checksums would stop mutations at once, so the input is also wrapped in a valid header
-// and valid record checksums.
+// Fuzzes the reader of input logs. Checksums would stop mutations at once, so the input is also wrapped in a
+// valid header and valid record checksums.
 
 #include <vector>
 

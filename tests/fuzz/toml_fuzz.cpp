@@ -1,4 +1,5 @@
-// Fuzzes the machine file: any bytes give a description or one line; an accepted one survives being printed and read.
+// Fuzzes the machine file: any bytes give a description or one line; an accepted one survives being printed
+// and read.
 
 #include "base/check.h"
 #include "machine/config_toml.h"

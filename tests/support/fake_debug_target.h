@@ -17,7 +17,9 @@ class FakeDebugTarget final : public DebugTarget {
   unsigned cpus() const override { return 2; }
   GuestRegisters read_registers(unsigned cpu) override { return registers[cpu]; }
   void write_registers(unsigned cpu, const GuestRegisters& r) override { registers[cpu] = r; }
-  bool read_linear(unsigned, u64 address, std::span<u8> out) override { return read_physical(address - kLinear, out); }
+  bool read_linear(unsigned, u64 address, std::span<u8> out) override {
+    return read_physical(address - kLinear, out);
+  }
   bool write_linear(unsigned, u64 address, std::span<const u8> data) override {
     return write_physical(address - kLinear, data);
   }

@@ -14,7 +14,9 @@
 namespace orrery {
 namespace {
 
-std::span<const u8> bytes_of(std::string_view text) { return {reinterpret_cast<const u8*>(text.data()), text.size()}; }
+std::span<const u8> bytes_of(std::string_view text) {
+  return {reinterpret_cast<const u8*>(text.data()), text.size()};
+}
 
 struct Door {
   Timeline timeline;
@@ -24,7 +26,8 @@ struct Door {
   InputPort::Channel clock = port.open("clock", [this](std::span<const u8> p) { note("c", p); });
 
   void note(const char* channel, std::span<const u8> payload) {
-    delivered += fmt::format("{}@{}:{} ", channel, timeline.now(), std::string(payload.begin(), payload.end()));
+    delivered +=
+        fmt::format("{}@{}:{} ", channel, timeline.now(), std::string(payload.begin(), payload.end()));
   }
   void at(Tick tick) {
     timeline.skip_to(tick);
@@ -81,7 +84,7 @@ TEST_F(InputLogTest, AReplayDeliversTheSameAtTheSameTicks) {
 
   Door door;
   door.port.start_replay(std::move(log).value());
-  door.port.inject(door.clock, bytes_of("other"));     // dropped: the log has its own
+  door.port.inject(door.clock, bytes_of("other"));  // dropped: the log has its own
   door.port.post(door.keys, bytes_of("not from here"));
   while (!door.port.exhausted()) door.at(door.port.next_tick());
   EXPECT_EQ(door.delivered, delivered);

@@ -73,9 +73,10 @@ TEST(StateVisitorTest, EveryFieldReachesTheHash) {
   Part reference;
   const u64 expected = hash(reference);
   const std::vector<std::function<void(Part&)>> changes = {
-      [](Part& p) { p.number ^= 1; },      [](Part& p) { p.flag = false; },   [](Part& p) { p.mode = Mode::kOne; },
-      [](Part& p) { p.table[2] ^= 0x80; }, [](Part& p) { p.bytes[1] ^= 1; },  [](Part& p) { p.bytes.push_back(0); },
-      [](Part& p) { p.name = "parT"; },    [](Part& p) { p.time.ns ^= 1; }};
+      [](Part& p) { p.number ^= 1; },       [](Part& p) { p.flag = false; },
+      [](Part& p) { p.mode = Mode::kOne; }, [](Part& p) { p.table[2] ^= 0x80; },
+      [](Part& p) { p.bytes[1] ^= 1; },     [](Part& p) { p.bytes.push_back(0); },
+      [](Part& p) { p.name = "parT"; },     [](Part& p) { p.time.ns ^= 1; }};
   for (const auto& change : changes) {
     Part part;
     change(part);

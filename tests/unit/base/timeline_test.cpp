@@ -1,4 +1,5 @@
-// Timeline, Clock and EventQueue: exact ticks inside a slice, tick_of as the inverse of time, the order of timers.
+// Timeline, Clock and EventQueue: exact ticks inside a slice, tick_of as the inverse of time, the order of
+// timers.
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -1,4 +1,5 @@
-// The command line: the flags that scripts rely on, precedence, one-line errors; the escape key; exit statuses.
+// The command line: the flags that scripts rely on, precedence, one-line errors; the escape key; exit
+// statuses.
 
 #include <gtest/gtest.h>
 
@@ -17,11 +18,46 @@ std::string error_of(const std::vector<std::string>& arguments) {
 }
 
 TEST(CommandLine, EveryFlagOfTheContract) {
-  auto parsed = parse_command_line(
-      {"run", "--board", "minimal", "--cpu", "x86-64-v2", "--cpus", "4", "--memory", "1G", "--kernel", "k", "--initrd",
-       "i", "--append", "console=ttyS0 -- --x", "--disk", "a.img,snapshot", "--disk", "b.img", "--serial", "file:out",
-       "--engine", "interpreter", "--clock", "fixed", "--seed", "7", "--max-ticks", "1000", "--state-hash", "--record",
-       "log", "--gdb", ":1234", "--debugcon", "--no-reboot", "--set", "cpu.kvm=false", "--set", "cpu.count=2"});
+  auto parsed = parse_command_line({"run",
+                                    "--board",
+                                    "minimal",
+                                    "--cpu",
+                                    "x86-64-v2",
+                                    "--cpus",
+                                    "4",
+                                    "--memory",
+                                    "1G",
+                                    "--kernel",
+                                    "k",
+                                    "--initrd",
+                                    "i",
+                                    "--append",
+                                    "console=ttyS0 -- --x",
+                                    "--disk",
+                                    "a.img,snapshot",
+                                    "--disk",
+                                    "b.img",
+                                    "--serial",
+                                    "file:out",
+                                    "--engine",
+                                    "interpreter",
+                                    "--clock",
+                                    "fixed",
+                                    "--seed",
+                                    "7",
+                                    "--max-ticks",
+                                    "1000",
+                                    "--state-hash",
+                                    "--record",
+                                    "log",
+                                    "--gdb",
+                                    ":1234",
+                                    "--debugcon",
+                                    "--no-reboot",
+                                    "--set",
+                                    "cpu.kvm=false",
+                                    "--set",
+                                    "cpu.count=2"});
   ASSERT_TRUE(parsed.ok()) << parsed.error().message;
   const Command& command = parsed.value();
   EXPECT_EQ(command.kind, CommandKind::kRun);
@@ -97,7 +133,11 @@ std::string guest_gets(EscapeFilter& filter, std::string_view typed) {
 TEST(EscapeFilterTest, LeavesHelpsAndPassesOn) {
   EscapeFilter filter;
   EXPECT_EQ(guest_gets(filter, "ls\r\x03"), "ls\r\x03");
-  EXPECT_EQ(guest_gets(filter, "a\x01\x01" "b"), "a\x01" "b");
+  EXPECT_EQ(guest_gets(filter,
+                       "a\x01\x01"
+                       "b"),
+            "a\x01"
+            "b");
   EXPECT_EQ(guest_gets(filter, "\x01"), "");
   EXPECT_EQ(guest_gets(filter, "a"), "\x01");
   const u8 help[] = {1, 'h', 'q'};

@@ -24,7 +24,9 @@ class Client {
     EXPECT_EQ(connect(fd_, reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
   }
   ~Client() { close(fd_); }
-  void write(std::string_view bytes) { EXPECT_EQ(send(fd_, bytes.data(), bytes.size(), 0), ssize_t(bytes.size())); }
+  void write(std::string_view bytes) {
+    EXPECT_EQ(send(fd_, bytes.data(), bytes.size(), 0), ssize_t(bytes.size()));
+  }
   std::string read(size_t size_bytes) {
     std::string out(size_bytes, '\0');
     EXPECT_EQ(recv(fd_, out.data(), size_bytes, MSG_WAITALL), ssize_t(size_bytes));
@@ -69,7 +71,8 @@ TEST(GdbServerTest, PacketsInterruptsAndTheEnd) {
   while (attention != 5) std::this_thread::yield();  // comes after the event
   Client again(path);
   EXPECT_EQ(server.wait_event().kind, GdbServer::Kind::kConnected);
-  EXPECT_FALSE(GdbServer::listen({.host = {}, .port = 0, .unix_path = path}, [] {}).ok()) << "never replaces a file";
+  EXPECT_FALSE(GdbServer::listen({.host = {}, .port = 0, .unix_path = path}, [] {}).ok())
+      << "never replaces a file";
 }
 
 }  // namespace

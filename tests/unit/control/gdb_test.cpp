@@ -67,7 +67,8 @@ class GdbStubTest : public testing::Test {
  protected:
   std::string ask(std::string_view packet) {
     const auto answer = stub.handle(packet);
-    return answer.packets.size() == 1 ? answer.packets[0] : fmt::format("<{} packets>", answer.packets.size());
+    return answer.packets.size() == 1 ? answer.packets[0]
+                                      : fmt::format("<{} packets>", answer.packets.size());
   }
   FakeTarget target;
   GdbStub stub{target};

@@ -25,7 +25,8 @@ TEST(ConfigSize, TakesSuffixesAndRefusesTheRest) {
   EXPECT_EQ(parse_size("512M").value(), u64{512} << 20);
   EXPECT_EQ(parse_size("4g").value(), u64{4} << 30);
   EXPECT_EQ(parse_size("16T").value(), u64{16} << 40);
-  for (const char* bad : {"", "M", "-1", "1.5G", "4GB", "4 G", "0x10", "18446744073709551616", "16777216T", "+1"}) {
+  for (const char* bad :
+       {"", "M", "-1", "1.5G", "4GB", "4 G", "0x10", "18446744073709551616", "16777216T", "+1"}) {
     EXPECT_FALSE(parse_size(bad).ok()) << bad;
   }
   for (const u64 size : {u64{0}, u64{1}, u64{4096}, u64{1} << 20, (u64{1} << 30) + 4096, ~u64{0}}) {
@@ -43,7 +44,8 @@ TEST(ConfigRate, RoundTripIsExact) {
     const u64 rate = (x >> (14 + x % 40)) % (u64{1'000'000} << 32) + 1;
     ASSERT_EQ(parse_rate(format_rate(rate)).value(), rate) << rate;
   }
-  for (const char* bad : {"0", "0.0", "", ".", ".5", "1.", "-1", "1e3", "nan", "1000000.1", "0.00000000001"}) {
+  for (const char* bad :
+       {"0", "0.0", "", ".", ".5", "1.", "-1", "1e3", "nan", "1000000.1", "0.00000000001"}) {
     EXPECT_FALSE(parse_rate(bad).ok()) << bad;
   }
 }
@@ -80,17 +82,20 @@ TEST(ConfigDisk, OptionsAndDoubledCommas) {
 
 TEST(ConfigToml, MessagesHaveFileLineAndColumn) {
   EXPECT_EQ(toml_error("[cpu]\ncount = 2\n"), "");
-  EXPECT_TRUE(toml_error("board = 'minimal'\n  foo = 1\n").starts_with("pc.toml:2:3: unknown key 'foo'; known: "));
+  EXPECT_TRUE(
+      toml_error("board = 'minimal'\n  foo = 1\n").starts_with("pc.toml:2:3: unknown key 'foo'; known: "));
   EXPECT_EQ(toml_error("[cpu]\ncores = 2\n"),
             "pc.toml:2:1: unknown key 'cores' in [cpu]; known: 'model', 'count', 'quantum_ticks', 'kvm'");
-  EXPECT_EQ(toml_error("[cpu]\ncount = 9\n"), "pc.toml:2:9: key 'cpu.count': 9 is out of range; 1 to 8 is wanted");
+  EXPECT_EQ(toml_error("[cpu]\ncount = 9\n"),
+            "pc.toml:2:9: key 'cpu.count': 9 is out of range; 1 to 8 is wanted");
   EXPECT_EQ(toml_error("reboot = 1\n"), "pc.toml:1:10: key 'reboot': true or false is wanted");
   EXPECT_EQ(toml_error("memory = -1\n"),
             "pc.toml:1:10: key 'memory': a number of bytes or a string such as \"512M\" is wanted");
   EXPECT_TRUE(toml_error("cpu = 3\n").starts_with("pc.toml:1:1: 'cpu' is a table"));
   EXPECT_TRUE(toml_error("[disk]\nfile = 'a'\n").starts_with("pc.toml:1:"));
   EXPECT_TRUE(toml_error("[[disk]]\nsnapshot = true\n").ends_with("a disk needs the key 'file'"));
-  EXPECT_TRUE(toml_error("[[disk]]\nfile = 'a'\nsize = 3\n").starts_with("pc.toml:3:1: unknown key 'size'; a disk"));
+  EXPECT_TRUE(
+      toml_error("[[disk]]\nfile = 'a'\nsize = 3\n").starts_with("pc.toml:3:1: unknown key 'size'; a disk"));
   EXPECT_TRUE(toml_error("memory = \n").starts_with("pc.toml:1:"));
   EXPECT_TRUE(toml_error("board = 'minimal'\nboard = 'minimal'\n").starts_with("pc.toml:2:"));
   EXPECT_EQ(toml_error("\"a\\nb\" = 1").find('\n'), std::string::npos);
@@ -98,12 +103,26 @@ TEST(ConfigToml, MessagesHaveFileLineAndColumn) {
 
 TEST(ConfigToml, RoundTripIsExact) {
   Config config;
-  for (const char* assignment :
-       {"cpu.count=4", "memory=4G", "cpu.kvm=false", "seed=18446744073709551615", "serial=file:/tmp/a \"b\" \\c",
-        "clock.policy=fixed", "clock.ns_per_tick=0.3333333333", "clock.rtc_start=1700000000", "boot.kernel=bzImage",
-        "boot.append=console=ttyS0 a=\"b c\" \xc3\xa9", "debugcon=true", "reboot=false", "disk.0.file=a'b.img",
-        "disk.0.snapshot=true", "disk.1.file=c.img", "disk.1.read_only=true", "cpu.quantum_ticks=7",
-        "virtio_console=true", "pause_on_start=true", "boot.initrd=i"}) {
+  for (const char* assignment : {"cpu.count=4",
+                                 "memory=4G",
+                                 "cpu.kvm=false",
+                                 "seed=18446744073709551615",
+                                 "serial=file:/tmp/a \"b\" \\c",
+                                 "clock.policy=fixed",
+                                 "clock.ns_per_tick=0.3333333333",
+                                 "clock.rtc_start=1700000000",
+                                 "boot.kernel=bzImage",
+                                 "boot.append=console=ttyS0 a=\"b c\" \xc3\xa9",
+                                 "debugcon=true",
+                                 "reboot=false",
+                                 "disk.0.file=a'b.img",
+                                 "disk.0.snapshot=true",
+                                 "disk.1.file=c.img",
+                                 "disk.1.read_only=true",
+                                 "cpu.quantum_ticks=7",
+                                 "virtio_console=true",
+                                 "pause_on_start=true",
+                                 "boot.initrd=i"}) {
     auto set = set_config_assignment(config, assignment);
     ASSERT_TRUE(set.ok()) << set.error().message;
   }

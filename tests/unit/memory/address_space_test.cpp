@@ -1,5 +1,5 @@
-// Address spaces: priorities and the flat view, split and crossing accesses, ROM, holes, the top of the space; DMA bounds;
-// RAM's frame flags and hash.
+// Address spaces: priorities and the flat view, split and crossing accesses, ROM, holes, the top of the
+// space; DMA bounds; RAM's frame flags and hash.
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -179,7 +179,9 @@ TEST_F(AddressSpaceTest, DmaReachesRamOnly) {
 class CodeListener final : public FrameListener {
  public:
   void frame_guarded(Frame frame) override { log += fmt::format("g{} ", frame); }
-  void code_written(Frame frame, u64 offset, u64 size) override { log += fmt::format("c{}:{:x}+{:x} ", frame, offset, size); }
+  void code_written(Frame frame, u64 offset, u64 size) override {
+    log += fmt::format("c{}:{:x}+{:x} ", frame, offset, size);
+  }
   std::string log;
 };
 
