@@ -1,0 +1,56 @@
+#include "control/cli.h"
+
+#include <cstdio>
+
+#include "control/cli_options.h"
+#include "control/exit_status.h"
+#include "control/session.h"
+#include "machine/config_toml.h"
+
+namespace orrery::control {
+namespace {
+
+int fail(const Error& error) {
+  std::fprintf(stderr, "orrery: %s\n", error.message.c_str());
+  return exit_status::kBadInput;
+}
+
+int print(const std::string& text) {
+  if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0) {
+    return fail(make_errno_error("writing to standard output"));
+  }
+  return exit_status::kOk;
+}
+
+Result<int> run_machine(const Command& command) {
+  // Before any thread starts: all of them inherit it.
+  block_console_signals();
+  machine::VirtualMachine::Options options;
+  options.record_path = command.record_path;
+  TRY_ASSIGN(const std::unique_ptr<machine::VirtualMachine> vm,
+             command.kind == CommandKind::kReplay
+                 ? machine::VirtualMachine::create_replay(command.log_path, std::move(options))
+                 : machine::VirtualMachine::create(command.config, std::move(options)));
+  Session session(*vm, command);
+  return session.run();
+}
+
+}  // namespace
+
+int run_command_line(const std::vector<std::string>& arguments) {
+  const auto command = parse_command_line(arguments);
+  if (!command) return fail(command.error());
+  switch (command.value().kind) {
+    case CommandKind::kText:
+      return print(command.value().text);
+    case CommandKind::kConfig:
+      return print(machine::to_toml(command.value().config));
+    case CommandKind::kRun:
+    case CommandKind::kReplay:
+      break;
+  }
+  auto status = run_machine(command.value());
+  return status ? status.value() : fail(status.error());
+}
+
+}  // namespace orrery::control
