@@ -11,7 +11,7 @@ namespace orrery::cpu::exec::xsave {
 
 inline constexpr unsigned kLegacyBytes = 512, kHeaderBytes = 64;
 inline constexpr unsigned kAvxOffset = 576, kAvxBytes = 256;
-inline constexpr unsigned kPkruOffset = 832, kPkruBytes = 8;
+inline constexpr unsigned kPkruOffset = 2688, kPkruBytes = 8;
 inline constexpr unsigned kMaxBytes = kPkruOffset + kPkruBytes;
 
 /// The XCR0 bits that `model` has.
