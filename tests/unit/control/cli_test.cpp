@@ -116,6 +116,19 @@ TEST(CommandLine, ErrorsAreOneLineAndNameTheThing) {
   }
 }
 
+TEST(CommandLine, TheLastOfAFlagCountsAndValuesMayLookLikeAnything) {
+  auto parsed = parse_command_line({"run", "--kernel", "k", "--cpus", "2", "--cpus", "3", "--append", "--x", "--append",
+                                    "[a,b] -- c", "--disk", "[x,,y]", "--disk=b=c", "--set=seed=4"});
+  ASSERT_TRUE(parsed.ok()) << parsed.error().message;
+  const machine::Config& config = parsed.value().config;
+  EXPECT_EQ(config.cpus, 3u);
+  EXPECT_EQ(config.append, "[a,b] -- c");
+  ASSERT_EQ(config.disks.size(), 2u);
+  EXPECT_EQ(config.disks[0].file, "[x,y]");
+  EXPECT_EQ(config.disks[1].file, "b=c");
+  EXPECT_EQ(config.seed, 4u);
+}
+
 TEST(CommandLine, GdbAddresses) {
   EXPECT_EQ(parse_gdb_address("1234").value().host, "127.0.0.1");
   EXPECT_EQ(parse_gdb_address("0.0.0.0:99").value().host, "0.0.0.0");
