@@ -185,8 +185,7 @@ Result<Command> parse_command_line(const std::vector<std::string>& arguments) {
   try {
     app.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));
   } catch (const CLI::CallForHelp&) {
-    const auto chosen = app.get_subcommands();
-    command.text = chosen.empty() ? app.help() : chosen.front()->help();
+    command.text = app.help();
     return command;
   } catch (const CLI::CallForVersion& version) {
     command.text = fmt::format("{}\n", version.what());

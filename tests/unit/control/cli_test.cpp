@@ -87,6 +87,7 @@ TEST(CommandLine, ReplayConfigAndTexts) {
   EXPECT_EQ(parse_command_line({"--version"}).value().text, "orrery 0.1.0\n");
   EXPECT_NE(parse_command_line({"--help"}).value().text.find("replay"), std::string::npos);
   EXPECT_NE(parse_command_line({"run", "--help"}).value().text.find("--no-reboot"), std::string::npos);
+  EXPECT_NE(parse_command_line({"run", "--help"}).value().text.find("Usage: orrery run"), std::string::npos);
 }
 
 TEST(CommandLine, ErrorsAreOneLineAndNameTheThing) {
