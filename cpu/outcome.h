@@ -21,6 +21,7 @@ struct Fault {
   u32 error_code = 0;
   u64 address = 0;   // CR2 for #PF
   u32 dr6_bits = 0;  // for #DB
+  u8 length = 0;     // software interrupts: bytes of the instruction, which the return address lies behind
 };
 
 }  // namespace orrery::cpu

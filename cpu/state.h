@@ -70,6 +70,7 @@ struct CpuState {
   u64 cr2 = 0;
   u64 cr3 = 0;
   u64 cr4 = 0;
+  u64 pdpte[4] = {};  // PAE: loaded by MOV to CR3 and the mode switches [SDM3 4.4.1]
   u64 xcr0 = xcr0::X87;
   u64 efer = 0;
   u64 dr[4] = {};

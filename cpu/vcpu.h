@@ -4,7 +4,9 @@
 // false with `fault()` set; the handler then returns Outcome::kFault and must not have changed anything.
 #pragma once
 
+#include <algorithm>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "base/entropy.h"
@@ -41,6 +43,7 @@ struct VcpuServices {
   const CpuModel& model;
   u64 tsc_hz = 0;
   u32 cpu_count = 1;
+  u64 wall_clock_base = 0;  // seconds since 1970 at virtual time 0
 };
 
 /// A memory destination translated for writing before anything changes.
@@ -62,6 +65,7 @@ class Vcpu final : public memory::FrameListener, public memory::MapListener {
   const CpuModel& model() const { return services_.model; }
   const VcpuServices& services() const { return services_; }
   LocalApic& apic() { return *apic_; }
+  const LocalApic& apic() const { return *apic_; }
   bool is_bsp() const { return id_ == 0; }
 
   // ---- Modes, derived from the state by `mode_changed` ----
@@ -220,6 +224,8 @@ class Vcpu final : public memory::FrameListener, public memory::MapListener {
   void flush_tlb_page_pcid(u64 linear, u16 pcid);
   /// Drops everything derived from the architectural TLB.
   void flush_fast();
+  /// Loads the PAE page-directory pointers from CR3; raises #GP(0) on reserved bits. [SDM3 4.4.1]
+  bool load_pdptes(u64 cr3);
   u16 current_pcid() const {
     return (state.cr4 & cr4::PCIDE) != 0 ? static_cast<u16>(state.cr3 & cr3::kPcidMask) : u16{0};
   }
@@ -306,7 +312,6 @@ class Vcpu final : public memory::FrameListener, public memory::MapListener {
   void map_changed() override;
 
  private:
-  friend class Walker;
   bool read_slow(SegmentIndex segment, u64 linear, void* out, unsigned size);
   bool write_slow(SegmentIndex segment, u64 linear, const void* data, unsigned size);
   bool read_for_write_slow(SegmentIndex segment, u64 linear, void* out, unsigned size);
@@ -318,6 +323,7 @@ class Vcpu final : public memory::FrameListener, public memory::MapListener {
   void note_watch(u64 linear, unsigned size, Access access);
   bool walk(u64 linear, Access access, Privilege privilege, TlbEntry& result);
   bool page_fault(u64 linear, Access access, Privilege privilege, u32 bits);
+  bool is_apic_page(u64 physical) const;
   bool allowed(const TlbEntry& entry, Access access, Privilege privilege) const;
   bool pkey_allowed(const TlbEntry& entry, Access access, Privilege privilege) const;
 
@@ -334,6 +340,7 @@ class Vcpu final : public memory::FrameListener, public memory::MapListener {
   unsigned canonical_bits_ = 48;
   u32 decode_key_ = 0;
   FastEntry* view_ = nullptr;
+  FastBank* fill_bank_ = nullptr;  // what view_ belongs to; null for the view that is never filled
   bool attention_ = true;
   bool extint_ = false;  // part of the state: visited
 

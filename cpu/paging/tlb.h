@@ -38,8 +38,9 @@ class Tlb {
 
   /// The entry that translates `linear` in address space `pcid`, or null.
   TlbEntry* find(u64 linear, u16 pcid);
-  /// Puts `entry` in; it replaces an entry for the same page or the oldest fill of its set.
-  TlbEntry* insert(const TlbEntry& entry);
+  /// Puts `entry` in; it replaces an entry for the same page or the oldest fill of its set. `evicted` gets a copy
+  /// of what was there (its page is kInvalid if nothing was).
+  TlbEntry* insert(const TlbEntry& entry, TlbEntry& evicted);
   /// The entries for `linear`, of any size, in `pcid` and the global ones [INVLPG].
   void flush_page(u64 linear, u16 pcid);
   /// Without `global_too` global entries stay.

@@ -1,0 +1,63 @@
+// DecodeCache: straight runs of decoded instructions (traces), keyed by where their bytes lie in host memory (so
+// that aliases of a frame share them) and by the decode key. One per machine, shared by its vCPUs.
+//
+// A frame that holds decoded bytes carries frame_flag::kCode, so engines notice stores to it; a store drops just
+// the traces that it overlaps.
+#pragma once
+
+#include <unordered_map>
+#include <vector>
+
+#include "cpu/decode/decoder.h"
+#include "memory/ram.h"
+
+namespace orrery::cpu {
+
+struct Trace {
+  const u8* host = nullptr;  // of the first byte; null: empty slot
+  u32 key = 0;
+  u16 count = 0;             // instructions
+  u16 bytes = 0;
+  const Insn* insns = nullptr;
+  u32 next_in_frame = 0;     // slot + 1 of another trace in the same frame
+};
+
+class DecodeCache final : public memory::FrameListener {
+ public:
+  DecodeCache(memory::Ram& ram, const CpuModel& model);
+  ~DecodeCache() override;
+
+  /// The trace at `host`, or null.
+  const Trace* find(const u8* host, u32 key) const {
+    const Trace& t = traces_[slot_of(host, key)];
+    return t.host == host && t.key == key ? &t : nullptr;
+  }
+  /// Decodes a trace from `host`, which points into RAM, up to `host_end` (the end of its page). Null if the first
+  /// instruction crosses the page: that is decoded by itself each time.
+  const Trace* build(const u8* host, const u8* host_end, u32 key);
+  const Decoder& decoder() const { return decoder_; }
+  void flush();
+
+  // memory::FrameListener
+  void frame_guarded(memory::Frame) override {}
+  void code_written(memory::Frame frame, u64 offset, u64 size) override;
+
+ private:
+  static constexpr unsigned kSlots = 1u << 15;
+  static constexpr unsigned kPoolInsns = 1u << 18;  // 8 MiB
+  static constexpr unsigned kMaxTraceInsns = 32;
+  static u32 slot_of(const u8* host, u32 key) {
+    const u64 h = (reinterpret_cast<u64>(host) ^ (u64{key} << 20)) * 0x9e3779b97f4a7c15u;
+    return static_cast<u32>(h >> 49);
+  }
+  void unlink(u32 slot);
+
+  memory::Ram& ram_;
+  Decoder decoder_;
+  std::vector<Trace> traces_;
+  std::vector<Insn> pool_;
+  size_t pool_used_ = 0;
+  std::unordered_map<memory::Frame, u32> frame_heads_;  // slot + 1 of a frame's first trace
+};
+
+}  // namespace orrery::cpu

@@ -1,0 +1,44 @@
+// Decoder: bytes to Insn, by Zydis, once per address. Zydis' own structures stop here.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string>
+
+#include "cpu/cpuid/model.h"
+#include "cpu/insn.h"
+
+namespace orrery::cpu {
+
+/// What decoding depends on besides the bytes; part of every trace's key. Built by Vcpu::mode_changed.
+namespace decode_key {
+inline constexpr u32 kBits16 = 0, kBits32 = 1, kBits64 = 2, kBitsMask = 3;
+inline constexpr u32 kRealOrVm86 = 1u << 2;
+inline constexpr u32 kEm = 1u << 3, kTs = 1u << 4, kMp = 1u << 5;  // CR0
+inline constexpr u32 kOsfxsr = 1u << 6;                            // CR4.OSFXSR
+inline constexpr u32 kAvxEnabled = 1u << 7;                        // CR4.OSXSAVE and XCR0.{SSE,AVX}
+}  // namespace decode_key
+
+class Decoder {
+ public:
+  explicit Decoder(const CpuModel& model);
+  ~Decoder();
+  Decoder(Decoder&&) noexcept;
+
+  enum class Status : u8 {
+    kOk,
+    kTruncated,  // more bytes are needed than were given
+    kInvalid,    // `insn` holds an instruction that raises #UD (or #GP when it is over 15 bytes long)
+  };
+  /// Decodes one instruction from at most 15 of `bytes`.
+  Status decode(std::span<const u8> bytes, u32 key, Insn& insn) const;
+
+  /// "mov rax, [rbx+8]" for people; the same bytes. `address` makes branch targets absolute.
+  static std::string disassemble(std::span<const u8> bytes, unsigned code_bits, u64 address);
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace orrery::cpu

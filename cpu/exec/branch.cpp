@@ -1,0 +1,133 @@
+// Near control flow: JMP CALL RET Jcc LOOP JCXZ. Targets are checked before anything changes. [SDM2], [APM3 3]
+#include "cpu/exec/common.h"
+#include "cpu/exec/selectors.h"
+#include "cpu/exec/stack.h"
+#include "cpu/flags.h"
+
+namespace orrery::cpu::exec {
+namespace {
+
+/// #GP(0) unless the target is canonical (64-bit code) or within the code segment.
+inline bool check_target(Vcpu& cpu, u64 target) {
+  if (cpu.long64() ? cpu.canonical(target) : target <= cpu.state.seg[kCs].limit) [[likely]] return true;
+  cpu.raise(kGP, 0);
+  return false;
+}
+
+inline u64 relative_target(const Vcpu& cpu, const Insn& insn) {
+  return (cpu.state.gpr[kRip] + insn.imm) & low_mask(8u << insn.operand_log2());
+}
+
+Outcome jmp_relative(Vcpu& cpu, const Insn& insn) {
+  const u64 target = relative_target(cpu, insn);
+  if (!check_target(cpu, target)) return Outcome::kFault;
+  cpu.state.gpr[kRip] = target;
+  return Outcome::kEndTrace;
+}
+template <class T>
+Outcome jmp_indirect(Vcpu& cpu, const Insn& insn) {
+  T target;
+  if (!read_operand<T>(cpu, insn, 0, target) || !check_target(cpu, target)) return Outcome::kFault;
+  cpu.state.gpr[kRip] = target;
+  return Outcome::kEndTrace;
+}
+
+template <class T>
+Outcome call_relative(Vcpu& cpu, const Insn& insn) {
+  const u64 target = relative_target(cpu, insn);
+  if (!check_target(cpu, target) || !push<T>(cpu, static_cast<T>(cpu.state.gpr[kRip]))) return Outcome::kFault;
+  cpu.state.gpr[kRip] = target;
+  return Outcome::kEndTrace;
+}
+template <class T>
+Outcome call_indirect(Vcpu& cpu, const Insn& insn) {
+  T target;
+  if (!read_operand<T>(cpu, insn, 0, target) || !check_target(cpu, target) ||
+      !push<T>(cpu, static_cast<T>(cpu.state.gpr[kRip]))) {
+    return Outcome::kFault;
+  }
+  cpu.state.gpr[kRip] = target;
+  return Outcome::kEndTrace;
+}
+
+template <class T>
+Outcome ret(Vcpu& cpu, const Insn& insn) {
+  T target;
+  if (!peek<T>(cpu, 0, target) || !check_target(cpu, target)) return Outcome::kFault;
+  drop(cpu, sizeof(T) + (insn.op[0] == kImmOperand ? insn.imm & 0xffff : 0));
+  cpu.state.gpr[kRip] = target;
+  return Outcome::kEndTrace;
+}
+
+template <unsigned kCc>
+Outcome jcc(Vcpu& cpu, const Insn& insn) {
+  if (!condition<kCc>(cpu.state.rflags)) return Outcome::kNext;
+  return jmp_relative(cpu, insn);
+}
+
+/// The counter register of LOOP and JCXZ has the address size.
+inline u64 counter(const Vcpu& cpu, const Insn& insn) { return cpu.state.gpr[kRcx] & insn.address_mask(); }
+
+enum class LoopKind : u8 { kLoop, kLoope, kLoopne };
+template <LoopKind kKind>
+Outcome loop(Vcpu& cpu, const Insn& insn) {
+  const u64 mask = insn.address_mask();
+  const u64 left = (cpu.state.gpr[kRcx] - 1) & mask;
+  const bool zf = (cpu.state.rflags & rflags::ZF) != 0;
+  const bool taken = left != 0 && (kKind == LoopKind::kLoop || zf == (kKind == LoopKind::kLoope));
+  const u64 target = relative_target(cpu, insn);
+  if (taken && !check_target(cpu, target)) return Outcome::kFault;
+  if (mask == 0xffff) {
+    cpu.set_reg<u16>(kRcx, static_cast<u16>(left));
+  } else {
+    cpu.state.gpr[kRcx] = left;
+  }
+  if (!taken) return Outcome::kNext;
+  cpu.state.gpr[kRip] = target;
+  return Outcome::kEndTrace;
+}
+Outcome jcxz(Vcpu& cpu, const Insn& insn) { return counter(cpu, insn) == 0 ? jmp_relative(cpu, insn) : Outcome::kNext; }
+
+}  // namespace
+
+Handler select_jmp(const Insn& insn, const DecodedForm& f) {
+  if (f.kind[0] == OperandKind::kFarPointer || (f.opcode == 0xff && ((f.modrm >> 3) & 7) == 5)) {
+    return select_jmp_far(insn, f);
+  }
+  if (f.kind[0] == OperandKind::kImm) return jmp_relative;
+  return ORRERY_BY_SIZE_NO8(f.size_bits[0], jmp_indirect);
+}
+Handler select_call(const Insn& insn, const DecodedForm& f) {
+  if (f.kind[0] == OperandKind::kFarPointer || (f.opcode == 0xff && ((f.modrm >> 3) & 7) == 3)) {
+    return select_call_far(insn, f);
+  }
+  if (f.kind[0] == OperandKind::kImm) return ORRERY_BY_SIZE_NO8(8u << insn.operand_log2(), call_relative);
+  return ORRERY_BY_SIZE_NO8(f.size_bits[0], call_indirect);
+}
+Handler select_ret_near(const Insn& insn) { return ORRERY_BY_SIZE_NO8(8u << insn.operand_log2(), ret); }
+Handler select_loop(const Insn&, const DecodedForm&) { return loop<LoopKind::kLoop>; }
+Handler select_loope(const Insn&, const DecodedForm&) { return loop<LoopKind::kLoope>; }
+Handler select_loopne(const Insn&, const DecodedForm&) { return loop<LoopKind::kLoopne>; }
+Handler select_jcxz(const Insn&, const DecodedForm&) { return jcxz; }
+
+#define ORRERY_CONDITION(name, cc) \
+  Handler select_j##name(const Insn&, const DecodedForm&) { return jcc<cc>; }
+ORRERY_CONDITION(o, 0)
+ORRERY_CONDITION(no, 1)
+ORRERY_CONDITION(b, 2)
+ORRERY_CONDITION(nb, 3)
+ORRERY_CONDITION(z, 4)
+ORRERY_CONDITION(nz, 5)
+ORRERY_CONDITION(be, 6)
+ORRERY_CONDITION(nbe, 7)
+ORRERY_CONDITION(s, 8)
+ORRERY_CONDITION(ns, 9)
+ORRERY_CONDITION(p, 10)
+ORRERY_CONDITION(np, 11)
+ORRERY_CONDITION(l, 12)
+ORRERY_CONDITION(nl, 13)
+ORRERY_CONDITION(le, 14)
+ORRERY_CONDITION(nle, 15)
+#undef ORRERY_CONDITION
+
+}  // namespace orrery::cpu::exec

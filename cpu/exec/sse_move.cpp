@@ -1,0 +1,271 @@
+// Moves of MMX and XMM data: whole, scalar, halves, between register files, non-temporal and masked.
+// [SDM2 MOVAPS, MOVD, MOVQ, MOVHPS, MASKMOVDQU ...], [APM4]
+//
+// Non-temporal hints have no effect. Explicitly aligned moves ignore MXCSR.MM. [APM1 4.2.2]
+// Not modelled: nothing.
+#include "cpu/exec/simd_operands.h"
+
+namespace orrery::cpu::exec {
+namespace {
+
+enum class Alignment : u8 { kAny, kNatural };
+
+bool is_mem(const DecodedForm& f, unsigned n) { return f.kind[n] == OperandKind::kMem; }
+
+// ---- 16 bytes ----
+Outcome move_xmm_xmm(Vcpu& cpu, const Insn& insn) {
+  Xmm::set(cpu, insn.op[0], Xmm::get(cpu, insn.op[1]));
+  return Outcome::kNext;
+}
+template <Alignment kAlignment>
+Outcome load_xmm(Vcpu& cpu, const Insn& insn) {
+  Lanes<16> v;
+  if (kAlignment == Alignment::kNatural && !cpu.check_aligned(insn, 16)) return Outcome::kFault;
+  if (!cpu.read(insn, v)) return Outcome::kFault;
+  Xmm::set(cpu, insn.op[0], v);
+  return Outcome::kNext;
+}
+template <Alignment kAlignment>
+Outcome store_xmm(Vcpu& cpu, const Insn& insn) {
+  if (kAlignment == Alignment::kNatural && !cpu.check_aligned(insn, 16)) return Outcome::kFault;
+  return cpu.write(insn, Xmm::get(cpu, insn.op[1])) ? Outcome::kNext : Outcome::kFault;
+}
+template <Alignment kAlignment>
+Handler move_form(const DecodedForm& f) {
+  if (is_mem(f, 0)) return &store_xmm<kAlignment>;
+  return is_mem(f, 1) ? &load_xmm<kAlignment> : &move_xmm_xmm;
+}
+
+// ---- Scalars: a register source merges, a memory source zeroes the rest ----
+template <class T>
+Outcome scalar_xmm_xmm(Vcpu& cpu, const Insn& insn) {
+  Lanes<16> v = Xmm::get(cpu, insn.op[0]);
+  v.at<T>(0) = Xmm::get(cpu, insn.op[1]).template at<T>(0);
+  Xmm::set(cpu, insn.op[0], v);
+  return Outcome::kNext;
+}
+template <class T>
+Outcome scalar_load(Vcpu& cpu, const Insn& insn) {
+  Lanes<16> v{};
+  if (!cpu.read(insn, v.at<T>(0))) return Outcome::kFault;
+  Xmm::set(cpu, insn.op[0], v);
+  return Outcome::kNext;
+}
+/// Stores lane `kLane` of T.
+template <class T, unsigned kLane>
+Outcome store_lane(Vcpu& cpu, const Insn& insn) {
+  return cpu.write(insn, Xmm::get(cpu, insn.op[1]).template at<T>(kLane)) ? Outcome::kNext : Outcome::kFault;
+}
+template <class T>
+Handler scalar_form(const DecodedForm& f) {
+  if (is_mem(f, 0)) return &store_lane<T, 0>;
+  return is_mem(f, 1) ? &scalar_load<T> : &scalar_xmm_xmm<T>;
+}
+
+// MOVSD shares its mnemonic with the string instruction, so its availability is checked here. [SDM3 13.5]
+template <Handler H>
+Outcome when_sse_available(Vcpu& cpu, const Insn& insn) {
+  if ((cpu.state.cr0 & cr0::EM) != 0 || (cpu.state.cr4 & cr4::OSFXSR) == 0) return cpu.raise(kUD);
+  if ((cpu.state.cr0 & cr0::TS) != 0) return cpu.raise(kNM);
+  return H(cpu, insn);
+}
+
+// ---- Halves ----
+template <unsigned kHalf>
+Outcome load_half(Vcpu& cpu, const Insn& insn) {
+  u64 value = 0;
+  if (!cpu.read(insn, value)) return Outcome::kFault;
+  cpu.state.vec[insn.op[0]].q[kHalf] = value;
+  return Outcome::kNext;
+}
+template <unsigned kTo, unsigned kFrom>
+Outcome half_to_half(Vcpu& cpu, const Insn& insn) {
+  cpu.state.vec[insn.op[0]].q[kTo] = cpu.state.vec[insn.op[1]].q[kFrom];
+  return Outcome::kNext;
+}
+template <unsigned kHalf>
+Handler half_form(const DecodedForm& f) {
+  return is_mem(f, 0) ? &store_lane<u64, kHalf> : &load_half<kHalf>;
+}
+
+// ---- MOVD, MOVQ: between general registers or memory and vectors ----
+template <class T>
+Outcome gpr_to_xmm(Vcpu& cpu, const Insn& insn) {
+  Lanes<16> v{};
+  v.at<T>(0) = cpu.reg<T>(insn.op[1]);
+  Xmm::set(cpu, insn.op[0], v);
+  return Outcome::kNext;
+}
+template <class T>
+Outcome xmm_to_gpr(Vcpu& cpu, const Insn& insn) {
+  cpu.set_reg<T>(insn.op[0], Xmm::get(cpu, insn.op[1]).template at<T>(0));
+  return Outcome::kNext;
+}
+/// Source: register or memory.
+template <class T>
+Outcome load_mmx(Vcpu& cpu, const Insn& insn) {
+  T value{};
+  if (!Mmx::ready(cpu) || !read_operand(cpu, insn, 1, value)) return Outcome::kFault;
+  Lanes<8> v{};
+  v.at<T>(0) = value;
+  Mmx::set(cpu, insn.op[0], v);
+  return Outcome::kNext;
+}
+template <class T>
+Outcome store_mmx(Vcpu& cpu, const Insn& insn) {
+  if (!Mmx::ready(cpu)) return Outcome::kFault;
+  if (!write_operand(cpu, insn, 0, Mmx::get(cpu, insn.op[1]).template at<T>(0))) return Outcome::kFault;
+  Mmx::enter(cpu);
+  return Outcome::kNext;
+}
+Outcome mmx_to_mmx(Vcpu& cpu, const Insn& insn) {
+  if (!Mmx::ready(cpu)) return Outcome::kFault;
+  Mmx::set(cpu, insn.op[0], Mmx::get(cpu, insn.op[1]));
+  return Outcome::kNext;
+}
+Outcome movq_xmm_xmm(Vcpu& cpu, const Insn& insn) {
+  Lanes<16> v{};
+  v.q[0] = cpu.state.vec[insn.op[1]].q[0];
+  Xmm::set(cpu, insn.op[0], v);
+  return Outcome::kNext;
+}
+Outcome movdq2q(Vcpu& cpu, const Insn& insn) {
+  if (!Mmx::ready(cpu)) return Outcome::kFault;
+  Lanes<8> v;
+  v.q[0] = cpu.state.vec[insn.op[1]].q[0];
+  Mmx::set(cpu, insn.op[0], v);
+  return Outcome::kNext;
+}
+Outcome movq2dq(Vcpu& cpu, const Insn& insn) {
+  if (!Mmx::ready(cpu)) return Outcome::kFault;
+  Lanes<16> v{};
+  v.q[0] = Mmx::get(cpu, insn.op[1]).q[0];
+  Mmx::enter(cpu);
+  Xmm::set(cpu, insn.op[0], v);
+  return Outcome::kNext;
+}
+template <class T>
+Handler word_form(const DecodedForm& f) {
+  using enum OperandKind;
+  if (f.kind[0] == kMmx) return f.kind[1] == kMmx ? &mmx_to_mmx : &load_mmx<T>;
+  if (f.kind[1] == kMmx) return &store_mmx<T>;
+  if (f.kind[0] == kVector) {
+    if (f.kind[1] == kVector) return &movq_xmm_xmm;
+    return f.kind[1] == kMem ? &scalar_load<T> : &gpr_to_xmm<T>;
+  }
+  return f.kind[0] == kMem ? &store_lane<T, 0> : &xmm_to_gpr<T>;
+}
+
+// ---- Duplicating moves ----
+template <bool kMem>
+Outcome movddup(Vcpu& cpu, const Insn& insn) {
+  u64 value = 0;
+  if (kMem) {
+    if (!cpu.read(insn, value)) return Outcome::kFault;
+  } else {
+    value = cpu.state.vec[insn.op[1]].q[0];
+  }
+  cpu.state.vec[insn.op[0]].q[0] = value;
+  cpu.state.vec[insn.op[0]].q[1] = value;
+  return Outcome::kNext;
+}
+template <unsigned kLane>
+struct DuplicatePairs {
+  static Lanes<16> apply(const Lanes<16>&, const Lanes<16>& b, u8) {
+    Lanes<16> out;
+    out.d[0] = out.d[1] = b.d[kLane];
+    out.d[2] = out.d[3] = b.d[2 + kLane];
+    return out;
+  }
+};
+
+// ---- Masks ----
+template <class R, class T>
+Outcome move_mask(Vcpu& cpu, const Insn& insn) {
+  if (!R::ready(cpu)) return Outcome::kFault;
+  const typename R::Value v = R::get(cpu, insn.op[1]);
+  u64 mask = 0;
+  for (unsigned i = 0; i < R::kBytes / sizeof(T); ++i) {
+    mask |= u64{v.template at<std::make_signed_t<T>>(i) < 0} << i;
+  }
+  if constexpr (std::is_same_v<R, Mmx>) Mmx::enter(cpu);
+  cpu.set_reg<u64>(insn.op[0], mask);
+  return Outcome::kNext;
+}
+
+/// MASKMOVQ, MASKMOVDQU: the bytes whose mask byte is negative go to [rDI]. Only those bytes can fault.
+template <class R>
+Outcome masked_store(Vcpu& cpu, const Insn& insn) {
+  if (!R::ready(cpu)) return Outcome::kFault;
+  const typename R::Value data = R::get(cpu, insn.op[0]), mask = R::get(cpu, insn.op[1]);
+  const SegmentIndex segment = (insn.mem & 0x80) != 0 ? insn.segment() : kDs;
+  const u64 address_mask = insn.address_mask();
+  for (unsigned i = 0; i < R::kBytes; ++i) {
+    if ((mask.b[i] & 0x80) == 0) continue;
+    if (!cpu.probe_write(segment, (cpu.state.gpr[kRdi] + i) & address_mask, 1)) return Outcome::kFault;
+  }
+  for (unsigned i = 0; i < R::kBytes; ++i) {
+    if ((mask.b[i] & 0x80) == 0) continue;
+    if (!cpu.write(segment, (cpu.state.gpr[kRdi] + i) & address_mask, data.b[i])) return Outcome::kFault;
+  }
+  if constexpr (std::is_same_v<R, Mmx>) Mmx::enter(cpu);
+  return Outcome::kNext;
+}
+
+/// MOVNTI: an ordinary store of a general register.
+template <class T>
+Outcome movnti(Vcpu& cpu, const Insn& insn) {
+  return cpu.write(insn, cpu.reg<T>(insn.op[1])) ? Outcome::kNext : Outcome::kFault;
+}
+
+}  // namespace
+
+#define MOVE(name, alignment) \
+  Handler select_##name(const Insn&, const DecodedForm& f) { return move_form<Alignment::alignment>(f); }
+MOVE(movaps, kNatural)
+MOVE(movapd, kNatural)
+MOVE(movdqa, kNatural)
+MOVE(movntps, kNatural)
+MOVE(movntpd, kNatural)
+MOVE(movntdq, kNatural)
+MOVE(movntdqa, kNatural)
+MOVE(movups, kAny)
+MOVE(movupd, kAny)
+MOVE(movdqu, kAny)
+MOVE(lddqu, kAny)
+
+Handler select_movss(const Insn&, const DecodedForm& f) { return scalar_form<u32>(f); }
+Handler select_sse_movsd(const Insn&, const DecodedForm& f) {
+  if (is_mem(f, 0)) return &when_sse_available<&store_lane<u64, 0>>;
+  return is_mem(f, 1) ? &when_sse_available<&scalar_load<u64>> : &when_sse_available<&scalar_xmm_xmm<u64>>;
+}
+Handler select_movntss(const Insn&, const DecodedForm&) { return &store_lane<u32, 0>; }
+Handler select_movntsd(const Insn&, const DecodedForm&) { return &store_lane<u64, 0>; }
+
+Handler select_movlps(const Insn&, const DecodedForm& f) { return half_form<0>(f); }
+Handler select_movhps(const Insn&, const DecodedForm& f) { return half_form<1>(f); }
+Handler select_movhlps(const Insn&, const DecodedForm&) { return &half_to_half<0, 1>; }
+Handler select_movlhps(const Insn&, const DecodedForm&) { return &half_to_half<1, 0>; }
+
+Handler select_movd(const Insn&, const DecodedForm& f) { return word_form<u32>(f); }
+Handler select_movq(const Insn&, const DecodedForm& f) { return word_form<u64>(f); }
+Handler select_movdq2q(const Insn&, const DecodedForm&) { return &movdq2q; }
+Handler select_movq2dq(const Insn&, const DecodedForm&) { return &movq2dq; }
+Handler select_movntq(const Insn&, const DecodedForm&) { return &store_mmx<u64>; }
+
+Handler select_movddup(const Insn&, const DecodedForm& f) { return is_mem(f, 1) ? &movddup<true> : &movddup<false>; }
+Handler select_movsldup(const Insn&, const DecodedForm& f) { return xmm_form<DuplicatePairs<0>>(f); }
+Handler select_movshdup(const Insn&, const DecodedForm& f) { return xmm_form<DuplicatePairs<1>>(f); }
+
+Handler select_pmovmskb(const Insn&, const DecodedForm& f) {
+  return f.kind[1] == OperandKind::kMmx ? &move_mask<Mmx, u8> : &move_mask<Xmm, u8>;
+}
+Handler select_movmskps(const Insn&, const DecodedForm&) { return &move_mask<Xmm, u32>; }
+Handler select_movmskpd(const Insn&, const DecodedForm&) { return &move_mask<Xmm, u64>; }
+Handler select_maskmovq(const Insn&, const DecodedForm&) { return &masked_store<Mmx>; }
+Handler select_maskmovdqu(const Insn&, const DecodedForm&) { return &masked_store<Xmm>; }
+Handler select_movnti(const Insn&, const DecodedForm& f) {
+  return f.size_bits[1] == 64 ? &movnti<u64> : &movnti<u32>;
+}
+
+}  // namespace orrery::cpu::exec

@@ -1,0 +1,260 @@
+#include "cpu/interpreter.h"
+
+#include <algorithm>
+
+#include "cpu/apic/local_apic.h"
+#include "cpu/system/exception.h"
+
+namespace orrery::cpu {
+namespace {
+
+/// An exception or interrupt costs one tick, so that a guest that only ever faults still moves along the timeline.
+void deliver_event(Vcpu& cpu, const Fault& fault) {
+  deliver(cpu, fault);
+  --cpu.ticks_left;
+}
+
+/// DR6 bits of the instruction breakpoints at `linear` [SDM3 17.3.1.1].
+u32 code_breakpoints(const CpuState& s, u64 linear) {
+  u32 hit = 0;
+  for (unsigned i = 0; i < 4; ++i) {
+    if (bits(s.dr7, 2 * i + 1, 2 * i) != 0 && bits(s.dr7, 17 + 4 * i, 16 + 4 * i) == 0 && s.dr[i] == linear) {
+      hit |= static_cast<u32>(dr6::B0 << i);
+    }
+  }
+  return hit;
+}
+
+u64 linear_rip(const Vcpu& cpu) {
+  return cpu.long64() ? cpu.state.gpr[kRip] : (cpu.state.seg[kCs].base + cpu.state.gpr[kRip]) & 0xffffffffu;
+}
+
+}  // namespace
+
+void Interpreter::take_fault(Vcpu& cpu, const Insn& insn) {
+  cpu.state.gpr[kRip] -= insn.length;
+  Fault fault = cpu.fault();
+  if (fault.kind == Fault::Kind::kSoftwareInterrupt || fault.kind == Fault::Kind::kPrivilegedSoftware) {
+    fault.length = insn.length;
+  }
+  if (cpu.state.shadow == Shadow::kMovSs) cpu.state.shadow = Shadow::kNone;
+  deliver_event(cpu, fault);
+}
+
+const Insn* Interpreter::fetch(Vcpu& cpu, unsigned& count) {
+  const u64 linear = linear_rip(cpu);
+  const u64 rip = cpu.state.gpr[kRip];
+  u64 limit_bytes = 15;
+  if (!cpu.long64()) {
+    const u64 limit = cpu.state.seg[kCs].limit;
+    if (rip > limit) {
+      deliver_event(cpu, Fault{.vector = kGP, .has_error_code = true, .error_code = 0});
+      return nullptr;
+    }
+    limit_bytes = limit - rip + 1;
+  }
+  bool from_io = false;
+  const u8* host = cpu.fetch_host(linear, &from_io);
+  if (host == nullptr && !from_io) {
+    deliver_event(cpu, cpu.fault());
+    return nullptr;
+  }
+  DecodeCache& cache = cpu.decode_cache();
+  const u32 key = cpu.decode_key();
+  if (host != nullptr) {
+    const Trace* trace = cache.find(host, key);
+    if (trace == nullptr) {
+      const u64 in_page = memory::kPageBytes - (linear & (memory::kPageBytes - 1));
+      trace = cache.build(host, host + in_page, key);
+    }
+    if (trace != nullptr && (cpu.long64() || trace->bytes <= limit_bytes)) {
+      count = trace->count;
+      return trace->insns;
+    }
+  }
+  // Across a page, near the segment's limit, or from a device: byte by byte, decoded each time.
+  u8 bytes[15];
+  size_t have = 0;
+  for (; have < sizeof bytes; ++have) {
+    if (have >= limit_bytes) break;
+    const u64 at = cpu.long_mode() ? linear + have : (linear + have) & 0xffffffffu;
+    bool io = false;
+    const u8* byte = cpu.fetch_host(at, &io);
+    if (byte != nullptr) {
+      bytes[have] = *byte;
+    } else if (io) {
+      u64 physical = 0;
+      if (!cpu.translate(at, Access::kExecute, Privilege::kCurrent, physical)) break;
+      bytes[have] = static_cast<u8>(cpu.services().memory.read(physical, 1));
+    } else {
+      break;
+    }
+    // A fault beyond the instruction's own bytes must not show: decode as soon as it is whole.
+    if (cache.decoder().decode({bytes, have + 1}, key, scratch_) != Decoder::Status::kTruncated) {
+      count = 1;
+      return &scratch_;
+    }
+  }
+  if (have >= limit_bytes) {
+    deliver_event(cpu, Fault{.vector = kGP, .has_error_code = true, .error_code = 0});
+  } else {
+    deliver_event(cpu, cpu.fault());
+  }
+  return nullptr;
+}
+
+void Interpreter::run_trace(Vcpu& cpu, const Insn* insns, unsigned count) {
+  const Insn* insn = insns;
+  const Insn* const end = insns + count;
+  cpu.trace_stale = false;
+  while (true) {
+    cpu.state.gpr[kRip] += insn->length;
+    const Outcome outcome = insn->handler(cpu, *insn);
+    if (outcome == Outcome::kNext) [[likely]] {
+      ++insn;
+      if (--cpu.ticks_left <= 0 || insn == end || cpu.trace_stale) return;
+      continue;
+    }
+    switch (outcome) {
+      case Outcome::kEndTrace: --cpu.ticks_left; return;
+      case Outcome::kRestart: cpu.state.gpr[kRip] -= insn->length; return;
+      default: take_fault(cpu, *insn); return;
+    }
+  }
+}
+
+void Interpreter::step(Vcpu& cpu) {
+  CpuState& s = cpu.state;
+  const bool resume = (s.rflags & rflags::RF) != 0;
+  if ((s.dr7 & dr7::kEnableMask) != 0 && !resume) {
+    if (const u32 hit = code_breakpoints(s, linear_rip(cpu)); hit != 0) {
+      return deliver_event(cpu, Fault{.vector = kDB, .dr6_bits = hit});
+    }
+  }
+  unsigned count = 0;
+  const Insn* insn = fetch(cpu, count);
+  if (insn == nullptr) return;
+  const bool trap = (s.rflags & rflags::TF) != 0;
+  const Shadow shadow = s.shadow;
+  // INTn and the like push RF as it was; every completed instruction clears it, but the ones that load it.
+  cpu.trace_stale = false;
+  s.gpr[kRip] += insn->length;
+  const bool had_rf = resume;
+  if (had_rf) s.rflags &= ~rflags::RF;
+  const Outcome outcome = insn->handler(cpu, *insn);
+  switch (outcome) {
+    case Outcome::kNext:
+    case Outcome::kEndTrace: --cpu.ticks_left; break;
+    case Outcome::kRestart:
+      s.gpr[kRip] -= insn->length;
+      if (had_rf) s.rflags |= rflags::RF;
+      return;
+    case Outcome::kFault:
+      if (had_rf) s.rflags |= rflags::RF;
+      s.shadow = Shadow::kNone;
+      take_fault(cpu, *insn);
+      return;
+  }
+  // A shadow lasts for one instruction; a new one stays.
+  if (shadow != Shadow::kNone && s.shadow == shadow) s.shadow = Shadow::kNone;
+  if (trap) {
+    s.pending_db |= dr6::BS;
+    cpu.set_attention();
+  }
+}
+
+Interpreter::Attention Interpreter::attend(Vcpu& cpu, EngineExit& exit) {
+  CpuState& s = cpu.state;
+  if (s.activity == Activity::kShutdown) {
+    exit = EngineExit::kShutdown;
+    return Attention::kExit;
+  }
+  if (s.init_pending) {
+    const bool sipi = s.sipi_pending;
+    const u8 vector = s.sipi_vector;
+    cpu.reset(true);
+    s.sipi_pending = sipi;
+    s.sipi_vector = vector;
+  }
+  if (s.activity == Activity::kWaitForSipi) {
+    if (!s.sipi_pending) {
+      exit = EngineExit::kIdle;
+      return Attention::kExit;
+    }
+    s.sipi_pending = false;
+    s.activity = Activity::kRunning;
+    s.seg[kCs].selector = static_cast<u16>(u32{s.sipi_vector} << 8);
+    s.seg[kCs].base = u64{s.sipi_vector} << 12;
+    s.gpr[kRip] = 0;
+    cpu.mode_changed();
+  }
+  if (s.pending_db != 0 && s.shadow != Shadow::kMovSs) {
+    const u32 db = s.pending_db;
+    s.pending_db = 0;
+    deliver_event(cpu, Fault{.vector = kDB, .kind = Fault::Kind::kTrap, .dr6_bits = db});
+    return Attention::kGo;
+  }
+  if (s.shadow == Shadow::kNone) {
+    if (s.nmi_pending && !s.nmi_blocked) {
+      s.nmi_pending = false;
+      s.nmi_blocked = true;
+      deliver_event(cpu, Fault{.vector = kNMI, .kind = Fault::Kind::kNmi});
+      return Attention::kGo;
+    }
+    if ((s.rflags & rflags::IF) != 0) {
+      if (cpu.apic().pending()) {
+        const u8 vector = cpu.apic().acknowledge();
+        deliver_event(cpu, Fault{.vector = vector, .kind = Fault::Kind::kExternal});
+        return Attention::kGo;
+      }
+      if (cpu.extint() && cpu.apic().accepts_extint() && cpu.interrupt_acknowledge() != nullptr) {
+        const u8 vector = cpu.interrupt_acknowledge()->acknowledge_interrupt();
+        deliver_event(cpu, Fault{.vector = vector, .kind = Fault::Kind::kExternal});
+        return Attention::kGo;
+      }
+    }
+  }
+  if (s.activity != Activity::kRunning) {
+    exit = EngineExit::kIdle;
+    return Attention::kExit;
+  }
+  if (cpu.yield_requested) {
+    cpu.yield_requested = false;
+    exit = EngineExit::kYield;
+    return Attention::kExit;
+  }
+  const bool stepping = (s.rflags & (rflags::TF | rflags::RF)) != 0 || s.shadow != Shadow::kNone ||
+                        (s.dr7 & dr7::kEnableMask) != 0 || cpu.debugging();
+  if (stepping) return Attention::kStep;
+  cpu.clear_attention();
+  return Attention::kGo;
+}
+
+EngineExit Interpreter::run(Vcpu& cpu, bool skip_breakpoint) {
+  while (cpu.ticks_left > 0) {
+    if (cpu.attention()) [[unlikely]] {
+      if (cpu.watch_hit) {
+        cpu.watch_hit = false;
+        return EngineExit::kWatchpoint;
+      }
+      EngineExit exit{};
+      switch (attend(cpu, exit)) {
+        case Attention::kExit: return exit;
+        case Attention::kGo: continue;
+        case Attention::kStep:
+          if (!skip_breakpoint && std::binary_search(cpu.breakpoints.begin(), cpu.breakpoints.end(), linear_rip(cpu))) {
+            return EngineExit::kBreakpoint;
+          }
+          skip_breakpoint = false;
+          step(cpu);
+          continue;
+      }
+    }
+    unsigned count = 0;
+    const Insn* insns = fetch(cpu, count);
+    if (insns != nullptr) run_trace(cpu, insns, count);
+  }
+  return EngineExit::kTicks;
+}
+
+}  // namespace orrery::cpu

@@ -1,0 +1,130 @@
+#include "cpu/paging/tlb.h"
+
+namespace orrery::cpu {
+namespace {
+
+bool matches(const TlbEntry& e, u64 page, u16 pcid) { return e.page == page && (e.global || e.pcid == pcid); }
+
+}  // namespace
+
+TlbEntry* Tlb::find(u64 linear, u16 pcid) {
+  TlbEntry* set = &small_[small_set(linear) * kSmallWays];
+  for (unsigned way = 0; way < kSmallWays; ++way) {
+    if (matches(set[way], align_down(linear, 1u << 12), pcid)) return &set[way];
+  }
+  if (!any_large_) return nullptr;
+  set = &large_[large_set(linear) * kLargeWays];
+  for (unsigned way = 0; way < kLargeWays; ++way) {
+    if (matches(set[way], align_down(linear, 1u << 21), pcid)) return &set[way];
+  }
+  for (TlbEntry& e : huge_) {
+    if (matches(e, align_down(linear, 1u << 30), pcid)) return &e;
+  }
+  return nullptr;
+}
+
+TlbEntry* Tlb::insert(const TlbEntry& entry, TlbEntry& evicted) {
+  TlbEntry* set = nullptr;
+  unsigned ways = 0;
+  u8* next = nullptr;
+  if (entry.size_log2 == 12) {
+    const unsigned index = small_set(entry.page);
+    set = &small_[index * kSmallWays];
+    ways = kSmallWays;
+    next = &small_next_[index];
+  } else if (entry.size_log2 == 21) {
+    const unsigned index = large_set(entry.page);
+    set = &large_[index * kLargeWays];
+    ways = kLargeWays;
+    next = &large_next_[index];
+  } else {
+    set = huge_.data();
+    ways = kHugeEntries;
+    next = &huge_next_;
+  }
+  if (entry.size_log2 != 12) any_large_ = true;
+  for (unsigned way = 0; way < ways; ++way) {
+    if (matches(set[way], entry.page, entry.pcid)) {
+      evicted = set[way];
+      set[way] = entry;
+      return &set[way];
+    }
+  }
+  TlbEntry* victim = &set[*next % ways];
+  *next = static_cast<u8>((*next + 1) % ways);
+  evicted = *victim;
+  *victim = entry;
+  return victim;
+}
+
+template <class Each>
+void Tlb::for_all(Each each) {
+  for (TlbEntry& e : small_) each(e);
+  if (!any_large_) return;
+  for (TlbEntry& e : large_) each(e);
+  for (TlbEntry& e : huge_) each(e);
+}
+
+void Tlb::flush_page(u64 linear, u16 pcid) {
+  while (TlbEntry* e = find(linear, pcid)) e->page = TlbEntry::kInvalid;
+}
+
+void Tlb::flush_pcid(u16 pcid) {
+  for_all([pcid](TlbEntry& e) {
+    if (!e.global && e.pcid == pcid) e.page = TlbEntry::kInvalid;
+  });
+}
+
+void Tlb::flush_non_global() {
+  for_all([](TlbEntry& e) {
+    if (!e.global) e.page = TlbEntry::kInvalid;
+  });
+}
+
+void Tlb::flush_all() {
+  for_all([](TlbEntry& e) { e.page = TlbEntry::kInvalid; });
+  any_large_ = false;
+}
+
+void Tlb::visit_state(StateVisitor& v) {
+  v.begin("tlb", 1);
+  const auto entry = [&v](TlbEntry& e) {
+    v.field("page", e.page);
+    v.field("physical", e.physical);
+    v.field("pcid", e.pcid);
+    v.field("size_log2", e.size_log2);
+    v.field("user", e.user);
+    v.field("writable", e.writable);
+    v.field("no_execute", e.no_execute);
+    v.field("dirty", e.dirty);
+    v.field("global", e.global);
+    v.field("key", e.key);
+    v.require(e.size_log2 == 12 || e.size_log2 == 21 || e.size_log2 == 30, "page size");
+  };
+  for (TlbEntry& e : small_) entry(e);
+  for (TlbEntry& e : large_) entry(e);
+  for (TlbEntry& e : huge_) entry(e);
+  v.array("small_next", small_next_);
+  v.array("large_next", large_next_);
+  v.field("huge_next", huge_next_);
+  if (v.loading()) any_large_ = true;
+  v.end();
+}
+
+void FastBank::flush() {
+  if (filled_count_ <= filled_.size()) {
+    for (size_t i = 0; i < filled_count_; ++i) invalidate(filled_[i]);
+  } else {
+    for (unsigned i = 0; i < kEntries; ++i) invalidate(i);
+  }
+  filled_count_ = 0;
+}
+
+void FastBank::drop_writes_to(u64 host_page) {
+  for (unsigned i = 0; i < kEntries; ++i) {
+    FastEntry& e = entries_[i];
+    if (e.write_tag != invalid_tag(i) && e.write_tag + e.delta == host_page) e.write_tag = invalid_tag(i);
+  }
+}
+
+}  // namespace orrery::cpu

@@ -1,0 +1,344 @@
+// Not modelled: task gates (hardware task switch), virtual-8086 interrupt redirection, FRED.
+#include "cpu/system/exception.h"
+
+#include <iterator>
+
+#include "cpu/decode/decoder.h"
+#include "cpu/system/descriptor.h"
+
+namespace orrery::cpu {
+namespace {
+
+constexpr u32 kExt = 1;    // error code: the event is external to the program
+constexpr u32 kIdtBit = 2;  // error code: the index is a vector
+constexpr unsigned kTaskGate = 5, kInterruptGate16 = 6, kTrapGate16 = 7, kInterruptGate32 = 14, kTrapGate32 = 15;
+
+bool is_software(const Fault& f) { return f.kind == Fault::Kind::kSoftwareInterrupt; }
+u32 ext_of(const Fault& f) {
+  return f.kind == Fault::Kind::kSoftwareInterrupt || f.kind == Fault::Kind::kPrivilegedSoftware ? 0 : kExt;
+}
+u32 vector_error(const Fault& f) { return u32{f.vector} * 8 + kIdtBit + ext_of(f); }
+
+bool fail(Vcpu& cpu, Vector vector, u32 error, std::string why) {
+  cpu.raise(vector, error);
+  cpu.delivery_failure = std::move(why);
+  return false;
+}
+
+/// What is pushed and where control goes, collected before anything changes.
+struct Entry {
+  Descriptor code;
+  u16 selector = 0;
+  u64 offset = 0;
+  bool interrupt_gate = false;  // clears IF
+  unsigned new_cpl = 0;
+};
+
+u64 pushed_flags(const Vcpu& cpu, const Fault& f) {
+  // Faults push RF set, so that an instruction breakpoint does not fire again on return [SDM3 17.3.1.1].
+  const bool sets_rf = f.kind == Fault::Kind::kFault && f.vector != kDB;
+  return cpu.state.rflags | (sets_rf ? rflags::RF : 0);
+}
+
+bool deliver_real(Vcpu& cpu, const Fault& f) {
+  if (u32{f.vector} * 4 + 3 > cpu.state.idt_limit) return fail(cpu, kGP, 0, "the vector lies outside the real-mode IVT");
+  u16 offset;
+  u16 selector;
+  if (!cpu.read_linear<u16>(cpu.state.idt_base + u32{f.vector} * 4, offset, Privilege::kImplicit) ||
+      !cpu.read_linear<u16>(cpu.state.idt_base + u32{f.vector} * 4 + 2, selector, Privilege::kImplicit)) {
+    return false;
+  }
+  const u64 sp = cpu.state.gpr[kRsp];
+  const u16 frame[3] = {static_cast<u16>(cpu.state.gpr[kRip]), cpu.state.seg[kCs].selector,
+                        static_cast<u16>(cpu.state.rflags)};
+  for (unsigned i = 0; i < 3; ++i) {
+    if (!cpu.write<u16>(kSs, (sp - 2 * (3 - i)) & 0xffff, frame[i])) return false;
+  }
+  cpu.state.gpr[kRsp] = (sp & ~u64{0xffff}) | ((sp - 6) & 0xffff);
+  load_real_segment(cpu, kCs, selector);
+  cpu.state.gpr[kRip] = offset;
+  cpu.state.rflags &= ~(rflags::IF | rflags::TF | rflags::AC | rflags::RF);
+  return true;
+}
+
+/// The gate and the code segment that it names, checked [SDM3 6.12.1.3].
+bool find_entry(Vcpu& cpu, const Fault& f, Descriptor& gate, Entry& entry) {
+  const bool long_mode = cpu.long_mode();
+  const unsigned size = long_mode ? 16 : 8;
+  const u64 address = cpu.state.idt_base + u64{f.vector} * size;
+  if (u64{f.vector} * size + size - 1 > cpu.state.idt_limit) {
+    return fail(cpu, kGP, vector_error(f), fmt::format("vector {} lies outside the IDT (limit {:#x})", f.vector, cpu.state.idt_limit));
+  }
+  if (!cpu.read_linear<u64>(address, gate.low, Privilege::kImplicit) ||
+      (long_mode && !cpu.read_linear<u64>(address + 8, gate.high, Privilege::kImplicit))) {
+    cpu.delivery_failure = fmt::format("the IDT entry of vector {} at {:#x} can't be read", f.vector, address);
+    return false;
+  }
+  const unsigned type = gate.type();
+  const bool gate32 = type == kInterruptGate32 || type == kTrapGate32;
+  const bool gate16 = !long_mode && (type == kInterruptGate16 || type == kTrapGate16);
+  if (!gate.is_system() || (!gate32 && !gate16)) {
+    return fail(cpu, kGP, vector_error(f),
+                fmt::format("the IDT entry of vector {} ({:#018x}) is not an interrupt or trap gate", f.vector, gate.low));
+  }
+  if (is_software(f) && gate.dpl() < cpu.cpl()) {
+    return fail(cpu, kGP, vector_error(f), fmt::format("vector {}: the gate's DPL {} is below CPL {}", f.vector, gate.dpl(), cpu.cpl()));
+  }
+  if (!gate.present()) {
+    return fail(cpu, kNP, vector_error(f), fmt::format("the IDT entry of vector {} ({:#018x}) is not present", f.vector, gate.low));
+  }
+  entry.selector = gate.gate_selector();
+  entry.offset = gate.gate_offset();
+  entry.interrupt_gate = (type & 1) == 0;
+  if (is_null_selector(entry.selector)) {
+    return fail(cpu, kGP, ext_of(f), fmt::format("the gate of vector {} names the null selector", f.vector));
+  }
+  if (!read_descriptor(cpu, entry.selector, entry.code, kGP)) {
+    if (cpu.fault().vector == kGP) cpu.raise(kGP, cpu.fault().error_code | ext_of(f));
+    cpu.delivery_failure = fmt::format("the gate of vector {} names selector {:#x}, which can't be read", f.vector, entry.selector);
+    return false;
+  }
+  const u32 error = selector_error(entry.selector) | ext_of(f);
+  const bool bad_width = long_mode && (!entry.code.is_long() || entry.code.is_default_big());
+  if (!entry.code.is_code() || entry.code.dpl() > cpu.cpl() || bad_width) {
+    return fail(cpu, kGP, error, fmt::format("vector {}: selector {:#x} ({:#018x}) is not a fitting code segment", f.vector, entry.selector, entry.code.low));
+  }
+  if (!entry.code.present()) {
+    return fail(cpu, kNP, error, fmt::format("vector {}: the code segment {:#x} is not present", f.vector, entry.selector));
+  }
+  entry.new_cpl = entry.code.is_conforming() ? cpu.cpl() : entry.code.dpl();
+  return true;
+}
+
+bool deliver_long(Vcpu& cpu, const Fault& f) {
+  Descriptor gate;
+  Entry entry;
+  if (!find_entry(cpu, f, gate, entry)) return false;
+  const auto ist = static_cast<unsigned>(bits(gate.low, 34, 32));
+  u64 stack = cpu.state.gpr[kRsp];
+  if (ist != 0 || entry.new_cpl != cpu.cpl()) {
+    const Segment& tss = cpu.state.seg[kTr];
+    const u64 slot = ist != 0 ? 36 + 8 * (u64{ist} - 1) : 4 + 8 * u64{entry.new_cpl};
+    if (slot + 7 > tss.limit) {
+      return fail(cpu, kTS, selector_error(tss.selector) | ext_of(f), "the TSS is too short for the stack pointer");
+    }
+    if (!cpu.read_linear<u64>(tss.base + slot, stack, Privilege::kImplicit)) return false;
+  }
+  stack &= ~u64{15};
+  u64 frame[6];
+  unsigned words = 0;
+  if (f.has_error_code) frame[words++] = f.error_code;
+  frame[words++] = cpu.state.gpr[kRip];
+  frame[words++] = cpu.state.seg[kCs].selector;
+  frame[words++] = pushed_flags(cpu, f);
+  frame[words++] = cpu.state.gpr[kRsp];
+  frame[words++] = cpu.state.seg[kSs].selector;
+  const u64 sp = stack - 8 * words;
+  if (!cpu.canonical(sp) || !cpu.canonical(stack - 1)) {
+    return fail(cpu, kSS_, ext_of(f), fmt::format("vector {}: the stack {:#x} is not canonical", f.vector, stack));
+  }
+  if (!cpu.canonical(entry.offset)) {
+    return fail(cpu, kGP, ext_of(f), fmt::format("vector {}: the handler {:#x} is not canonical", f.vector, entry.offset));
+  }
+  // The frame is written with the new privilege; a page of it is implicit supervisor only in name: AC does not help.
+  const u8 old_cpl = cpu.state.cpl;
+  cpu.state.cpl = static_cast<u8>(entry.new_cpl);
+  const bool written = cpu.write_linear_bytes(sp, frame, 8 * words, Privilege::kImplicit);
+  cpu.state.cpl = old_cpl;
+  if (!written) {
+    cpu.delivery_failure = fmt::format("vector {}: the stack at {:#x} can't be written", f.vector, sp);
+    return false;
+  }
+  if (entry.new_cpl != old_cpl) set_null_stack_segment(cpu, entry.new_cpl);
+  cpu.state.gpr[kRsp] = sp;
+  cpu.state.gpr[kRip] = entry.offset;
+  cpu.state.rflags &= ~(rflags::TF | rflags::NT | rflags::RF | rflags::VM | (entry.interrupt_gate ? rflags::IF : 0));
+  if (!mark_accessed(cpu, entry.code)) return false;
+  set_code_segment(cpu, entry.code, entry.selector, entry.new_cpl);
+  return true;
+}
+
+template <class T>
+bool deliver_protected(Vcpu& cpu, const Fault& f, const Entry& entry_in) {
+  Entry entry = entry_in;
+  const bool from_vm86 = cpu.vm86();
+  Segment ss = cpu.state.seg[kSs];
+  u64 sp = cpu.state.gpr[kRsp];
+  const bool inner = entry.new_cpl != cpu.cpl();
+  if (from_vm86 && entry.new_cpl != 0) {
+    return fail(cpu, kGP, selector_error(entry.selector) | ext_of(f), "an interrupt out of virtual-8086 mode must enter ring 0");
+  }
+  if (inner) {
+    const Segment& tss = cpu.state.seg[kTr];
+    const bool tss32 = (tss.type() & 8) != 0;
+    const u64 slot = tss32 ? 4 + 8 * u64{entry.new_cpl} : 2 + 4 * u64{entry.new_cpl};
+    u16 selector = 0;
+    if (slot + (tss32 ? 5 : 3) > tss.limit) {
+      return fail(cpu, kTS, selector_error(tss.selector) | ext_of(f), "the TSS is too short for the stack pointer");
+    }
+    u32 new_sp = 0;
+    if (tss32) {
+      if (!cpu.read_linear<u32>(tss.base + slot, new_sp, Privilege::kImplicit)) return false;
+    } else {
+      u16 sp16;
+      if (!cpu.read_linear<u16>(tss.base + slot, sp16, Privilege::kImplicit)) return false;
+      new_sp = sp16;
+    }
+    if (!cpu.read_linear<u16>(tss.base + slot + (tss32 ? 4 : 2), selector, Privilege::kImplicit)) return false;
+    const u32 error = selector_error(selector) | ext_of(f);
+    Descriptor d;
+    if (is_null_selector(selector)) return fail(cpu, kTS, ext_of(f), "the TSS names a null stack segment");
+    if (!read_descriptor(cpu, selector, d, kTS)) return false;
+    if ((selector & kSelectorRplMask) != entry.new_cpl || d.is_system() || d.is_code() || d.dpl() != entry.new_cpl ||
+        !d.is_readable_or_writable()) {
+      return fail(cpu, kTS, error, fmt::format("the TSS's stack segment {:#x} is not fit for ring {}", selector, entry.new_cpl));
+    }
+    if (!d.present()) return fail(cpu, kSS_, error, "the TSS's stack segment is not present");
+    if (!mark_accessed(cpu, d)) return false;
+    ss = d.to_segment(selector);
+    sp = new_sp;
+  }
+  T frame[10];
+  unsigned words = 0;
+  if (f.has_error_code) frame[words++] = static_cast<T>(f.error_code);
+  frame[words++] = static_cast<T>(cpu.state.gpr[kRip]);
+  frame[words++] = cpu.state.seg[kCs].selector;
+  frame[words++] = static_cast<T>(pushed_flags(cpu, f));
+  if (inner) {
+    frame[words++] = static_cast<T>(cpu.state.gpr[kRsp]);
+    frame[words++] = cpu.state.seg[kSs].selector;
+    if (from_vm86) {
+      for (const SegmentIndex s : {kEs, kDs, kFs, kGs}) frame[words++] = cpu.state.seg[s].selector;
+    }
+  }
+  const u64 mask = (ss.attributes & seg_attr::kDb) != 0 ? 0xffffffffu : 0xffffu;
+  const u64 bottom = (sp - words * sizeof(T)) & mask;
+  if (entry.offset > entry.code.limit()) return fail(cpu, kGP, ext_of(f), "the handler lies outside its code segment");
+  // From here on the new stack and privilege apply to the writes; put back if they fault.
+  const Segment old_ss = cpu.state.seg[kSs];
+  const u8 old_cpl = cpu.state.cpl;
+  const u64 old_flags = cpu.state.rflags;
+  cpu.state.seg[kSs] = ss;
+  cpu.state.cpl = static_cast<u8>(entry.new_cpl);
+  cpu.state.rflags &= ~rflags::VM;
+  cpu.mode_changed();
+  bool written = true;
+  for (unsigned i = 0; written && i < words; ++i) {
+    written = cpu.write<T>(kSs, (bottom + i * sizeof(T)) & mask, frame[i]);
+  }
+  if (!written || !mark_accessed(cpu, entry.code)) {
+    cpu.state.seg[kSs] = old_ss;
+    cpu.state.cpl = old_cpl;
+    cpu.state.rflags = old_flags;
+    cpu.mode_changed();
+    cpu.delivery_failure = fmt::format("vector {}: the stack at {:#x} can't be written", f.vector, bottom);
+    return false;
+  }
+  u64& rsp = cpu.state.gpr[kRsp];
+  rsp = mask == 0xffff ? (rsp & ~mask) | bottom : bottom;
+  if (from_vm86) {
+    for (const SegmentIndex s : {kEs, kDs, kFs, kGs}) {
+      cpu.state.seg[s] = {.base = 0, .limit = 0, .attributes = seg_attr::kUnusable, .selector = 0};
+    }
+  }
+  cpu.state.gpr[kRip] = sizeof(T) == 2 ? entry.offset & 0xffff : entry.offset;
+  cpu.state.rflags &= ~(rflags::TF | rflags::NT | rflags::RF | rflags::VM | (entry.interrupt_gate ? rflags::IF : 0));
+  set_code_segment(cpu, entry.code, entry.selector, entry.new_cpl);
+  return true;
+}
+
+bool attempt(Vcpu& cpu, const Fault& f) {
+  if (f.vector == kPF) cpu.state.cr2 = f.address;
+  if (f.vector == kDB && f.kind != Fault::Kind::kSoftwareInterrupt && f.kind != Fault::Kind::kPrivilegedSoftware) {
+    cpu.state.dr6 = (cpu.state.dr6 & ~u64{0xf}) | f.dr6_bits | dr6::kFixed;
+    cpu.state.dr7 &= ~dr7::GD;
+  }
+  if (cpu.real_mode()) return deliver_real(cpu, f);
+  if (cpu.vm86() && is_software(f) && (cpu.state.rflags & rflags::IOPL) != rflags::IOPL) {
+    return fail(cpu, kGP, 0, "INT n in virtual-8086 mode with IOPL below 3");
+  }
+  if (cpu.long_mode()) return deliver_long(cpu, f);
+  Descriptor gate;
+  Entry entry;
+  if (!find_entry(cpu, f, gate, entry)) return false;
+  const bool wide = gate.type() == kInterruptGate32 || gate.type() == kTrapGate32;
+  return wide ? deliver_protected<u32>(cpu, f, entry) : deliver_protected<u16>(cpu, f, entry);
+}
+
+bool is_contributory(const Fault& f) {
+  if (f.kind != Fault::Kind::kFault && f.kind != Fault::Kind::kTrap) return false;
+  return f.vector == kDE || (f.vector >= kTS && f.vector <= kGP);
+}
+bool is_page_fault(const Fault& f) { return f.vector == kPF && f.kind == Fault::Kind::kFault; }
+
+}  // namespace
+
+void deliver(Vcpu& cpu, const Fault& first) {
+  Fault current = first;
+  if (cpu.state.activity == Activity::kHalted || cpu.state.activity == Activity::kMwait) {
+    cpu.state.activity = Activity::kRunning;
+  }
+  while (true) {
+    cpu.record_fault(current);
+    cpu.delivery_failure.clear();
+    const u64 rip = cpu.state.gpr[kRip];
+    cpu.state.gpr[kRip] += current.length;
+    if (attempt(cpu, current)) break;
+    cpu.state.gpr[kRip] = rip;
+    const Fault second = cpu.fault();
+    if (current.vector == kDF && current.kind == Fault::Kind::kFault) {
+      cpu.record_fault(second);
+      cpu.state.activity = Activity::kShutdown;
+      cpu.set_attention();
+      return;
+    }
+    const bool doubles = (is_contributory(current) && is_contributory(second)) ||
+                         (is_page_fault(current) && (is_page_fault(second) || is_contributory(second)));
+    current = doubles ? Fault{.vector = kDF, .has_error_code = true, .error_code = 0} : second;
+    if (doubles) cpu.record_fault(second);
+  }
+  cpu.state.shadow = Shadow::kNone;
+  cpu.set_attention();
+}
+
+std::string_view vector_name(u8 vector) {
+  static constexpr std::string_view kNames[] = {"#DE", "#DB", "NMI", "#BP", "#OF", "#BR", "#UD", "#NM", "#DF", "9",  "#TS",
+                                                "#NP", "#SS", "#GP", "#PF", "15",  "#MF", "#AC", "#MC", "#XM", "#VE", "#CP"};
+  return vector < std::size(kNames) ? kNames[vector] : "interrupt";
+}
+
+std::string explain_shutdown(Vcpu& cpu) {
+  std::string text = fmt::format("triple fault on cpu{} at tick {}: ", cpu.id(), cpu.now_tick());
+  text += cpu.delivery_failure.empty() ? "delivery of the last exception failed" : cpu.delivery_failure;
+  text += "\n";
+  for (const Vcpu::FaultRecord& r : cpu.recent_faults()) {
+    text += fmt::format("  tick {:>12}  {}", r.tick, vector_name(r.fault.vector));
+    if (vector_name(r.fault.vector) == "interrupt") text += fmt::format(" {:#x}", r.fault.vector);
+    if (r.fault.has_error_code) text += fmt::format("({:#x})", r.fault.error_code);
+    if (r.fault.vector == kPF) text += fmt::format(" address {:#x}", r.fault.address);
+    text += fmt::format("  at {:#x}:{:#x} rsp {:#x}", r.cs, r.rip, r.rsp);
+    u8 code[15];
+    size_t have = 0;
+    for (; have < sizeof code; ++have) {
+      u64 physical = 0;
+      const u64 linear = r.rip + have + (cpu.long64() ? 0 : cpu.state.seg[kCs].base);
+      if (!cpu.translate_quietly(linear, physical) || cpu.services().memory.find(physical).host == nullptr) break;
+      code[have] = static_cast<u8>(cpu.services().memory.read(physical, 1));
+    }
+    text += have > 0 ? "  " + Decoder::disassemble({code, have}, cpu.code_bits(), r.rip) : "  (code not mapped)";
+    text += "\n";
+  }
+  const CpuState& s = cpu.state;
+  text += fmt::format("  cr0 {:#x} cr2 {:#x} cr3 {:#x} cr4 {:#x} efer {:#x} rflags {:#x} cpl {}\n", s.cr0, s.cr2, s.cr3,
+                      s.cr4, s.efer, s.rflags, s.cpl);
+  text += fmt::format("  idt {:#x} limit {:#x}  gdt {:#x} limit {:#x}  tr {:#x} base {:#x} limit {:#x}\n", s.idt_base,
+                      s.idt_limit, s.gdt_base, s.gdt_limit, s.seg[kTr].selector, s.seg[kTr].base, s.seg[kTr].limit);
+  static constexpr std::string_view kRegs[] = {"rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi"};
+  for (unsigned i = 0; i < 16; ++i) {
+    text += fmt::format("{}{:<4}{:016x}", i % 4 == 0 ? "  " : "  ", i < 8 ? std::string(kRegs[i]) : fmt::format("r{}", i), s.gpr[i]);
+    if (i % 4 == 3) text += "\n";
+  }
+  return text;
+}
+
+}  // namespace orrery::cpu

@@ -1,0 +1,224 @@
+#include "cpu/vcpu.h"
+
+#include <iterator>
+
+#include "cpu/apic/local_apic.h"
+
+namespace orrery::cpu {
+
+Vcpu::Vcpu(u32 id, const VcpuServices& services)
+    : id_(id), services_(services), apic_(std::make_unique<LocalApic>(*this, services_.events)) {
+  services_.ram.add_listener(*this);
+  services_.memory.add_listener(*this);
+  reset(false);
+}
+
+Vcpu::~Vcpu() {
+  services_.ram.remove_listener(*this);
+  services_.memory.remove_listener(*this);
+}
+
+// [SDM3 table 9-1]
+void Vcpu::reset(bool init) {
+  const CpuState old = state;
+  state = CpuState{};
+  static_cast<CpuState&>(state).gpr[kRdx] = model().family_model_stepping;
+  state.gpr[kRip] = 0xfff0;
+  constexpr u32 kRealData = seg_attr::kP | seg_attr::kS | seg_attr::kWritable | seg_attr::kAccessed;
+  for (unsigned i = 0; i < 6; ++i) state.seg[i] = {.base = 0, .limit = 0xffff, .attributes = kRealData, .selector = 0};
+  state.seg[kCs] = {.base = 0xffff0000, .limit = 0xffff, .attributes = kRealData | seg_attr::kCode, .selector = 0xf000};
+  state.seg[kLdtr] = {.base = 0, .limit = 0xffff, .attributes = seg_attr::kP | 2, .selector = 0};
+  state.seg[kTr] = {.base = 0, .limit = 0xffff, .attributes = seg_attr::kP | 11, .selector = 0};
+  state.activity = is_bsp() ? Activity::kRunning : Activity::kWaitForSipi;
+  if (init) {
+    // INIT leaves the x87 and SSE state, the MTRRs, PAT, TSC and most MSRs, and CR0.CD and NW.
+    state.cr0 = cr0::ET | (old.cr0 & (cr0::CD | cr0::NW));
+    std::copy(std::begin(old.vec), std::end(old.vec), std::begin(state.vec));
+    std::copy(std::begin(old.fpr), std::end(old.fpr), std::begin(state.fpr));
+    std::copy(std::begin(old.mtrr_fixed), std::end(old.mtrr_fixed), std::begin(state.mtrr_fixed));
+    std::copy(std::begin(old.mtrr_base), std::end(old.mtrr_base), std::begin(state.mtrr_base));
+    std::copy(std::begin(old.mtrr_mask), std::end(old.mtrr_mask), std::begin(state.mtrr_mask));
+    state.mtrr_def_type = old.mtrr_def_type;
+    state.mxcsr = old.mxcsr;
+    state.fcw = old.fcw;
+    state.fsw = old.fsw;
+    state.ftw = old.ftw;
+    state.fop = old.fop;
+    state.fip = old.fip;
+    state.fdp = old.fdp;
+    state.xcr0 = old.xcr0;
+    state.pat = old.pat;
+    state.tsc_offset = old.tsc_offset;
+    state.tsc_aux = old.tsc_aux;
+    state.star = old.star;
+    state.lstar = old.lstar;
+    state.cstar = old.cstar;
+    state.sfmask = old.sfmask;
+    state.kernel_gs_base = old.kernel_gs_base;
+    state.sysenter_cs = old.sysenter_cs;
+    state.sysenter_esp = old.sysenter_esp;
+    state.sysenter_eip = old.sysenter_eip;
+    state.xss = old.xss;
+    state.syscfg = old.syscfg;
+    state.hwcr = old.hwcr;
+    state.microcode_revision = old.microcode_revision;
+  }
+  apic_->reset(init);
+  flush_tlb_all();
+  mode_changed();
+  set_attention();
+}
+
+u64 Vcpu::read_tsc() const {
+  const u128 ns = services_.events.clock().now().ns;
+  return static_cast<u64>(ns * services_.tsc_hz / 1'000'000'000) + state.tsc_offset;
+}
+
+void Vcpu::end_slice_soon() {
+  Timeline& timeline = services_.events.timeline();
+  timeline.shorten_slice(timeline.now() + 1);
+}
+
+void Vcpu::set_init() {
+  state.init_pending = true;
+  set_attention();
+}
+
+void Vcpu::set_sipi(u8 vector) {
+  if (state.activity != Activity::kWaitForSipi && !state.init_pending) return;
+  state.sipi_pending = true;
+  state.sipi_vector = vector;
+  set_attention();
+}
+
+void Vcpu::set_extint(bool level) {
+  extint_ = level;
+  apic_->lint0(level);
+  if (level) {
+    set_attention();
+    end_slice_soon();
+  }
+}
+
+bool Vcpu::has_wake_event() const {
+  if (state.init_pending || (state.nmi_pending && !state.nmi_blocked)) return true;
+  if (state.activity == Activity::kWaitForSipi) return state.sipi_pending;
+  if (state.activity == Activity::kShutdown) return false;
+  if ((state.rflags & rflags::IF) == 0) return false;
+  return apic_->pending().has_value() || (extint_ && apic_->accepts_extint());
+}
+
+void Vcpu::record_fault(const Fault& fault) {
+  faults_[fault_count_ % std::size(faults_)] = {.tick = now_tick(), .fault = fault, .rip = state.gpr[kRip],
+                                                .rsp = state.gpr[kRsp], .cr2 = state.cr2, .cs = state.seg[kCs].selector};
+  ++fault_count_;
+}
+
+std::vector<Vcpu::FaultRecord> Vcpu::recent_faults() const {
+  std::vector<FaultRecord> records;
+  const auto kept = static_cast<unsigned>(std::min<size_t>(fault_count_, std::size(faults_)));
+  for (unsigned i = fault_count_ - kept; i < fault_count_; ++i) records.push_back(faults_[i % std::size(faults_)]);
+  return records;
+}
+
+void Vcpu::visit_state(StateVisitor& v) {
+  v.begin(fmt::format("cpu{}", id_), 1);
+  visit_cpu_state(v, state);
+  v.field("extint", extint_);
+  apic_->visit_state(v);
+  tlb_.visit_state(v);
+  v.end();
+  if (v.loading()) {
+    flush_fast();
+    mode_changed();
+    set_attention();
+  }
+}
+
+void visit_cpu_state(StateVisitor& v, CpuState& s) {
+  v.begin("state", 1);
+  static constexpr std::string_view kGprNames[] = {"rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi", "r8", "r9",
+                                                   "r10", "r11", "r12", "r13", "r14", "r15"};
+  for (unsigned i = 0; i < 16; ++i) v.field(kGprNames[i], s.gpr[i]);
+  v.field("rip", s.gpr[kRip]);
+  v.field("rflags", s.rflags);
+  static constexpr std::string_view kSegNames[] = {"es", "cs", "ss", "ds", "fs", "gs", "ldtr", "tr"};
+  for (unsigned i = 0; i < 8; ++i) {
+    v.begin(kSegNames[i], 1);
+    v.field("selector", s.seg[i].selector);
+    v.field("base", s.seg[i].base);
+    v.field("limit", s.seg[i].limit);
+    v.field("attributes", s.seg[i].attributes);
+    v.end();
+  }
+  for (unsigned i = 0; i < 16; ++i) v.array(fmt::format("ymm{}", i), s.vec[i].b);
+  v.field("mxcsr", s.mxcsr);
+  v.field("fcw", s.fcw);
+  v.field("fsw", s.fsw);
+  v.field("ftw", s.ftw);
+  v.field("fop", s.fop);
+  v.field("fcs", s.fcs);
+  v.field("fds", s.fds);
+  v.field("fip", s.fip);
+  v.field("fdp", s.fdp);
+  for (unsigned i = 0; i < 8; ++i) {
+    v.field("fpr_significand", s.fpr[i].significand);
+    v.field("fpr_sign_exponent", s.fpr[i].sign_exponent);
+  }
+  v.field("cr0", s.cr0);
+  v.field("cr2", s.cr2);
+  v.field("cr3", s.cr3);
+  v.field("cr4", s.cr4);
+  v.array("pdpte", s.pdpte);
+  v.field("xcr0", s.xcr0);
+  v.field("efer", s.efer);
+  v.array("dr", s.dr);
+  v.field("dr6", s.dr6);
+  v.field("dr7", s.dr7);
+  v.field("gdt_base", s.gdt_base);
+  v.field("idt_base", s.idt_base);
+  v.field("gdt_limit", s.gdt_limit);
+  v.field("idt_limit", s.idt_limit);
+  v.field("pkru", s.pkru);
+  v.field("cpl", s.cpl);
+  v.require(s.cpl <= 3, "CPL is 0 to 3");
+  v.enumeration("activity", s.activity, Activity::kShutdown);
+  v.enumeration("shadow", s.shadow, Shadow::kMovSs);
+  v.field("nmi_blocked", s.nmi_blocked);
+  v.field("nmi_pending", s.nmi_pending);
+  v.field("init_pending", s.init_pending);
+  v.field("sipi_pending", s.sipi_pending);
+  v.field("sipi_vector", s.sipi_vector);
+  v.field("pending_db", s.pending_db);
+  v.field("star", s.star);
+  v.field("lstar", s.lstar);
+  v.field("cstar", s.cstar);
+  v.field("sfmask", s.sfmask);
+  v.field("kernel_gs_base", s.kernel_gs_base);
+  v.field("sysenter_cs", s.sysenter_cs);
+  v.field("sysenter_esp", s.sysenter_esp);
+  v.field("sysenter_eip", s.sysenter_eip);
+  v.field("pat", s.pat);
+  v.field("tsc_offset", s.tsc_offset);
+  v.field("tsc_aux", s.tsc_aux);
+  v.field("spec_ctrl", s.spec_ctrl);
+  v.field("debugctl", s.debugctl);
+  v.field("xss", s.xss);
+  v.field("misc_enable", s.misc_enable);
+  v.field("mtrr_def_type", s.mtrr_def_type);
+  v.array("mtrr_fixed", s.mtrr_fixed);
+  v.array("mtrr_base", s.mtrr_base);
+  v.array("mtrr_mask", s.mtrr_mask);
+  v.field("kvm_system_time", s.kvm_system_time);
+  v.field("kvm_wall_clock", s.kvm_wall_clock);
+  v.field("kvm_system_time_version", s.kvm_system_time_version);
+  v.field("syscfg", s.syscfg);
+  v.field("hwcr", s.hwcr);
+  v.field("vm_hsave_pa", s.vm_hsave_pa);
+  v.field("mcg_status", s.mcg_status);
+  v.field("microcode_revision", s.microcode_revision);
+  v.field("monitor_address", s.monitor_address);
+  v.end();
+}
+
+}  // namespace orrery::cpu
