@@ -98,6 +98,7 @@ struct Subject {
   void visit(StateVisitor& v) {
     bench.clock.visit_state(v);
     bench.events.visit_state(v);
+    bench.entropy.visit_state(v);
     device->visit_state(v);
   }
   u64 hash() {

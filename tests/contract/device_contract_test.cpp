@@ -5,10 +5,15 @@
 #include "devices/legacy/debug_exit.h"
 #include "devices/legacy/i8042.h"
 #include "devices/legacy/uart16550.h"
+#include "devices/pci/pci_bus.h"
 #include "devices/timer/acpi_pm.h"
 #include "devices/timer/cmos_rtc.h"
 #include "devices/timer/i8254.h"
+#include "devices/virtio/virtio_blk.h"
+#include "devices/virtio/virtio_console.h"
+#include "devices/virtio/virtio_rng.h"
 #include "tests/contract/bench.h"
+#include "tests/contract/virtio_driver.h"
 
 #include <gtest/gtest.h>
 
@@ -91,6 +96,49 @@ void build_debug_exit(Subject& s) {
   auto& exit = s.make<DebugExit>(s.bench.control);
   s.device = &exit;
   s.windows = {{&exit, 4, 1, 4}};
+}
+
+void build_pci(Subject& s) {
+  auto& reset_port = s.make<IoWindow>([](u64, unsigned) { return u64{0}; }, [](u64, u64, unsigned) {});
+  auto& bus = s.make<PciBus>(s.bench.sink, reset_port);
+  auto& bridge = s.make<PciHostBridge>(wiring_of(s.bench));
+  bus.attach(0, bridge);
+  s.device = &bus;
+  s.windows = {{&bus.address_port(), 4, 1, 4}, {&bus.data_port(), 4, 1, 4}};
+  s.stimulate = [&bus](std::mt19937_64& random) { bus.set_irq(random() % 32, random() & 1); };
+}
+void drive(Subject& s, PciFunction& function) {
+  auto& driver = s.make<VirtioDriver>(s.bench, function);
+  auto& config = s.make<IoWindow>(
+      [&function](u64 offset, unsigned size) { return function.read_config(static_cast<u16>(offset), size); },
+      [&function](u64 offset, u64 value, unsigned size) {
+        function.write_config(static_cast<u16>(offset), static_cast<u32>(value), size);
+      });
+  auto& bars = s.make<IoWindow>(
+      [&s](u64 offset, unsigned size) { return s.bench.memory.read(VirtioDriver::kBar + offset, size); },
+      [&s](u64 offset, u64 value, unsigned size) { s.bench.memory.write(VirtioDriver::kBar + offset, value, size); });
+  s.device = &function;
+  s.windows = {{&config, 4096, 1, 4}, {&bars, 0x4000, 1, 8}, {&bars, 0x40, 1, 8}};
+  s.stimulate = [&driver](std::mt19937_64& random) { driver.play(random); };
+}
+void build_blk(Subject& s) {
+  auto& file = s.make<TemporaryFile>(64 << 10);
+  auto image = DiskImage::open(file.path(), DiskImage::Mode::kSnapshot);
+  drive(s, s.make<VirtioBlk>(VirtioBlk::Config{}, wiring_of(s.bench), s.bench.dma, s.bench.events, s.bench.control,
+                             std::move(image).value()));
+}
+void build_rng(Subject& s) { drive(s, s.make<VirtioRng>(wiring_of(s.bench), s.bench.dma, s.bench.entropy)); }
+void build_console(Subject& s) {
+  auto& console = s.make<VirtioConsole>(wiring_of(s.bench), s.bench.dma, s.bench.output);
+  drive(s, console);
+  s.stimulate = [&console, play = s.stimulate](std::mt19937_64& random) {
+    if (random() % 4 == 0) {
+      const u8 bytes[] = {1, 2, 3, 4, 5};
+      console.receive(bytes);
+    } else {
+      play(random);
+    }
+  };
 }
 
 class DeviceContract : public testing::TestWithParam<Case> {
@@ -199,7 +247,9 @@ INSTANTIATE_TEST_SUITE_P(All, DeviceContract,
                                          Case{"pit", build_pit}, Case{"rtc", build_rtc},
                                          Case{"acpi_pm", build_acpi_pm}, Case{"uart", build_uart},
                                          Case{"i8042", build_i8042}, Case{"debug_console", build_debug_console},
-                                         Case{"debug_exit", build_debug_exit}),
+                                         Case{"debug_exit", build_debug_exit}, Case{"pci", build_pci},
+                                         Case{"blk", build_blk}, Case{"rng", build_rng},
+                                         Case{"console", build_console}),
                          [](const auto& tested) { return std::string(tested.param.name); });
 
 }  // namespace
