@@ -18,7 +18,6 @@ constexpr unsigned kHostBridgeSlot = 0;
 constexpr unsigned kRngSlot = 1;
 constexpr unsigned kConsoleSlot = 2;
 constexpr unsigned kFirstDiskSlot = 4;
-constexpr size_t kMaxDisks = devices::PciBus::kDevices - kFirstDiskSlot;
 
 /// E820 types [ACPI 15].
 enum E820Type : u32 { kE820Ram = 1, kE820Reserved = 2, kE820AcpiReclaimable = 3 };
