@@ -212,12 +212,6 @@ Outcome masked_store(Vcpu& cpu, const Insn& insn) {
   return Outcome::kNext;
 }
 
-/// MOVNTI: an ordinary store of a general register.
-template <class T>
-Outcome movnti(Vcpu& cpu, const Insn& insn) {
-  return cpu.write(insn, cpu.reg<T>(insn.op[1])) ? Outcome::kNext : Outcome::kFault;
-}
-
 }  // namespace
 
 #define MOVE(name, alignment) \
@@ -264,8 +258,5 @@ Handler select_movmskps(const Insn&, const DecodedForm&) { return &move_mask<Xmm
 Handler select_movmskpd(const Insn&, const DecodedForm&) { return &move_mask<Xmm, u64>; }
 Handler select_maskmovq(const Insn&, const DecodedForm&) { return &masked_store<Mmx>; }
 Handler select_maskmovdqu(const Insn&, const DecodedForm&) { return &masked_store<Xmm>; }
-Handler select_movnti(const Insn&, const DecodedForm& f) {
-  return f.size_bits[1] == 64 ? &movnti<u64> : &movnti<u32>;
-}
 
 }  // namespace orrery::cpu::exec
