@@ -70,6 +70,7 @@ class X87 {
   /// A result for memory: unmasked overflow and underflow, too, leave memory and stack alone.
   bool report_store() {
     const bool stop = (env.flags & env.unmasked & (fp::flag::OE | fp::flag::UE)) != 0;
+    if (stop) env.flags &= static_cast<u8>(~fp::flag::PE);
     return report() && !stop;
   }
   /// Raises a stack underflow. True: masked, the indefinite takes the result's place.

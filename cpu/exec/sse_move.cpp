@@ -202,7 +202,12 @@ Outcome masked_store(Vcpu& cpu, const Insn& insn) {
   const u64 address_mask = insn.address_mask();
   for (unsigned i = 0; i < R::kBytes; ++i) {
     if ((mask.b[i] & 0x80) == 0) continue;
-    if (!cpu.probe_write(segment, (cpu.state.gpr[kRdi] + i) & address_mask, 1)) return Outcome::kFault;
+    if (cpu.probe_write(segment, (cpu.state.gpr[kRdi] + i) & address_mask, 1)) continue;
+    // A page fault names the whole access's first byte in that page, and MMX state has been entered.
+    Fault fault = cpu.fault();
+    if (fault.vector == kPF) fault.address = std::max(fault.address - i, align_down(fault.address, memory::kPageBytes));
+    if constexpr (std::is_same_v<R, Mmx>) Mmx::enter(cpu);
+    return cpu.raise(fault);
   }
   for (unsigned i = 0; i < R::kBytes; ++i) {
     if ((mask.b[i] & 0x80) == 0) continue;

@@ -21,8 +21,9 @@ void set_relation(X87& f, Relation r) {
 /// Compares ST(0) with `b`; `b_empty`: it is an empty register.
 Outcome compare_with(X87& f, bool b_empty, const Unpacked& b, NanCompare kind, unsigned pops) {
   if (f.empty(0) || b_empty) {
-    if (!f.underflow()) return Outcome::kNext;
+    const bool masked = f.underflow();
     set_relation(f, Relation::kUnordered);
+    if (!masked) return Outcome::kNext;
   } else {
     const Relation r = fp::compare(f.env, f.get(0), b, kind);
     if (!f.report()) return Outcome::kNext;

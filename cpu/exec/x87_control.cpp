@@ -69,7 +69,7 @@ void take_environment(Vcpu& cpu, const Insn& insn, const u8* in) {
   } else {
     s.fip = words[3];
     s.fdp = words[5];
-    if (!narrow) s.fop = (words[4] >> 16) & 0x7ff;
+    s.fop = narrow ? u16{0} : static_cast<u16>((words[4] >> 16) & 0x7ff);
   }
   s.fcs = s.fds = 0;
   update_x87_summary(s);
@@ -149,10 +149,9 @@ Outcome frstor(Vcpu& cpu, const Insn& insn) {
 template <bool kPop>
 Outcome ffree(Vcpu& cpu, const Insn& insn) {
   if (x87_pending(cpu)) return cpu.raise(kMF);
-  const unsigned top = (cpu.state.fsw >> fsw::kTopShift) & 7;
   X87 f(cpu, insn);
   f.free(insn.op[0]);
-  if (kPop) f.set_top(top + 1);
+  if (kPop) f.pop();
   return Outcome::kNext;
 }
 template <int kStep>
@@ -171,6 +170,7 @@ Outcome fwait(Vcpu& cpu, const Insn&) { return x87_pending(cpu) ? cpu.raise(kMF)
 Outcome emms(Vcpu& cpu, const Insn&) {
   if (x87_pending(cpu)) return cpu.raise(kMF);
   cpu.state.ftw = 0;
+  cpu.state.fsw &= static_cast<u16>(~fsw::TOP);
   return Outcome::kNext;
 }
 /// FENI, FDISI and FSETPM of the 8087 and 80287 do nothing.

@@ -1,6 +1,6 @@
 // FXSAVE, FXRSTOR, the XSAVE family, XGETBV, XSETBV, LDMXCSR, STMXCSR. [SDM1 10.5, 13], [APM2 11.5], [SDM2]
 //
-// FOP, FIP and FDP are always saved and restored (AMD's XSAVEERPTR).
+// FOP, FIP and FDP are always written, as zeros unless an exception is pending (AMD's XSAVEERPTR).
 // Not modelled: XSAVEOPT's and XSAVES' modified optimisation; EFER.FFXSR outside CPL 0 in 64-bit mode.
 #include "cpu/exec/fp_stack.h"
 #include "cpu/exec/fp_xsave.h"
@@ -50,11 +50,14 @@ void put_x87(const CpuState& s, bool wide, Image& image) {
   image.put<u16>(0, s.fcw);
   image.put<u16>(2, s.fsw);
   image.put<u16>(4, s.ftw);
-  image.put<u16>(6, s.fop);
-  if (wide) {
+  if ((s.fsw & fsw::ES) == 0) {
+    // AMD saves the last instruction's pointers only while an exception is pending; zeros otherwise. [APM2 11.4.4]
+  } else if (wide) {
+    image.put<u16>(6, s.fop);
     image.put<u64>(8, s.fip);
     image.put<u64>(16, s.fdp);
   } else {
+    image.put<u16>(6, s.fop);
     image.put<u64>(8, (s.fip & 0xffffffff) | u64{s.fcs} << 32);
     image.put<u64>(16, (s.fdp & 0xffffffff) | u64{s.fds} << 32);
   }

@@ -53,9 +53,11 @@ std::string compare(const cpu::isa::Row& row, const cpu::Insn&, const Context&, 
   differ("fcw", a.fcw, b.fcw);
   differ("fsw", a.fsw & status, b.fsw & status);
   differ("ftw", a.ftw, b.ftw);
-  differ("fop", a.fop, b.fop);
-  differ("fip", a.fip, b.fip);
-  differ("fdp", a.fdp, b.fdp);
+  if ((a.fsw & 0x80) != 0) {  // AMD saves the pointers only while an exception is pending [APM2 11.4.4]
+    differ("fop", a.fop, b.fop);
+    differ("fip", a.fip, b.fip);
+    differ("fdp", a.fdp, b.fdp);
+  }
   for (unsigned i = 0; i < 8; ++i) {
     if (approximate && close_extended(a.st[i], b.st[i])) continue;
     differ(fmt::format("st{}", i), a.st[i][0], b.st[i][0]);

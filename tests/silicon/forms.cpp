@@ -86,6 +86,7 @@ class Finder {
     has_modrm_ = (z.attributes & ZYDIS_ATTRIB_HAS_MODRM) != 0;
     const u16 row = rows_[z.mnemonic];
     if (row == 0) return false;
+    if (rex_is_detached(bytes)) return false;
     Form form;
     form.row = row;
     if (!describe(z, ops, form)) return false;
@@ -101,6 +102,17 @@ class Finder {
     if (stored.encodings.empty()) stored = form;
     stored.encodings.push_back(e);
     return true;
+  }
+
+  /// A REX prefix before another prefix is ignored by the CPU; nobody writes that.
+  static bool rex_is_detached(const u8* bytes) {
+    const auto legacy = [](u8 b) { return b == 0x66 || b == 0x67 || b == 0xf0 || b == 0xf2 || b == 0xf3; };
+    bool rex = false;
+    for (const u8* b = bytes; legacy(*b) || (*b & 0xf0) == 0x40; ++b) {
+      if (rex) return true;
+      rex = (*b & 0xf0) == 0x40;
+    }
+    return false;
   }
 
   static bool describe(const ZydisDecodedInstruction& z, const ZydisDecodedOperand* ops, Form& form) {
