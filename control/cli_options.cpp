@@ -40,6 +40,8 @@ struct StopFlags {
 };
 
 void add_machine_flags(CLI::App& app, MachineFlags& flags) {
+  // A flag given twice: the last one counts, so that scripts can append theirs.
+  app.option_defaults()->take_last();
   app.add_option("FILE", flags.file, "a machine description in TOML");
   app.add_option("--board", flags.board, "minimal");
   app.add_option("--cpu", flags.cpu, "a CPU model, such as x86-64-v3");
@@ -50,7 +52,8 @@ void add_machine_flags(CLI::App& app, MachineFlags& flags) {
   app.add_option("--append", flags.append, "the kernel's command line");
   app.add_option("--disk", flags.disks,
                  "FILE[,snapshot][,readonly]; may be given again; ',,' is a comma in FILE")
-      ->allow_extra_args(false);
+      ->allow_extra_args(false)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   app.add_option("--serial", flags.serial, "stdio, file:PATH or none");
   app.add_option("--engine", flags.engine, "interpreter");
   app.add_option("--clock", flags.clock, "fixed or follow");
@@ -58,10 +61,12 @@ void add_machine_flags(CLI::App& app, MachineFlags& flags) {
   app.add_flag("--debugcon", flags.debugcon, "ports 0xe9 and 0x402 to standard error");
   app.add_flag("--no-reboot", flags.no_reboot, "stop when the guest resets or triple-faults");
   app.add_option("--set", flags.assignments, "key=value, with a key of the machine file; may be given again")
-      ->allow_extra_args(false);
+      ->allow_extra_args(false)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
 }
 
 void add_stop_flags(CLI::App& app, StopFlags& flags) {
+  app.option_defaults()->take_last();
   app.add_option("--max-ticks", flags.max_ticks, "stop at this tick");
   app.add_flag("--state-hash", flags.state_hash, "print the state hash and the tick when the machine stops");
   app.add_option("--gdb", flags.gdb, "serve gdb at :PORT, HOST:PORT or unix:PATH and wait for it");
@@ -180,8 +185,7 @@ Result<Command> parse_command_line(const std::vector<std::string>& arguments) {
   try {
     app.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));
   } catch (const CLI::CallForHelp&) {
-    const auto chosen = app.get_subcommands();
-    command.text = chosen.empty() ? app.help() : chosen.front()->help();
+    command.text = app.help();
     return command;
   } catch (const CLI::CallForVersion& version) {
     command.text = fmt::format("{}\n", version.what());

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "base/bits.h"
+#include "cpu/apic/local_apic.h"
 #include "cpu/vcpu.h"
 
 namespace orrery::control {
@@ -79,6 +80,7 @@ GuestRegisters read_registers(cpu::Vcpu& cpu) {
   r.cr2 = s.cr2;
   r.cr3 = s.cr3;
   r.cr4 = s.cr4;
+  r.cr8 = cpu.apic().cr8();
   r.efer = s.efer;
   return r;
 }

@@ -2,7 +2,9 @@
 // interrupts, and is the firmware of a direct boot.
 #pragma once
 
+#include <functional>
 #include <memory>
+#include <span>
 
 #include "base/entropy.h"
 #include "base/event_queue.h"
@@ -11,10 +13,6 @@
 #include "devices/machine_control.h"
 #include "machine/config.h"
 #include "memory/address_space.h"
-
-namespace orrery::devices {
-class CharacterBackend;  // devices/backend/character.h: serial output to the host, serial input through the InputPort
-}
 
 namespace orrery::machine {
 
@@ -30,6 +28,8 @@ struct BoardServices {
   MsiSink& msi;                         // to the local APICs
   IrqLine intr;                         // the 8259 pair's INTR, to LINT0 of every CPU
   devices::MachineControl& control;
+  /// For tests: if set, serial output goes here on the machine's thread instead of to `config.serial`.
+  std::function<void(std::span<const u8>)> serial_output;
 };
 
 class Board {
@@ -37,6 +37,8 @@ class Board {
   virtual ~Board() = default;
   virtual InterruptAcknowledge& interrupt_acknowledge() = 0;
   virtual EoiSink& eoi_sink() = 0;
+  /// Where typed bytes are posted: the virtio console if the machine has one, else COM1.
+  virtual InputPort::Channel serial_channel() = 0;
   /// All devices back to power-on; direct-boot resources (BARs, PM base, ACPI tables) are programmed again by
   /// `prepare_direct_boot`.
   virtual void reset() = 0;

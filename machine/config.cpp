@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <charconv>
 
+#include "cpu/cpuid/model.h"
+
 namespace orrery::machine {
 namespace {
 
@@ -155,7 +157,13 @@ constexpr ConfigKey kKeys[] = {
      [](const Config& c) { return format_bool(c.pause_on_start); }, nullptr},
     {"cpu.model", ConfigType::kText, "a named CPU model",
      [](Config& c, Text t) -> Result<> {
-       if (t.empty()) return make_error("a CPU model's name is wanted");
+       if (!cpu::find_cpu_model(t)) {
+         std::string right;
+         for (const cpu::CpuModel& model : cpu::cpu_models()) {
+           right += fmt::format("{}'{}'", right.empty() ? "" : ", ", model.name);
+         }
+         return make_error("unknown value '{}'; wanted: {}", t, right);
+       }
        return set_text(c.cpu, t);
      },
      [](const Config& c) { return c.cpu; }, nullptr},

@@ -86,6 +86,7 @@ else
   if step cmake --preset fuzz && step cmake --build --preset fuzz --target fuzzers; then
     for source in tests/fuzz/*_fuzz.cpp; do
       name=$(basename "$source" _fuzz.cpp)
+      [ -x "build/fuzz/tests/fuzz/fuzz_$name" ] || continue
       mkdir -p "tests/fuzz/corpus/$name"
       step fuzz "$name" || true
     done

@@ -87,6 +87,7 @@ TEST(CommandLine, ReplayConfigAndTexts) {
   EXPECT_EQ(parse_command_line({"--version"}).value().text, "orrery 0.1.0\n");
   EXPECT_NE(parse_command_line({"--help"}).value().text.find("replay"), std::string::npos);
   EXPECT_NE(parse_command_line({"run", "--help"}).value().text.find("--no-reboot"), std::string::npos);
+  EXPECT_NE(parse_command_line({"run", "--help"}).value().text.find("Usage: orrery run"), std::string::npos);
 }
 
 TEST(CommandLine, ErrorsAreOneLineAndNameTheThing) {
@@ -114,6 +115,19 @@ TEST(CommandLine, ErrorsAreOneLineAndNameTheThing) {
     EXPECT_NE(message.find(part), std::string::npos) << message;
     EXPECT_EQ(message.find('\n'), std::string::npos) << message;
   }
+}
+
+TEST(CommandLine, TheLastOfAFlagCountsAndValuesMayLookLikeAnything) {
+  auto parsed = parse_command_line({"run", "--kernel", "k", "--cpus", "2", "--cpus", "3", "--append", "--x", "--append",
+                                    "[a,b] -- c", "--disk", "[x,,y]", "--disk=b=c", "--set=seed=4"});
+  ASSERT_TRUE(parsed.ok()) << parsed.error().message;
+  const machine::Config& config = parsed.value().config;
+  EXPECT_EQ(config.cpus, 3u);
+  EXPECT_EQ(config.append, "[a,b] -- c");
+  ASSERT_EQ(config.disks.size(), 2u);
+  EXPECT_EQ(config.disks[0].file, "[x,y]");
+  EXPECT_EQ(config.disks[1].file, "b=c");
+  EXPECT_EQ(config.seed, 4u);
 }
 
 TEST(CommandLine, GdbAddresses) {
