@@ -100,6 +100,13 @@ class X87 {
   }
 };
 
+/// Multi-part operands (environments, save areas) are checked at their last byte first, as our profile's silicon does.
+inline bool probe_last_byte(Vcpu& cpu, const Insn& insn, unsigned size, Access access) {
+  const u64 last = (cpu.effective_address(insn) + size - 1) & insn.address_mask();
+  u8 byte = 0;
+  return access == Access::kWrite ? cpu.probe_write(insn.segment(), last, 1) : cpu.read(insn.segment(), last, byte);
+}
+
 /// Recomputes ES and B after FCW or FSW were loaded.
 inline void update_x87_summary(CpuState& s) {
   const bool pending = (s.fsw & ~s.fcw & 0x3f) != 0;

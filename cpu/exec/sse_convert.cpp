@@ -104,8 +104,8 @@ Outcome convert_from_mmx(Vcpu& cpu, const Insn& insn) {
   SseFloat fpu(cpu);
   Lanes<16> out = Xmm::get(cpu, insn.op[0]);
   for (unsigned i = 0; i < 2; ++i) out.at<Storage<To>>(i) = convert_lane<To, i32, false>(fpu.env, in.d[i]);
+  if (kEnters) Mmx::enter(cpu);  // even if an exception follows
   if (!fpu.finish(cpu)) return Outcome::kFault;
-  if (kEnters) Mmx::enter(cpu);
   Xmm::set(cpu, insn.op[0], out);
   return Outcome::kNext;
 }

@@ -200,8 +200,11 @@ Outcome masked_store(Vcpu& cpu, const Insn& insn) {
   const typename R::Value data = R::get(cpu, insn.op[0]), mask = R::get(cpu, insn.op[1]);
   const SegmentIndex segment = (insn.mem & 0x80) != 0 ? insn.segment() : kDs;
   const u64 address_mask = insn.address_mask();
+  u8 any = 0;
+  for (const u8 b : mask.b) any |= b;
   for (unsigned i = 0; i < R::kBytes; ++i) {
-    if ((mask.b[i] & 0x80) == 0) continue;
+    // An empty mask checks the first byte.
+    if ((mask.b[i] & 0x80) == 0 && ((any & 0x80) != 0 || i != 0)) continue;
     if (cpu.probe_write(segment, (cpu.state.gpr[kRdi] + i) & address_mask, 1)) continue;
     // A page fault names the whole access's first byte in that page, and MMX state has been entered.
     Fault fault = cpu.fault();

@@ -130,6 +130,7 @@ Outcome fxsave(Vcpu& cpu, const Insn& insn) {
     bytes += 16 * xmm_count(cpu);
   }
   const u64 address = cpu.effective_address(insn);
+  if (!probe_last_byte(cpu, insn, kLegacyBytes, Access::kWrite)) return Outcome::kFault;
   if (!cpu.probe_write(insn.segment(), address, kLegacyBytes)) return Outcome::kFault;
   return cpu.write_bytes(insn.segment(), address, image.bytes, bytes) ? Outcome::kNext : Outcome::kFault;
 }
@@ -137,6 +138,7 @@ template <bool kWide>
 Outcome fxrstor(Vcpu& cpu, const Insn& insn) {
   if (!aligned(cpu, insn, 16)) return Outcome::kFault;
   Image image;
+  if (!probe_last_byte(cpu, insn, kLegacyBytes, Access::kRead)) return Outcome::kFault;
   if (!cpu.read_bytes(insn.segment(), cpu.effective_address(insn), image.bytes, kLegacyBytes)) return Outcome::kFault;
   const u32 new_mxcsr = image.get<u32>(kMxcsrOffset);
   if (!valid_mxcsr(new_mxcsr)) return cpu.raise(kGP, 0);

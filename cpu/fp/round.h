@@ -78,7 +78,11 @@ inline typename F::Storage round(Environment& env, bool sign, i32 exponent, u128
       if (!wraps) return zero<F>(sign);
       rounded_exponent += kWrap;
     } else {
-      if (tiny && (env.unmasked & flag::UE) != 0) env.raise(flag::UE);
+      if (tiny && (env.unmasked & flag::UE) != 0) {
+        env.raise(flag::UE | flag::PE);
+        env.rounded_up = false;
+        return zero<F>(sign);
+      }
       if (tiny && env.ftz) {
         env.raise(flag::UE | flag::PE);
         return zero<F>(sign);

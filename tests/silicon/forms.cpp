@@ -119,6 +119,8 @@ class Finder {
     form.text = isa::rows()[form.row].name;
     form.branch = z.meta.branch_type != ZYDIS_BRANCH_TYPE_NONE;
     if (z.meta.branch_type == ZYDIS_BRANCH_TYPE_FAR) return false;
+    // 16-bit near branches in 64-bit mode, an AMD peculiarity, are not modelled.
+    if (form.branch && (z.attributes & ZYDIS_ATTRIB_HAS_OPERANDSIZE)) return false;
     for (unsigned i = 0; i < z.operand_count; ++i) {
       const ZydisDecodedOperand& o = ops[i];
       const bool visible = i < z.operand_count_visible;

@@ -8,3 +8,5 @@ enable_language(ASM)
 foreach(part native_stub.S native_cpu.cpp emulated_cpu.cpp forms.cpp cases.cpp compare.cpp)
   target_sources(test_silicon PRIVATE ${CMAKE_CURRENT_SOURCE_DIR}/silicon/${part})
 endforeach()
+# It tests instructions, not machines.
+set_target_properties(test_silicon PROPERTIES LINK_LIBRARIES "orrery_cpu;GTest::gtest;GTest::gtest_main;orrery_pch")
