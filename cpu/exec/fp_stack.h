@@ -100,11 +100,16 @@ class X87 {
   }
 };
 
-/// Multi-part operands (environments, save areas) are checked at their last byte first, as our profile's silicon does.
+/// FXSAVE areas are checked at their last byte first, as our profile's silicon does.
 inline bool probe_last_byte(Vcpu& cpu, const Insn& insn, unsigned size, Access access) {
   const u64 last = (cpu.effective_address(insn) + size - 1) & insn.address_mask();
   u8 byte = 0;
   return access == Access::kWrite ? cpu.probe_write(insn.segment(), last, 1) : cpu.read(insn.segment(), last, byte);
+}
+
+/// x87 environments are checked at their first byte, then at their last.
+inline bool probe_ends(Vcpu& cpu, const Insn& insn, unsigned size, Access access) {
+  return probe_last_byte(cpu, insn, 1, access) && probe_last_byte(cpu, insn, size, access);
 }
 
 /// Recomputes ES and B after FCW or FSW were loaded.

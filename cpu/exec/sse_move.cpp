@@ -208,7 +208,10 @@ Outcome masked_store(Vcpu& cpu, const Insn& insn) {
     if (cpu.probe_write(segment, (cpu.state.gpr[kRdi] + i) & address_mask, 1)) continue;
     // A page fault names the whole access's first byte in that page, and MMX state has been entered.
     Fault fault = cpu.fault();
-    if (fault.vector == kPF) fault.address = std::max(fault.address - i, align_down(fault.address, memory::kPageBytes));
+    if (fault.vector == kPF && i != 0) {
+      if (!cpu.probe_write(segment, cpu.state.gpr[kRdi] & address_mask, 1)) fault = cpu.fault();
+      else fault.address = std::max(fault.address - i, align_down(fault.address, memory::kPageBytes));
+    }
     if constexpr (std::is_same_v<R, Mmx>) Mmx::enter(cpu);
     return cpu.raise(fault);
   }

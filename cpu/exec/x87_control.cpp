@@ -107,7 +107,7 @@ Outcome fninit(Vcpu& cpu, const Insn&) {
 }
 Outcome fnstenv(Vcpu& cpu, const Insn& insn) {
   u8 image[28];
-  if (!probe_last_byte(cpu, insn, environment_bytes(insn), Access::kWrite)) return Outcome::kFault;
+  if (!probe_ends(cpu, insn, environment_bytes(insn), Access::kWrite)) return Outcome::kFault;
   make_environment(cpu, insn, image);
   if (!cpu.write_bytes(insn.segment(), cpu.effective_address(insn), image, environment_bytes(insn))) {
     return Outcome::kFault;
@@ -119,7 +119,7 @@ Outcome fnstenv(Vcpu& cpu, const Insn& insn) {
 Outcome fldenv(Vcpu& cpu, const Insn& insn) {
   if (x87_pending(cpu)) return cpu.raise(kMF);
   u8 image[28];
-  if (!probe_last_byte(cpu, insn, environment_bytes(insn), Access::kRead)) return Outcome::kFault;
+  if (!probe_ends(cpu, insn, environment_bytes(insn), Access::kRead)) return Outcome::kFault;
   if (!cpu.read_bytes(insn.segment(), cpu.effective_address(insn), image, environment_bytes(insn))) {
     return Outcome::kFault;
   }
@@ -130,7 +130,7 @@ Outcome fldenv(Vcpu& cpu, const Insn& insn) {
 Outcome fnsave(Vcpu& cpu, const Insn& insn) {
   u8 image[28 + 80];
   const unsigned environment = environment_bytes(insn);
-  if (!probe_last_byte(cpu, insn, environment + 80, Access::kWrite)) return Outcome::kFault;
+  if (!probe_ends(cpu, insn, environment + 80, Access::kWrite)) return Outcome::kFault;
   make_environment(cpu, insn, image);
   const unsigned top = (cpu.state.fsw >> fsw::kTopShift) & 7;
   for (unsigned i = 0; i < 8; ++i) __builtin_memcpy(image + environment + 10 * i, &cpu.state.fpr[(top + i) & 7], 10);
@@ -142,7 +142,7 @@ Outcome frstor(Vcpu& cpu, const Insn& insn) {
   if (x87_pending(cpu)) return cpu.raise(kMF);
   u8 image[28 + 80];
   const unsigned environment = environment_bytes(insn);
-  if (!probe_last_byte(cpu, insn, environment + 80, Access::kRead)) return Outcome::kFault;
+  if (!probe_ends(cpu, insn, environment + 80, Access::kRead)) return Outcome::kFault;
   if (!cpu.read_bytes(insn.segment(), cpu.effective_address(insn), image, environment + 80)) return Outcome::kFault;
   take_environment(cpu, insn, image);
   const unsigned top = (cpu.state.fsw >> fsw::kTopShift) & 7;

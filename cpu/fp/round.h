@@ -97,6 +97,11 @@ inline typename F::Storage round(Environment& env, bool sign, i32 exponent, u128
   } else if (rounded_exponent > kMaxExponent) [[unlikely]] {
     env.raise(flag::OE);
     const bool wraps = kIsX87<F> && rounded_exponent - kWrap <= kMaxExponent;
+    if (kIsX87<F> && !wraps && (env.unmasked & flag::OE) != 0) {  // only FSCALE gets here
+      env.raise(flag::PE);
+      env.rounded_up = true;
+      return infinity<F>(sign);
+    }
     if (wraps && (env.unmasked & flag::OE) != 0) {
       if (r.inexact) env.raise(flag::PE);
       rounded_exponent -= kWrap;

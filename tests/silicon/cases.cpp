@@ -151,21 +151,21 @@ void make_case(Random& random, const Form& form, const cpu::Insn& insn, Context&
       vector(random, v);
       vector(random, v + 2);
       if (random.chance(40)) float80(random, v);
-      if (form.branch && random.chance(80)) v[0] = kCodePage + 0x100 + random.below(64);
+      if (form.branch && random.chance(80)) v[0] = kCodePage + 0x100 + random.below(32);
       std::memcpy(memory + (target - kDataBase), v, 32);
       if (name == "LDMXCSR" && random.chance(80)) store_le<u32>(memory + (target - kDataBase), static_cast<u32>(random.next() & 0x2ffff));
     }
   }
   if (form.branch) {
     for (unsigned i = 0; i < 16; ++i) {
-      if (i != cpu::kRsp && i != insn.base && i != cpu::kRcx && random.chance(60)) c.gpr[i] = kCodePage + 0x100 + random.below(64);
+      if (i != cpu::kRsp && i != insn.base && i != cpu::kRcx && random.chance(60)) c.gpr[i] = kCodePage + 0x100 + random.below(32);
     }
   }
   const u64 stack = c.gpr[cpu::kRsp];
   if (stack - kDataBase < kDataBytes - 8) {
     u64 top = load_le<u64>(memory + (stack - kDataBase));
     if (name.starts_with("POPF")) top &= ~u64{0x40100};  // no TF, no AC
-    if (form.branch) top = kCodePage + 0x200 + random.below(64);
+    if (form.branch) top = kCodePage + 0x200 + random.below(32);
     store_le(memory + (stack - kDataBase), top);
   }
   c.rflags = 0x202 | (random.next() & 0x8d5) | (random.chance(20) ? 0x400 : 0);

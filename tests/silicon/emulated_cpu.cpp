@@ -20,7 +20,7 @@ std::unique_ptr<memory::Ram> make_ram() {
 
 const cpu::CpuModel& EmulatedCpu::model() {
   static const cpu::CpuModel m = {.name = "silicon", .features = ~u64{0}, .physical_address_bits = 48,
-                                  .linear_address_bits = 48, .amd = true, .family_model_stepping = 0x00b00f21,
+                                  .linear_address_bits = 57, .amd = true, .family_model_stepping = 0x00b00f21,
                                   .brand = "silicon"};
   return m;
 }

@@ -87,6 +87,13 @@ class Finder {
     const u16 row = rows_[z.mnemonic];
     if (row == 0) return false;
     if (rex_is_detached(bytes)) return false;
+    // Oddities of silicon that no code uses: F3 REX.B 90 is an XCHG, F2 and F3 change LOOPE and LOOPNE.
+    if (z.mnemonic == ZYDIS_MNEMONIC_PAUSE && z.raw.rex.B) return false;
+    if ((z.mnemonic == ZYDIS_MNEMONIC_LOOPE || z.mnemonic == ZYDIS_MNEMONIC_LOOPNE) && z.raw.prefix_count > 0) {
+      for (unsigned i = 0; i < z.raw.prefix_count; ++i) {
+        if ((z.raw.prefixes[i].value & 0xfe) == 0xf2) return false;
+      }
+    }
     Form form;
     form.row = row;
     if (!describe(z, ops, form)) return false;

@@ -96,7 +96,8 @@ Result NativeCpu::run(std::span<const u8> code, const Context& context) {
   if (result.vector == 3) {
     result.vector = kNoFault;
     result.context.rip -= 1;
-  } else if (result.vector == 14 && result.address == result.context.rip && result.context.rip != kCodeStart) {
+  } else if ((result.vector == 13 || (result.vector == 14 && result.address == result.context.rip)) &&
+             result.context.rip != kCodeStart) {
     result.vector = kNoFault;
   }
   if (result.vector != 14 || result.vector == kNoFault) result.address = 0;
