@@ -139,7 +139,8 @@ Decoder::Status Decoder::decode(std::span<const u8> bytes, u32 key, Insn& insn) 
   if (z.attributes & (ZYDIS_ATTRIB_HAS_REP | ZYDIS_ATTRIB_HAS_REPE)) insn.flags |= insn_flag::kRep;
   if (z.attributes & ZYDIS_ATTRIB_HAS_REPNE) insn.flags |= insn_flag::kRepne;
   if (z.attributes & ZYDIS_ATTRIB_HAS_OPERANDSIZE) insn.flags |= insn_flag::kOperandSizePrefix;
-  if (z.raw.rex.W || z.raw.vex.W) insn.flags |= insn_flag::kRexW;
+  const bool vex = z.encoding == ZYDIS_INSTRUCTION_ENCODING_VEX;
+  if (vex ? z.raw.vex.W : z.raw.rex.W) insn.flags |= insn_flag::kRexW;
   if (z.encoding == ZYDIS_INSTRUCTION_ENCODING_VEX) insn.flags |= insn_flag::kVex;
   if (z.address_width == 32) insn.flags |= insn_flag::kAddress32;
   const bool overridden = (z.attributes & ZYDIS_ATTRIB_HAS_SEGMENT) != 0;

@@ -70,6 +70,7 @@ class X87 {
   /// A result for memory: unmasked overflow and underflow, too, leave memory and stack alone.
   bool report_store() {
     const bool stop = (env.flags & env.unmasked & (fp::flag::OE | fp::flag::UE)) != 0;
+    if (stop) env.flags &= static_cast<u8>(~fp::flag::PE);
     return report() && !stop;
   }
   /// Raises a stack underflow. True: masked, the indefinite takes the result's place.
@@ -98,6 +99,18 @@ class X87 {
     return false;
   }
 };
+
+/// FXSAVE areas are checked at their last byte first, as our profile's silicon does.
+inline bool probe_last_byte(Vcpu& cpu, const Insn& insn, unsigned size, Access access) {
+  const u64 last = (cpu.effective_address(insn) + size - 1) & insn.address_mask();
+  u8 byte = 0;
+  return access == Access::kWrite ? cpu.probe_write(insn.segment(), last, 1) : cpu.read(insn.segment(), last, byte);
+}
+
+/// x87 environments are checked at their first byte, then at their last.
+inline bool probe_ends(Vcpu& cpu, const Insn& insn, unsigned size, Access access) {
+  return probe_last_byte(cpu, insn, 1, access) && probe_last_byte(cpu, insn, size, access);
+}
 
 /// Recomputes ES and B after FCW or FSW were loaded.
 inline void update_x87_summary(CpuState& s) {

@@ -29,8 +29,15 @@ V shifted(const V& a, u64 count) {
 
 template <class R, class T, Shift kKind, bool kMem>
 Outcome shift_by_source(Vcpu& cpu, const Insn& insn) {
-  typename R::Value count;
-  if (!R::ready(cpu) || !source<R, kMem>(cpu, insn, 1, count)) return Outcome::kFault;
+  // Only the low quadword of the source is read, though its alignment is that of a whole one.
+  typename R::Value count{};
+  if (!R::ready(cpu)) return Outcome::kFault;
+  if constexpr (kMem) {
+    const bool check = R::kBytes == 16 && (cpu.state.mxcsr & mxcsr::MM) == 0;
+    if ((check && !cpu.check_aligned(insn, 16)) || !cpu.read(insn, count.q[0])) return Outcome::kFault;
+  } else {
+    count = R::get(cpu, insn.op[1]);
+  }
   R::set(cpu, insn.op[0], shifted<T, kKind>(R::get(cpu, insn.op[0]), count.q[0]));
   return Outcome::kNext;
 }

@@ -94,18 +94,18 @@ Outcome convert_to_gpr(Vcpu& cpu, const Insn& insn) {
   return Outcome::kNext;
 }
 
-/// CVTPI2PS, CVTPI2PD: two integers of an MMX register or memory. CVTPI2PD with memory leaves MMX state alone.
+/// CVTPI2PS, CVTPI2PD: two integers of an MMX register or memory. With memory they leave MMX state alone.
 template <class To, bool kMem>
 Outcome convert_from_mmx(Vcpu& cpu, const Insn& insn) {
-  constexpr bool kEnters = !(kMem && std::is_same_v<To, F64>);
+  constexpr bool kEnters = !kMem;
   if (kEnters && !Mmx::ready(cpu)) return Outcome::kFault;
   Lanes<8> in;
   if (!source<Mmx, kMem>(cpu, insn, 1, in)) return Outcome::kFault;
   SseFloat fpu(cpu);
   Lanes<16> out = Xmm::get(cpu, insn.op[0]);
   for (unsigned i = 0; i < 2; ++i) out.at<Storage<To>>(i) = convert_lane<To, i32, false>(fpu.env, in.d[i]);
+  if (kEnters) Mmx::enter(cpu);  // even if an exception follows
   if (!fpu.finish(cpu)) return Outcome::kFault;
-  if (kEnters) Mmx::enter(cpu);
   Xmm::set(cpu, insn.op[0], out);
   return Outcome::kNext;
 }
@@ -118,6 +118,7 @@ Outcome convert_to_mmx(Vcpu& cpu, const Insn& insn) {
   SseFloat fpu(cpu);
   Lanes<8> out;
   for (unsigned i = 0; i < 2; ++i) out.d[i] = convert_lane<i32, From, kTruncate>(fpu.env, in.at<Storage<From>>(i));
+  Mmx::enter(cpu);  // even if an exception follows
   if (!fpu.finish(cpu)) return Outcome::kFault;
   Mmx::set(cpu, insn.op[0], out);
   return Outcome::kNext;

@@ -200,9 +200,20 @@ Outcome masked_store(Vcpu& cpu, const Insn& insn) {
   const typename R::Value data = R::get(cpu, insn.op[0]), mask = R::get(cpu, insn.op[1]);
   const SegmentIndex segment = (insn.mem & 0x80) != 0 ? insn.segment() : kDs;
   const u64 address_mask = insn.address_mask();
+  u8 any = 0;
+  for (const u8 b : mask.b) any |= b;
   for (unsigned i = 0; i < R::kBytes; ++i) {
-    if ((mask.b[i] & 0x80) == 0) continue;
-    if (!cpu.probe_write(segment, (cpu.state.gpr[kRdi] + i) & address_mask, 1)) return Outcome::kFault;
+    // An empty mask checks the first byte.
+    if ((mask.b[i] & 0x80) == 0 && ((any & 0x80) != 0 || i != 0)) continue;
+    if (cpu.probe_write(segment, (cpu.state.gpr[kRdi] + i) & address_mask, 1)) continue;
+    // A page fault names the whole access's first byte in that page, and MMX state has been entered.
+    Fault fault = cpu.fault();
+    if (fault.vector == kPF && i != 0) {
+      if (!cpu.probe_write(segment, cpu.state.gpr[kRdi] & address_mask, 1)) fault = cpu.fault();
+      else fault.address = std::max(fault.address - i, align_down(fault.address, memory::kPageBytes));
+    }
+    if constexpr (std::is_same_v<R, Mmx>) Mmx::enter(cpu);
+    return cpu.raise(fault);
   }
   for (unsigned i = 0; i < R::kBytes; ++i) {
     if ((mask.b[i] & 0x80) == 0) continue;
@@ -210,12 +221,6 @@ Outcome masked_store(Vcpu& cpu, const Insn& insn) {
   }
   if constexpr (std::is_same_v<R, Mmx>) Mmx::enter(cpu);
   return Outcome::kNext;
-}
-
-/// MOVNTI: an ordinary store of a general register.
-template <class T>
-Outcome movnti(Vcpu& cpu, const Insn& insn) {
-  return cpu.write(insn, cpu.reg<T>(insn.op[1])) ? Outcome::kNext : Outcome::kFault;
 }
 
 }  // namespace
@@ -264,8 +269,5 @@ Handler select_movmskps(const Insn&, const DecodedForm&) { return &move_mask<Xmm
 Handler select_movmskpd(const Insn&, const DecodedForm&) { return &move_mask<Xmm, u64>; }
 Handler select_maskmovq(const Insn&, const DecodedForm&) { return &masked_store<Mmx>; }
 Handler select_maskmovdqu(const Insn&, const DecodedForm&) { return &masked_store<Xmm>; }
-Handler select_movnti(const Insn&, const DecodedForm& f) {
-  return f.size_bits[1] == 64 ? &movnti<u64> : &movnti<u32>;
-}
 
 }  // namespace orrery::cpu::exec

@@ -76,8 +76,8 @@ Outcome movs(Vcpu& cpu, const Insn& insn) {
     for (u64 i = 0; i < n; ++i) {
       T value;
       if (!cpu.read<T>(source_segment, from, value) || !cpu.write<T>(kEs, to, value)) {
-        set_address_reg(cpu, kRsi, from, mask);
-        set_address_reg(cpu, kRdi, to, mask);
+        if (i != 0) set_address_reg(cpu, kRsi, from, mask);
+        if (i != 0) set_address_reg(cpu, kRdi, to, mask);
         keep_elements(cpu, insn, i);
         return 0;
       }
@@ -101,7 +101,7 @@ Outcome stos(Vcpu& cpu, const Insn& insn) {
     n = std::min(n, elements_in_page<T>(to + base_of(cpu, kEs), step));
     for (u64 i = 0; i < n; ++i) {
       if (!cpu.write<T>(kEs, to, value)) {
-        set_address_reg(cpu, kRdi, to, mask);
+        if (i != 0) set_address_reg(cpu, kRdi, to, mask);
         keep_elements(cpu, insn, i);
         return 0;
       }
@@ -122,8 +122,10 @@ Outcome lods(Vcpu& cpu, const Insn& insn) {
     n = std::min(n, elements_in_page<T>(from + base_of(cpu, insn.segment()), step));
     T value{};
     for (u64 i = 0; i < n; ++i) {
+      const T last = value;
       if (!cpu.read<T>(insn.segment(), from, value)) {
-        set_address_reg(cpu, kRsi, from, mask);
+        if (i != 0) set_address_reg(cpu, kRsi, from, mask);
+        if (i != 0) cpu.set_reg<T>(kRax, last);
         keep_elements(cpu, insn, i);
         return 0;
       }

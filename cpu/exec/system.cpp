@@ -286,7 +286,10 @@ Handler select_clts(const Insn&, const DecodedForm&) { return clts; }
 Handler select_invlpg(const Insn&, const DecodedForm&) { return invlpg; }
 Handler select_invpcid(const Insn&, const DecodedForm&) { return invpcid; }
 Handler select_wbinvd(const Insn&, const DecodedForm&) { return privileged_nop; }
-Handler select_nop(const Insn&, const DecodedForm&) { return nop; }
+// The prefetches of 0F 0D have memory forms only.
+Handler select_nop(const Insn&, const DecodedForm& f) {
+  return f.opcode == 0x0d && f.kind[0] == OperandKind::kGpr ? nullptr : nop;
+}
 Handler select_flush_line(const Insn&, const DecodedForm&) { return flush_line; }
 Handler select_cli(const Insn&, const DecodedForm&) { return cli; }
 Handler select_sti(const Insn&, const DecodedForm&) { return sti; }

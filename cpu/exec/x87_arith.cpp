@@ -127,14 +127,15 @@ template <fp::Quotient kKind>
 Outcome partial_remainder(Vcpu& cpu, const Insn& insn) {
   if (x87_pending(cpu)) return cpu.raise(kMF);
   X87 f(cpu, insn);
+  f.clear(fsw::C2);
   if (f.empty(0) || f.empty(1)) {
     if (f.underflow()) f.set(0, fp::indefinite<F80>());
-    f.clear(fsw::C2);
     return Outcome::kNext;
   }
   const fp::Remainder r = fp::remainder(f.env, f.get(0), f.get(1), kKind);
   if (!f.report()) return Outcome::kNext;
   f.set(0, r.value);
+  if (!r.valid) return Outcome::kNext;
   f.set_condition((r.quotient & 2) != 0, r.partial, (r.quotient & 4) != 0);
   f.assign(fsw::C1, (r.quotient & 1) != 0);
   return Outcome::kNext;

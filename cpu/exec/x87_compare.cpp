@@ -21,12 +21,12 @@ void set_relation(X87& f, Relation r) {
 /// Compares ST(0) with `b`; `b_empty`: it is an empty register.
 Outcome compare_with(X87& f, bool b_empty, const Unpacked& b, NanCompare kind, unsigned pops) {
   if (f.empty(0) || b_empty) {
-    if (!f.underflow()) return Outcome::kNext;
+    const bool masked = f.underflow();
     set_relation(f, Relation::kUnordered);
+    if (!masked) return Outcome::kNext;
   } else {
-    const Relation r = fp::compare(f.env, f.get(0), b, kind);
+    set_relation(f, fp::compare(f.env, f.get(0), b, kind));  // even if an exception is not masked
     if (!f.report()) return Outcome::kNext;
-    set_relation(f, r);
   }
   for (unsigned i = 0; i < pops; ++i) f.pop();
   return Outcome::kNext;
@@ -54,25 +54,28 @@ Outcome ftst(Vcpu& cpu, const Insn& insn) {
   return compare_with(f, false, Unpacked{}, NanCompare::kSignalling, 0);
 }
 
-/// FCOMI, FUCOMI: to RFLAGS; OF, SF and AF become 0.
+/// FCOMI, FUCOMI: to RFLAGS; OF, SF and AF become 0. C1 stays but for stack faults.
 template <NanCompare kKind, bool kPop>
 Outcome compare_to_flags(Vcpu& cpu, const Insn& insn) {
   if (x87_pending(cpu)) return cpu.raise(kMF);
+  const bool c1 = (cpu.state.fsw & fsw::C1) != 0;
   X87 f(cpu, insn);
   Relation r = Relation::kUnordered;
   const unsigned i = insn.op[1];
+  bool good = true;
   if (f.empty(0) || f.empty(i)) {
-    if (!f.underflow()) return Outcome::kNext;
+    good = f.underflow();
   } else {
     r = fp::compare(f.env, f.get(0), f.get(i), kKind);
-    if (!f.report()) return Outcome::kNext;
+    good = f.report();
+    f.assign(fsw::C1, c1);
   }
   u64 flags = cpu.state.rflags & ~rflags::kArithmetic;
   if (r == Relation::kUnordered) flags |= rflags::ZF | rflags::PF | rflags::CF;
   if (r == Relation::kLess) flags |= rflags::CF;
   if (r == Relation::kEqual) flags |= rflags::ZF;
   cpu.state.rflags = flags;
-  if (kPop) f.pop();
+  if (kPop && good) f.pop();
   return Outcome::kNext;
 }
 

@@ -69,7 +69,7 @@ void take_environment(Vcpu& cpu, const Insn& insn, const u8* in) {
   } else {
     s.fip = words[3];
     s.fdp = words[5];
-    if (!narrow) s.fop = (words[4] >> 16) & 0x7ff;
+    s.fop = narrow ? u16{0} : static_cast<u16>((words[4] >> 16) & 0x7ff);
   }
   s.fcs = s.fds = 0;
   update_x87_summary(s);
@@ -107,6 +107,7 @@ Outcome fninit(Vcpu& cpu, const Insn&) {
 }
 Outcome fnstenv(Vcpu& cpu, const Insn& insn) {
   u8 image[28];
+  if (!probe_ends(cpu, insn, environment_bytes(insn), Access::kWrite)) return Outcome::kFault;
   make_environment(cpu, insn, image);
   if (!cpu.write_bytes(insn.segment(), cpu.effective_address(insn), image, environment_bytes(insn))) {
     return Outcome::kFault;
@@ -118,6 +119,7 @@ Outcome fnstenv(Vcpu& cpu, const Insn& insn) {
 Outcome fldenv(Vcpu& cpu, const Insn& insn) {
   if (x87_pending(cpu)) return cpu.raise(kMF);
   u8 image[28];
+  if (!probe_ends(cpu, insn, environment_bytes(insn), Access::kRead)) return Outcome::kFault;
   if (!cpu.read_bytes(insn.segment(), cpu.effective_address(insn), image, environment_bytes(insn))) {
     return Outcome::kFault;
   }
@@ -128,6 +130,7 @@ Outcome fldenv(Vcpu& cpu, const Insn& insn) {
 Outcome fnsave(Vcpu& cpu, const Insn& insn) {
   u8 image[28 + 80];
   const unsigned environment = environment_bytes(insn);
+  if (!probe_ends(cpu, insn, environment + 80, Access::kWrite)) return Outcome::kFault;
   make_environment(cpu, insn, image);
   const unsigned top = (cpu.state.fsw >> fsw::kTopShift) & 7;
   for (unsigned i = 0; i < 8; ++i) __builtin_memcpy(image + environment + 10 * i, &cpu.state.fpr[(top + i) & 7], 10);
@@ -139,6 +142,7 @@ Outcome frstor(Vcpu& cpu, const Insn& insn) {
   if (x87_pending(cpu)) return cpu.raise(kMF);
   u8 image[28 + 80];
   const unsigned environment = environment_bytes(insn);
+  if (!probe_ends(cpu, insn, environment + 80, Access::kRead)) return Outcome::kFault;
   if (!cpu.read_bytes(insn.segment(), cpu.effective_address(insn), image, environment + 80)) return Outcome::kFault;
   take_environment(cpu, insn, image);
   const unsigned top = (cpu.state.fsw >> fsw::kTopShift) & 7;
@@ -149,10 +153,9 @@ Outcome frstor(Vcpu& cpu, const Insn& insn) {
 template <bool kPop>
 Outcome ffree(Vcpu& cpu, const Insn& insn) {
   if (x87_pending(cpu)) return cpu.raise(kMF);
-  const unsigned top = (cpu.state.fsw >> fsw::kTopShift) & 7;
   X87 f(cpu, insn);
   f.free(insn.op[0]);
-  if (kPop) f.set_top(top + 1);
+  if (kPop) f.pop();
   return Outcome::kNext;
 }
 template <int kStep>
@@ -171,6 +174,7 @@ Outcome fwait(Vcpu& cpu, const Insn&) { return x87_pending(cpu) ? cpu.raise(kMF)
 Outcome emms(Vcpu& cpu, const Insn&) {
   if (x87_pending(cpu)) return cpu.raise(kMF);
   cpu.state.ftw = 0;
+  cpu.state.fsw &= static_cast<u16>(~fsw::TOP);
   return Outcome::kNext;
 }
 /// FENI, FDISI and FSETPM of the 8087 and 80287 do nothing.

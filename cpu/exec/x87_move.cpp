@@ -27,17 +27,19 @@ Outcome load(Vcpu& cpu, const Insn& insn) {
       return Outcome::kNext;
     }
     const Float80 v = fp::convert<F80>(f.env, u);
-    if (f.report()) f.push(v);
+    const bool invalid = (f.env.flags & f.env.unmasked & fp::flag::IE) != 0;
+    f.report();
+    if (!invalid) f.push(v);  // an unmasked DE loads all the same
   }
   return Outcome::kNext;
 }
 Outcome load_register(Vcpu& cpu, const Insn& insn) {
   if (x87_pending(cpu)) return cpu.raise(kMF);
   X87 f(cpu, insn);
-  if (!f.empty(7)) {
-    if (f.overflow()) f.push(fp::indefinite<F80>());
-  } else if (f.empty(insn.op[0])) {
+  if (f.empty(insn.op[0])) {
     if (f.underflow()) f.push(fp::indefinite<F80>());
+  } else if (!f.empty(7)) {
+    if (f.overflow()) f.push(fp::indefinite<F80>());
   } else {
     f.push(f.raw(insn.op[0]));
   }
@@ -159,7 +161,9 @@ Outcome fxch(Vcpu& cpu, const Insn& insn) {
 template <u64 kFlags, bool kWhenSet>
 Outcome fcmov(Vcpu& cpu, const Insn& insn) {
   if (x87_pending(cpu)) return cpu.raise(kMF);
+  const bool c1 = (cpu.state.fsw & fsw::C1) != 0;
   X87 f(cpu, insn);
+  f.assign(fsw::C1, c1);  // kept unless a stack fault clears it
   if (f.empty(0) || f.empty(insn.op[1])) {
     if (f.underflow()) f.set(0, fp::indefinite<F80>());
   } else if (((cpu.state.rflags & kFlags) != 0) == kWhenSet) {
@@ -208,6 +212,15 @@ Handler select_fild(const Insn&, const DecodedForm& d) {
   if (d.size_bits[0] == 16) return &load<i16>;
   return d.size_bits[0] == 32 ? &load<i32> : &load<i64>;
 }
+/// D9 /3 with a register: as FSTP, but an empty ST(0) is just popped.
+Outcome store_register_unchecked(Vcpu& cpu, const Insn& insn) {
+  if (x87_pending(cpu)) return cpu.raise(kMF);
+  X87 f(cpu, insn);
+  if (!f.empty(0)) f.set(insn.op[0], f.raw(0));
+  f.pop();
+  return Outcome::kNext;
+}
+Handler select_fstpnce(const Insn&, const DecodedForm&) { return &store_register_unchecked; }
 Handler select_fst(const Insn&, const DecodedForm& d) { return store_form<false>(d); }
 Handler select_fstp(const Insn&, const DecodedForm& d) { return store_form<true>(d); }
 Handler select_fist(const Insn&, const DecodedForm& d) { return store_integer_form<false, false>(d); }

@@ -1,6 +1,6 @@
 // FXSAVE, FXRSTOR, the XSAVE family, XGETBV, XSETBV, LDMXCSR, STMXCSR. [SDM1 10.5, 13], [APM2 11.5], [SDM2]
 //
-// FOP, FIP and FDP are always saved and restored (AMD's XSAVEERPTR).
+// FOP, FIP and FDP are always written, as zeros unless an exception is pending (AMD's XSAVEERPTR).
 // Not modelled: XSAVEOPT's and XSAVES' modified optimisation; EFER.FFXSR outside CPL 0 in 64-bit mode.
 #include "cpu/exec/fp_stack.h"
 #include "cpu/exec/fp_xsave.h"
@@ -50,11 +50,14 @@ void put_x87(const CpuState& s, bool wide, Image& image) {
   image.put<u16>(0, s.fcw);
   image.put<u16>(2, s.fsw);
   image.put<u16>(4, s.ftw);
-  image.put<u16>(6, s.fop);
-  if (wide) {
+  if ((s.fsw & fsw::ES) == 0) {
+    // AMD saves the last instruction's pointers only while an exception is pending; zeros otherwise. [APM2 11.4.4]
+  } else if (wide) {
+    image.put<u16>(6, s.fop);
     image.put<u64>(8, s.fip);
     image.put<u64>(16, s.fdp);
   } else {
+    image.put<u16>(6, s.fop);
     image.put<u64>(8, (s.fip & 0xffffffff) | u64{s.fcs} << 32);
     image.put<u64>(16, (s.fdp & 0xffffffff) | u64{s.fds} << 32);
   }
@@ -64,13 +67,16 @@ void put_x87(const CpuState& s, bool wide, Image& image) {
     image.put<u64>(kX87RegistersOffset + 16 * i + 8, s.fpr[(top + i) & 7].sign_exponent);
   }
 }
-void take_x87(CpuState& s, bool wide, const Image& image) {
+void take_x87(Vcpu& cpu, bool wide, const Image& image) {
+  CpuState& s = cpu.state;
+  const unsigned bits = cpu.model().linear_address_bits;
   s.fcw = static_cast<u16>((image.get<u16>(0) & 0x1f3f) | 0x40);
   s.fsw = image.get<u16>(2);
   s.ftw = image.get<u8>(4);
   s.fop = image.get<u16>(6) & 0x7ff;
-  s.fip = wide ? image.get<u64>(8) : image.get<u32>(8);
-  s.fdp = wide ? image.get<u64>(16) : image.get<u32>(16);
+  // Wide pointers are made canonical.
+  s.fip = wide ? static_cast<u64>(sign_extend(image.get<u64>(8), bits)) : image.get<u32>(8);
+  s.fdp = wide ? static_cast<u64>(sign_extend(image.get<u64>(16), bits)) : image.get<u32>(16);
   s.fcs = wide ? u16{0} : image.get<u16>(12);
   s.fds = wide ? u16{0} : image.get<u16>(20);
   const unsigned top = (s.fsw >> fsw::kTopShift) & 7;
@@ -127,6 +133,7 @@ Outcome fxsave(Vcpu& cpu, const Insn& insn) {
     bytes += 16 * xmm_count(cpu);
   }
   const u64 address = cpu.effective_address(insn);
+  if (!probe_last_byte(cpu, insn, kLegacyBytes, Access::kWrite)) return Outcome::kFault;
   if (!cpu.probe_write(insn.segment(), address, kLegacyBytes)) return Outcome::kFault;
   return cpu.write_bytes(insn.segment(), address, image.bytes, bytes) ? Outcome::kNext : Outcome::kFault;
 }
@@ -134,10 +141,11 @@ template <bool kWide>
 Outcome fxrstor(Vcpu& cpu, const Insn& insn) {
   if (!aligned(cpu, insn, 16)) return Outcome::kFault;
   Image image;
+  if (!probe_last_byte(cpu, insn, kLegacyBytes, Access::kRead)) return Outcome::kFault;
   if (!cpu.read_bytes(insn.segment(), cpu.effective_address(insn), image.bytes, kLegacyBytes)) return Outcome::kFault;
   const u32 new_mxcsr = image.get<u32>(kMxcsrOffset);
   if (!valid_mxcsr(new_mxcsr)) return cpu.raise(kGP, 0);
-  take_x87(cpu.state, kWide, image);
+  take_x87(cpu, kWide, image);
   cpu.state.mxcsr = new_mxcsr;
   if (!fast_fxsr(cpu)) take_sse(cpu, image);
   return Outcome::kNext;
@@ -256,7 +264,7 @@ Outcome restore_area(Vcpu& cpu, const Insn& insn) {
   if (loads_mxcsr && !valid_mxcsr(image.get<u32>(kMxcsrOffset))) return cpu.raise(kGP, 0);
 
   if ((wanted & xcr0::X87) != 0) {
-    if ((loaded & xcr0::X87) != 0) take_x87(s, kWide, image);
+    if ((loaded & xcr0::X87) != 0) take_x87(cpu, kWide, image);
     else initialise_x87(s);
   }
   // A component that the area does not hold gets its initial value, which `image` already is for these.

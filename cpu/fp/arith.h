@@ -101,13 +101,13 @@ inline typename F::Storage div(Environment& env, const Unpacked& a, const Unpack
   if (special_operands<F>(env, a, b, out)) return out;
   const bool sign = a.sign != b.sign;
   if ((a.is_infinity() && b.is_infinity()) || (a.is_zero() && b.is_zero())) return invalid<F>(env);
-  note_denormals(env, a, b);
-  if (a.is_infinity()) return infinity<F>(sign);
-  if (b.is_infinity() || a.is_zero()) return zero<F>(sign);
-  if (b.is_zero()) {
+  if (b.is_zero() && a.is_finite()) {  // ZE goes before DE
     env.raise(flag::ZE);
     return infinity<F>(sign);
   }
+  note_denormals(env, a, b);
+  if (a.is_infinity()) return infinity<F>(sign);
+  if (b.is_infinity() || a.is_zero()) return zero<F>(sign);
   const bool smaller = a.significand < b.significand;
   const u128 numerator = u128{a.significand} << (smaller ? 64 : 63);
   const u64 quotient = static_cast<u64>(numerator / b.significand);

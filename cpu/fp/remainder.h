@@ -12,6 +12,7 @@ struct Remainder {
   Float80 value;
   u64 quotient = 0;      // its three lowest bits go to C0, C3, C1
   bool partial = false;  // C2: reduce again
+  bool valid = false;    // whether there is a quotient: not for NaNs and invalid operands
 };
 
 enum class Quotient : u8 { kTruncated, kNearest };  // FPREM, FPREM1
@@ -24,6 +25,7 @@ inline Remainder remainder(Environment& env, const Unpacked& a, const Unpacked& 
     return out;
   }
   note_denormals(env, a, b);
+  out.valid = true;
   if (a.is_zero()) {
     out.value = zero<F80>(a.sign);
     return out;

@@ -71,16 +71,18 @@ inline typename F::Storage round(Environment& env, bool sign, i32 exponent, u128
 
   if (exponent < kMinExponent) [[unlikely]] {
     const bool tiny = rounded_exponent < kMinExponent;
-    if (tiny && (env.unmasked & flag::UE) != 0) {
+    const bool wraps = kIsX87<F> && rounded_exponent + kWrap >= kMinExponent;  // FSCALE goes further down
+    if (tiny && (env.unmasked & flag::UE) != 0 && (wraps || !kIsX87<F>)) {
       env.raise(flag::UE);
       if (r.inexact) env.raise(flag::PE);
-      if constexpr (kIsX87<F>) {
-        rounded_exponent += kWrap;
-        if (rounded_exponent < kMinExponent) return zero<F>(sign);  // too small even so (FSCALE)
-      } else {
+      if (!wraps) return zero<F>(sign);
+      rounded_exponent += kWrap;
+    } else {
+      if (tiny && (env.unmasked & flag::UE) != 0) {
+        env.raise(flag::UE | flag::PE);
+        env.rounded_up = false;
         return zero<F>(sign);
       }
-    } else {
       if (tiny && env.ftz) {
         env.raise(flag::UE | flag::PE);
         return zero<F>(sign);
@@ -94,14 +96,19 @@ inline typename F::Storage round(Environment& env, bool sign, i32 exponent, u128
     }
   } else if (rounded_exponent > kMaxExponent) [[unlikely]] {
     env.raise(flag::OE);
-    if (kIsX87<F> && (env.unmasked & flag::OE) != 0) {
+    const bool wraps = kIsX87<F> && rounded_exponent - kWrap <= kMaxExponent;
+    if (kIsX87<F> && !wraps && (env.unmasked & flag::OE) != 0) {  // only FSCALE gets here
+      env.raise(flag::PE);
+      env.rounded_up = true;
+      return infinity<F>(sign);
+    }
+    if (wraps && (env.unmasked & flag::OE) != 0) {
       if (r.inexact) env.raise(flag::PE);
       rounded_exponent -= kWrap;
-      if (rounded_exponent > kMaxExponent) return infinity<F>(sign);
     } else {
       const bool to_infinity = env.rounding == Rounding::kNearest ||
                                (env.rounding == Rounding::kUp && !sign) || (env.rounding == Rounding::kDown && sign);
-      if (r.inexact || (env.unmasked & flag::OE) == 0) env.raise(flag::PE);
+      if (r.inexact || kIsX87<F> || (env.unmasked & flag::OE) == 0) env.raise(flag::PE);
       env.rounded_up = to_infinity;
       return to_infinity ? infinity<F>(sign) : largest<F>(sign, precision);
     }

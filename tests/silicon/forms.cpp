@@ -1,0 +1,225 @@
+#include "tests/silicon/forms.h"
+
+#include <Zydis/Zydis.h>
+
+#include <algorithm>
+#include <cctype>
+#include <map>
+#include <string_view>
+
+#include "cpu/isa/table.h"
+
+namespace orrery::silicon {
+namespace {
+
+namespace isa = cpu::isa;
+
+struct Exception {
+  std::string_view name;
+  const char* reason;
+};
+constexpr const char* kMachine = "reads or changes state of the host's kernel or machine";
+constexpr const char* kFar = "loads segment registers that the host's threads need";
+constexpr const char* kInUse = "the host's XINUSE tracking and components differ";
+constexpr Exception kExceptions[] = {
+    {"INT", kMachine},      {"INT3", kMachine},    {"INT1", kMachine},      {"INTO", kMachine},
+    {"SYSCALL", kMachine},  {"SYSENTER", kMachine}, {"SYSRET", kMachine},   {"SYSEXIT", kMachine},
+    {"IRET", kFar},         {"IRETD", kFar},       {"IRETQ", kFar},         {"LSS", kFar},
+    {"LFS", kFar},          {"LGS", kFar},         {"LDS", kFar},           {"LES", kFar},
+    {"WRFSBASE", kFar},     {"WRGSBASE", kFar},    {"RDFSBASE", kMachine},  {"RDGSBASE", kMachine},
+    {"XSAVE", kInUse},      {"XSAVE64", kInUse},   {"XSAVEC", kInUse},      {"XSAVEC64", kInUse},
+    {"XSAVEOPT", kInUse},   {"XSAVEOPT64", kInUse}, {"XRSTOR", kInUse},     {"XRSTOR64", kInUse},
+    {"VMMCALL", kMachine},  {"IN", kMachine},      {"OUT", kMachine},       {"INSB", kMachine},
+    {"INSW", kMachine},     {"INSD", kMachine},    {"OUTSB", kMachine},     {"OUTSW", kMachine},
+    {"OUTSD", kMachine},    {"SLDT", kMachine},    {"STR", kMachine},       {"SGDT", kMachine},
+    {"SIDT", kMachine},     {"SMSW", kMachine},    {"LAR", kMachine},       {"LSL", kMachine},
+    {"VERR", kMachine},     {"VERW", kMachine},    {"UD0", kMachine},       {"PUSHF", kMachine},
+    {"LLDT", kMachine},     {"MONITOR", kMachine}, {"MWAIT", kMachine},     {"HLT", kMachine},
+};
+
+class Finder {
+ public:
+  Finder() {
+    ZydisDecoderInit(&decoder_, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64);
+    ZydisDecoderEnableMode(&decoder_, ZYDIS_DECODER_MODE_MPX, ZYAN_FALSE);
+    ZydisDecoderEnableMode(&decoder_, ZYDIS_DECODER_MODE_CET, ZYAN_FALSE);
+    ZydisDecoderEnableMode(&decoder_, ZYDIS_DECODER_MODE_CLDEMOTE, ZYAN_FALSE);
+    ZydisDecoderEnableMode(&decoder_, ZYDIS_DECODER_MODE_AMD_BRANCHES, ZYAN_TRUE);
+    rows_.resize(ZYDIS_MNEMONIC_MAX_VALUE + 1);
+    for (unsigned m = 1; m <= ZYDIS_MNEMONIC_MAX_VALUE; ++m) {
+      std::string name = ZydisMnemonicGetString(static_cast<ZydisMnemonic>(m));
+      std::transform(name.begin(), name.end(), name.begin(), [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
+      const u16 row = isa::row_of(name);
+      rows_[m] = row != 0 && no_silicon_reason(row) == nullptr ? row : u16{0};
+    }
+  }
+
+  void add(const std::vector<u8>& head) {
+    constexpr u8 kModrmMemory[] = {0x03, 0x46, 0x86, 0x04};  // [rbx], [rsi+d8], [rsi+d32], [sib]
+    u8 bytes[15];
+    const auto attempt = [&](u8 modrm, u8 sib) {
+      std::fill(std::begin(bytes), std::end(bytes), u8{0x12});
+      std::copy(head.begin(), head.end(), bytes);
+      bytes[head.size()] = modrm;
+      bytes[head.size() + 1] = sib;
+      return decode(bytes);
+    };
+    if (!attempt(0xc0, 0x12)) {
+      // Perhaps only some values of /reg or memory forms exist: go on trying.
+    }
+    if (!has_modrm_) return;
+    for (unsigned m = 0xc0; m < 0x100; ++m) attempt(static_cast<u8>(m), 0x12);
+    for (const u8 shape : kModrmMemory) {
+      for (unsigned reg = 0; reg < 8; ++reg) {
+        attempt(static_cast<u8>(shape | (reg << 3)), shape == 0x04 ? 0x4b : 0x12);  // [rbx + rcx * 2]
+      }
+    }
+  }
+  std::map<std::pair<u16, std::string>, Form> forms;
+
+ private:
+  bool decode(const u8* bytes) {
+    ZydisDecodedInstruction z;
+    ZydisDecodedOperand ops[ZYDIS_MAX_OPERAND_COUNT];
+    has_modrm_ = true;
+    if (!ZYAN_SUCCESS(ZydisDecoderDecodeFull(&decoder_, bytes, 15, &z, ops))) return false;
+    has_modrm_ = (z.attributes & ZYDIS_ATTRIB_HAS_MODRM) != 0;
+    const u16 row = rows_[z.mnemonic];
+    if (row == 0) return false;
+    if (rex_is_detached(bytes)) return false;
+    // Oddities of silicon that no code uses: F3 REX.B 90 is an XCHG, F2 and F3 change LOOPE and LOOPNE.
+    if (z.mnemonic == ZYDIS_MNEMONIC_PAUSE && z.raw.rex.B) return false;
+    if ((z.mnemonic == ZYDIS_MNEMONIC_LOOPE || z.mnemonic == ZYDIS_MNEMONIC_LOOPNE) && z.raw.prefix_count > 0) {
+      for (unsigned i = 0; i < z.raw.prefix_count; ++i) {
+        if ((z.raw.prefixes[i].value & 0xfe) == 0xf2) return false;
+      }
+    }
+    Form form;
+    form.row = row;
+    if (!describe(z, ops, form)) return false;
+    Encoding e{};
+    std::copy_n(bytes, 15, e.bytes);
+    e.length = z.length;
+    for (const auto& imm : z.raw.imm) {
+      if (imm.size == 0 || form.branch) continue;
+      if (e.imm_offset == 0) e.imm_offset = imm.offset;
+      e.imm_bytes = static_cast<u8>(e.imm_bytes + imm.size / 8);
+    }
+    Form& stored = forms[{row, form.text}];
+    if (stored.encodings.empty()) stored = form;
+    stored.encodings.push_back(e);
+    return true;
+  }
+
+  /// A REX prefix before another prefix is ignored by the CPU; nobody writes that.
+  static bool rex_is_detached(const u8* bytes) {
+    const auto legacy = [](u8 b) { return b == 0x66 || b == 0x67 || b == 0xf0 || b == 0xf2 || b == 0xf3; };
+    bool rex = false;
+    for (const u8* b = bytes; legacy(*b) || (*b & 0xf0) == 0x40; ++b) {
+      if (rex) return true;
+      rex = (*b & 0xf0) == 0x40;
+    }
+    return false;
+  }
+
+  static bool describe(const ZydisDecodedInstruction& z, const ZydisDecodedOperand* ops, Form& form) {
+    form.text = isa::rows()[form.row].name;
+    form.branch = z.meta.branch_type != ZYDIS_BRANCH_TYPE_NONE;
+    if (z.meta.branch_type == ZYDIS_BRANCH_TYPE_FAR) return false;
+    // 16-bit near branches in 64-bit mode, an AMD peculiarity, are not modelled.
+    if (form.branch && (z.attributes & ZYDIS_ATTRIB_HAS_OPERANDSIZE)) return false;
+    for (unsigned i = 0; i < z.operand_count; ++i) {
+      const ZydisDecodedOperand& o = ops[i];
+      const bool visible = i < z.operand_count_visible;
+      const char* separator = i == 0 ? " " : ", ";
+      switch (o.type) {
+        case ZYDIS_OPERAND_TYPE_REGISTER: {
+          const ZydisRegisterClass c = ZydisRegisterGetClass(o.reg.value);
+          if (c == ZYDIS_REGCLASS_SEGMENT && (o.actions & ZYDIS_OPERAND_ACTION_MASK_WRITE)) return false;
+          if (c == ZYDIS_REGCLASS_CONTROL || c == ZYDIS_REGCLASS_DEBUG || c == ZYDIS_REGCLASS_YMM) return false;
+          if (!visible) break;
+          const bool high = o.reg.value >= ZYDIS_REGISTER_AH && o.reg.value <= ZYDIS_REGISTER_BH;
+          form.text += separator;
+          form.text += high ? "r8h"
+                       : c == ZYDIS_REGCLASS_MMX ? "mm"
+                       : c == ZYDIS_REGCLASS_XMM ? "xmm"
+                       : c == ZYDIS_REGCLASS_X87 ? "st"
+                       : c == ZYDIS_REGCLASS_SEGMENT ? "sreg"
+                                                     : "r" + std::to_string(o.size);
+          break;
+        }
+        case ZYDIS_OPERAND_TYPE_MEMORY:
+          if (o.mem.base == ZYDIS_REGISTER_RIP || o.mem.type == ZYDIS_MEMOP_TYPE_VSIB) return false;
+          if (o.mem.segment == ZYDIS_REGISTER_FS || o.mem.segment == ZYDIS_REGISTER_GS) return false;
+          if (visible && o.mem.base == ZYDIS_REGISTER_NONE) return false;  // moffs
+          if (visible) {
+            form.has_memory = true;
+            form.text += separator + ("m" + std::to_string(o.size));
+          }
+          break;
+        case ZYDIS_OPERAND_TYPE_IMMEDIATE:
+          if (visible) form.text += separator + ("imm" + std::to_string(o.size));
+          break;
+        default: break;
+      }
+    }
+    if (z.attributes & ZYDIS_ATTRIB_HAS_LOCK) form.text += " lock";
+    if (z.attributes & (ZYDIS_ATTRIB_HAS_REP | ZYDIS_ATTRIB_HAS_REPE)) form.text += " rep";
+    if (z.attributes & ZYDIS_ATTRIB_HAS_REPNE) form.text += " repne";
+    form.repeated = (z.attributes & (ZYDIS_ATTRIB_HAS_REP | ZYDIS_ATTRIB_HAS_REPE | ZYDIS_ATTRIB_HAS_REPNE)) != 0;
+    if (z.address_width != 64) form.text += " a32";
+    if (z.operand_width != 0) form.text += " o" + std::to_string(z.operand_width);
+    return true;
+  }
+
+  ZydisDecoder decoder_;
+  std::vector<u16> rows_;
+  bool has_modrm_ = false;
+};
+
+}  // namespace
+
+const char* no_silicon_reason(u16 row) {
+  const isa::Row& r = isa::rows()[row];
+  for (const Exception& e : kExceptions) {
+    if (e.name == r.name) return e.reason;
+  }
+  if (r.traits & isa::trait::kPrivileged) return "privileged";
+  if (r.traits & isa::trait::kOperatingSystem) return "its result is the host's own";
+  if (r.traits & isa::trait::kNoSilicon) return "marked in the table";
+  return nullptr;
+}
+
+std::vector<Form> make_forms() {
+  Finder finder;
+  const std::vector<std::vector<u8>> prefixes = {{}, {0x66}, {0xf3}, {0xf2}, {0xf0}, {0x66, 0xf2}, {0x66, 0xf0}, {0x67}};
+  const std::vector<std::vector<u8>> rexes = {{}, {0x40}, {0x48}, {0x45}, {0x4d}};
+  const std::vector<std::vector<u8>> maps = {{}, {0x0f}, {0x0f, 0x38}, {0x0f, 0x3a}};
+  for (const auto& map : maps) {
+    for (unsigned opcode = 0; opcode < 256; ++opcode) {
+      for (const auto& prefix : prefixes) {
+        for (const auto& rex : rexes) {
+          std::vector<u8> head = prefix;
+          head.insert(head.end(), rex.begin(), rex.end());
+          head.insert(head.end(), map.begin(), map.end());
+          head.push_back(static_cast<u8>(opcode));
+          finder.add(head);
+        }
+      }
+    }
+  }
+  for (unsigned map = 1; map <= 3; ++map) {  // VEX: R, X, B inverted and all set (low registers), vvvv = rdx / xmm2
+    for (unsigned pp = 0; pp < 4; ++pp) {
+      for (unsigned w = 0; w < 2; ++w) {
+        for (unsigned opcode = 0; opcode < 256; ++opcode) {
+          finder.add({0xc4, static_cast<u8>(0xe0 | map), static_cast<u8>(w << 7 | 0x68 | pp), static_cast<u8>(opcode)});
+        }
+      }
+    }
+  }
+  std::vector<Form> out;
+  for (auto& [key, form] : finder.forms) out.push_back(std::move(form));
+  return out;
+}
+
+}  // namespace orrery::silicon

@@ -1,0 +1,116 @@
+#include "tests/silicon/native_cpu.h"
+
+#include <cpuid.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <ucontext.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+
+extern "C" void silicon_enter(const orrery::silicon::Context* context);
+extern "C" void silicon_leave();
+
+namespace orrery::silicon {
+namespace {
+
+// The signal handler's view of the running case; one at a time in a process.
+Result* g_result = nullptr;
+alignas(64) u8 g_signal_stack[1 << 16];
+
+constexpr int kSignals[] = {SIGSEGV, SIGILL, SIGFPE, SIGBUS, SIGTRAP};
+
+void on_signal(int signal, siginfo_t*, void* frame) {
+  auto* uc = static_cast<ucontext_t*>(frame);
+  if (g_result == nullptr) {
+    ::signal(signal, SIG_DFL);
+    return;
+  }
+  constexpr int kOrder[16] = {REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP, REG_RSI, REG_RDI,
+                              REG_R8,  REG_R9,  REG_R10, REG_R11, REG_R12, REG_R13, REG_R14, REG_R15};
+  greg_t* g = uc->uc_mcontext.gregs;
+  Result& r = *g_result;
+  for (int i = 0; i < 16; ++i) r.context.gpr[i] = static_cast<u64>(g[kOrder[i]]);
+  r.context.rflags = static_cast<u64>(g[REG_EFL]);
+  r.context.rip = static_cast<u64>(g[REG_RIP]);
+  std::memcpy(&r.context.fx, uc->uc_mcontext.fpregs, sizeof r.context.fx);
+  r.vector = static_cast<unsigned>(g[REG_TRAPNO]);
+  r.error_code = static_cast<u32>(g[REG_ERR]);
+  r.address = r.vector == 14 ? static_cast<u64>(g[REG_CR2]) : 0;
+  g_result = nullptr;
+  g[REG_RIP] = reinterpret_cast<greg_t>(&silicon_leave);
+  g[REG_EFL] &= ~0x40500;  // TF, DF, AC
+}
+
+[[noreturn]] void fail(const char* what) {
+  std::perror(what);
+  std::abort();
+}
+
+}  // namespace
+
+NativeCpu::NativeCpu() {
+  const int fd = memfd_create("silicon", 0);
+  if (fd < 0 || ftruncate(fd, kDataBytes) != 0) fail("silicon: memfd");
+  writable_ = static_cast<u8*>(mmap(nullptr, kDataBytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0));
+  void* data = mmap(reinterpret_cast<void*>(kDataBase), kWritableBytes, PROT_READ | PROT_WRITE,
+                    MAP_SHARED | MAP_FIXED_NOREPLACE | MAP_POPULATE, fd, 0);
+  void* read_only = mmap(reinterpret_cast<void*>(kDataBase + kWritableBytes), kDataBytes - kWritableBytes, PROT_READ,
+                         MAP_SHARED | MAP_FIXED_NOREPLACE | MAP_POPULATE, fd, kWritableBytes);
+  void* code = mmap(reinterpret_cast<void*>(kCodePage), 4096, PROT_READ | PROT_WRITE | PROT_EXEC,
+                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+  if (writable_ == MAP_FAILED || data == MAP_FAILED || read_only == MAP_FAILED || code == MAP_FAILED) fail("silicon: mmap");
+  close(fd);
+  code_ = static_cast<u8*>(code);
+  std::memset(code_, 0xcc, 4096);
+  const stack_t stack = {.ss_sp = g_signal_stack, .ss_flags = 0, .ss_size = sizeof g_signal_stack};
+  if (sigaltstack(&stack, nullptr) != 0) fail("silicon: sigaltstack");
+  struct sigaction action = {};
+  action.sa_sigaction = on_signal;
+  action.sa_flags = SA_SIGINFO | SA_ONSTACK;
+  for (const int s : kSignals) {
+    if (sigaction(s, &action, nullptr) != 0) fail("silicon: sigaction");
+  }
+}
+
+NativeCpu::~NativeCpu() {
+  for (const int s : kSignals) signal(s, SIG_DFL);
+  munmap(reinterpret_cast<void*>(kDataBase), kDataBytes);
+  munmap(code_, 4096);
+  munmap(writable_, kDataBytes);
+}
+
+Result NativeCpu::run(std::span<const u8> code, const Context& context) {
+  u8* at = code_ + (kCodeStart - kCodePage);
+  std::memcpy(at, code.data(), code.size());
+  for (size_t i = code.size(); i < used_; ++i) at[i] = 0xcc;
+  used_ = static_cast<u8>(code.size());
+  static Result result;
+  result = Result{};
+  g_result = &result;
+  Context start = context;
+  start.rip = kCodeStart;
+  silicon_enter(&start);
+  // A breakpoint trap behind the instruction, or a failing fetch elsewhere, is how a finished one ends.
+  if (result.vector == 3) {
+    result.vector = kNoFault;
+    result.context.rip -= 1;
+  } else if ((result.vector == 13 || (result.vector == 14 && result.address == result.context.rip)) &&
+             result.context.rip != kCodeStart) {
+    result.vector = kNoFault;
+  }
+  if (result.vector != 14 || result.vector == kNoFault) result.address = 0;
+  if (result.vector == kNoFault) result.error_code = 0;
+  return result;
+}
+
+bool NativeCpu::is_zen() {
+  u32 a = 0, b = 0, c = 0, d = 0;
+  __get_cpuid(0, &a, &b, &c, &d);
+  const bool amd = b == 0x68747541 && d == 0x69746e65 && c == 0x444d4163;
+  __get_cpuid(1, &a, &b, &c, &d);
+  return amd && ((a >> 8) & 15) + ((a >> 20) & 255) >= 0x17;
+}
+
+}  // namespace orrery::silicon

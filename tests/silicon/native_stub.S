@@ -1,0 +1,57 @@
+# Loads a Context (rdi) and jumps into it; native_leave comes back with the host's registers.
+# Offsets: gpr 0, rflags 128, rip 136, fx 144. Not reentrant: one case runs at a time.
+    .text
+    .globl silicon_enter
+silicon_enter:
+    push %rbx
+    push %rbp
+    push %r12
+    push %r13
+    push %r14
+    push %r15
+    sub $520, %rsp
+    fxsave64 (%rsp)
+    mov %rsp, silicon_host_rsp(%rip)
+    mov 136(%rdi), %rax
+    mov %rax, silicon_target(%rip)
+    fxrstor64 144(%rdi)
+    pushq 128(%rdi)
+    popfq
+    mov 0(%rdi), %rax
+    mov 8(%rdi), %rcx
+    mov 16(%rdi), %rdx
+    mov 24(%rdi), %rbx
+    mov 32(%rdi), %rsp
+    mov 40(%rdi), %rbp
+    mov 48(%rdi), %rsi
+    mov 64(%rdi), %r8
+    mov 72(%rdi), %r9
+    mov 80(%rdi), %r10
+    mov 88(%rdi), %r11
+    mov 96(%rdi), %r12
+    mov 104(%rdi), %r13
+    mov 112(%rdi), %r14
+    mov 120(%rdi), %r15
+    mov 56(%rdi), %rdi
+    jmp *silicon_target(%rip)
+
+    .globl silicon_leave
+silicon_leave:
+    mov silicon_host_rsp(%rip), %rsp
+    fninit
+    fxrstor64 (%rsp)
+    add $520, %rsp
+    pop %r15
+    pop %r14
+    pop %r13
+    pop %r12
+    pop %rbp
+    pop %rbx
+    cld
+    ret
+
+    .bss
+    .balign 8
+silicon_host_rsp: .skip 8
+silicon_target: .skip 8
+    .section .note.GNU-stack,"",@progbits
