@@ -44,6 +44,8 @@ class VirtualMachine {
     std::string record_path;
     /// For tests: instead of the back end in `config.serial`, bytes go here (machine thread).
     std::function<void(std::span<const u8>)> serial_output;
+    /// Somebody may type while the machine idles: with `fixed`, idle time then passes as on the host.
+    bool interactive = false;
   };
   static Result<std::unique_ptr<VirtualMachine>> create(const Config& config, Options options);
   /// The machine that `log_path` describes, ready to replay it. Refuses images that differ from the recorded ones.

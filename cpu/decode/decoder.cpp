@@ -202,6 +202,10 @@ Decoder::Status Decoder::decode(std::span<const u8> bytes, u32 key, Insn& insn) 
     ++form.operand_count;
   }
   if (overridden) insn.mem |= 0x80;
+  // x87 instructions have no immediate; their handlers need the 11 bits of FOP. [SDM1 8.1.9]
+  if (z.opcode_map == ZYDIS_OPCODE_MAP_DEFAULT && z.opcode >= 0xd8 && z.opcode <= 0xdf) {
+    insn.imm = static_cast<u64>((z.opcode & 7) << 8 | form.modrm);
+  }
 
   const isa::Row& row = isa::rows()[insn.row];
   insn.handler = row.select(insn, form);
@@ -214,11 +218,13 @@ Decoder::Status Decoder::decode(std::span<const u8> bytes, u32 key, Insn& insn) 
   if ((row.traits & isa::trait::kAvx) != 0) {
     if (real || (key & decode_key::kAvxEnabled) == 0) insn.handler = exec::raise_ud;
     else if (ts) insn.handler = exec::raise_nm;
+  } else if ((row.traits & isa::trait::kMmx) != 0 &&
+             ((row.traits & isa::trait::kSse) == 0 || form.kind[0] == OperandKind::kMmx ||
+              form.kind[1] == OperandKind::kMmx)) {
+    if (em) insn.handler = exec::raise_ud;
+    else if (ts) insn.handler = exec::raise_nm;
   } else if ((row.traits & isa::trait::kSse) != 0) {
     if (em || (key & decode_key::kOsfxsr) == 0) insn.handler = exec::raise_ud;
-    else if (ts) insn.handler = exec::raise_nm;
-  } else if ((row.traits & isa::trait::kMmx) != 0) {
-    if (em) insn.handler = exec::raise_ud;
     else if (ts) insn.handler = exec::raise_nm;
   } else if ((row.traits & isa::trait::kX87) != 0) {
     if (em || ts) insn.handler = exec::raise_nm;

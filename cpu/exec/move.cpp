@@ -1,4 +1,4 @@
-// Moves and conversions: MOV MOVZX MOVSX MOVSXD MOVNTI XCHG CMOVcc SETcc LEA XLAT, CBW CWDE CDQE CWD CDQ CQO,
+// Moves and conversions: MOV MOVZX MOVSX MOVSXD XCHG CMOVcc SETcc LEA XLAT, CBW CWDE CDQE CWD CDQ CQO,
 // LAHF SAHF. MOV to and from segment, control and debug registers: segment.cpp, system.cpp. [SDM2], [APM3 3]
 #include "cpu/exec/common.h"
 #include "cpu/exec/selectors.h"
@@ -171,9 +171,6 @@ Handler select_movsxd(const Insn&, const DecodedForm& f) {
   // Without REX.W it is a plain move of the operand size [SDM2 MOVSXD].
   if (f.size_bits[0] == 16) return &extend<i16, i16>;
   return f.size_bits[0] == 32 ? &extend<i32, i32> : &extend<i64, i32>;
-}
-Handler select_movnti(const Insn&, const DecodedForm& f) {
-  return f.size_bits[0] == 64 ? &mov<u64, Form::kMemReg> : &mov<u32, Form::kMemReg>;
 }
 Handler select_xchg(const Insn&, const DecodedForm& f) { return ORRERY_BY_SIZE(f.size_bits[0], xchg); }
 Handler select_lea(const Insn&, const DecodedForm& f) { return ORRERY_BY_SIZE_NO8(f.size_bits[0], lea); }

@@ -1,0 +1,41 @@
+// ClockGovernor: how guest time follows the host's. `fixed` never changes the rate; `follow` corrects it about every
+// 10 ms of host time so that the guest's clock keeps up with the host's (docs/determinism.md).
+//
+// It only decides: the correction itself enters through the InputPort, so that a recording holds it.
+#pragma once
+
+#include <chrono>
+#include <optional>
+
+#include "base/clock.h"
+#include "machine/config.h"
+
+namespace orrery::machine {
+
+using HostClock = std::chrono::steady_clock;
+
+class ClockGovernor {
+ public:
+  ClockGovernor(ClockPolicy policy, const Clock& clock) : policy_(policy), clock_(clock) {}
+
+  /// The host moment from which guest time is followed: now.
+  void start(HostClock::time_point now);
+  /// A new rate for Clock::set_rate, when it is time for one and it differs.
+  std::optional<u64> correction(HostClock::time_point now);
+  /// The host moment at which guest time reaches `time`, if the guest idles until then.
+  HostClock::time_point host_time_of(VirtualTime time) const;
+  /// The guest time that belongs to a host moment.
+  VirtualTime guest_time_of(HostClock::time_point now) const;
+  /// `fixed`, pacing an idle machine to the host: idle time counts from now.
+  void start_idle(HostClock::time_point now);
+
+ private:
+  ClockPolicy policy_;
+  const Clock& clock_;
+  HostClock::time_point base_host_{};
+  VirtualTime base_guest_{};
+  HostClock::time_point last_host_{};
+  Tick last_tick_ = 0;
+};
+
+}  // namespace orrery::machine
