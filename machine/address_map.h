@@ -59,7 +59,7 @@ inline constexpr unsigned kSciIrq = 9;
 inline constexpr unsigned kMouseIrq = 12;
 inline constexpr unsigned kPitIoApicPin = 2;
 inline constexpr unsigned kFirstPciGsi = 16;             // INTx lines of the root bus: GSI 16 .. 19
-inline constexpr unsigned kPirqIrqs[4] = {10, 11, 10, 11};  // the same lines at the 8259 pair
+inline constexpr u8 kPirqIrqs[4] = {10, 11, 10, 11};  // the same lines at the 8259 pair
 
 inline constexpr u8 kIoApicId = 0xf0;                    // clear of local APIC ids
 

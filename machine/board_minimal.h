@@ -1,7 +1,7 @@
 // The `minimal` board: the fastest way to a shell by direct boot.
 //
 // Modelled: 8259 pair, I/O APIC, PIT, RTC, ACPI power management, COM1, debug console and exit ports, a
-// keyboard controller with nothing plugged in.
+// keyboard controller with nothing plugged in, PCI with virtio disks, entropy and optionally a console.
 // Documents: see each device; machine/address_map.h has the addresses.
 // Not modelled: VGA, HPET, firmware ROM (direct boot only), DMA controllers, floppy, parallel port.
 #pragma once
@@ -16,9 +16,13 @@
 #include "devices/legacy/debug_exit.h"
 #include "devices/legacy/i8042.h"
 #include "devices/legacy/uart16550.h"
+#include "devices/pci/pci_bus.h"
 #include "devices/timer/acpi_pm.h"
 #include "devices/timer/cmos_rtc.h"
 #include "devices/timer/i8254.h"
+#include "devices/virtio/virtio_blk.h"
+#include "devices/virtio/virtio_console.h"
+#include "devices/virtio/virtio_rng.h"
 #include "machine/board.h"
 
 namespace orrery::machine {
@@ -35,11 +39,25 @@ class IsaInterrupts final : public IrqSink {
   IrqSink& ioapic_;
 };
 
+/// The four INTx lines of the root bus reach I/O APIC pins 16..19, and share two inputs of the 8259 pair.
+class PciInterrupts final : public IrqSink {
+ public:
+  PciInterrupts(IrqSink& pic, IrqSink& ioapic) : pic_(pic), ioapic_(ioapic) {}
+  void set_irq(unsigned line, bool level) override;
+  void visit_state(StateVisitor& v);
+
+ private:
+  IrqSink& pic_;
+  IrqSink& ioapic_;
+  u8 levels_ = 0;
+};
+
 class BoardMinimal final : public Board {
  public:
   struct Backends {
     std::unique_ptr<devices::CharacterBackend> serial;
     std::unique_ptr<devices::CharacterBackend> debug_console;
+    std::vector<std::unique_ptr<devices::DiskImage>> disks;
   };
   BoardMinimal(BoardServices services, Backends backends);
 
@@ -55,6 +73,8 @@ class BoardMinimal final : public Board {
  private:
   void map_memory();
   void map_ports();
+  devices::PciWiring pci_wiring(unsigned device);
+  void add_pci_devices();
   u64 low_ram_bytes() const;
   u64 high_ram_bytes() const;
 
@@ -71,6 +91,13 @@ class BoardMinimal final : public Board {
   devices::Uart16550 com1_;
   devices::DebugConsole debug_console_;
   devices::DebugExit debug_exit_;
+  PciInterrupts pci_interrupts_;
+  devices::PciBus pci_;
+  devices::PciHostBridge host_bridge_;
+  memory::DmaPort dma_;
+  devices::VirtioRng rng_;
+  std::unique_ptr<devices::VirtioConsole> console_;
+  std::vector<std::unique_ptr<devices::VirtioBlk>> disks_;
   std::vector<devices::Device*> devices_;  // in construction order
   InputPort::Channel serial_channel_;
 };
