@@ -223,8 +223,9 @@ Result<std::unique_ptr<Board>> make_board_minimal(BoardServices services) {
   if (services.config.cpus < 1 || services.config.cpus > kMaxAcpiCpus) {
     return make_error("{} CPUs are configured, the board takes 1 to {}", services.config.cpus, kMaxAcpiCpus);
   }
-  if (services.config.disks.size() > kMaxDisks) {
-    return make_error("{} disks are configured, the board has room for {}", services.config.disks.size(), kMaxDisks);
+  if (services.config.disks.size() > kMaxConfigDisks) {
+    return make_error("{} disks are configured, the board has room for {}", services.config.disks.size(),
+                      kMaxConfigDisks);
   }
   for (const DiskConfig& disk : services.config.disks) {
     const auto mode = disk.snapshot    ? devices::DiskImage::Mode::kSnapshot
