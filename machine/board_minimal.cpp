@@ -224,7 +224,8 @@ Result<std::unique_ptr<Board>> make_board_minimal(BoardServices services) {
     return make_error("{} CPUs are configured, the board takes 1 to {}", services.config.cpus, kMaxAcpiCpus);
   }
   if (services.config.disks.size() > kMaxConfigDisks) {
-    return make_error("{} disks are configured, the board has room for {}", services.config.disks.size(), kMaxConfigDisks);
+    return make_error("{} disks are configured, the board has room for {}", services.config.disks.size(),
+                      kMaxConfigDisks);
   }
   for (const DiskConfig& disk : services.config.disks) {
     const auto mode = disk.snapshot    ? devices::DiskImage::Mode::kSnapshot

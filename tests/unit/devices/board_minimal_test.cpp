@@ -148,6 +148,10 @@ TEST_F(BoardMinimalTest, TypedBytesEnterThroughTheChannel) {
   const u8 typed[] = {'l', 's'};
   machine.inputs.post(machine.board->serial_channel(), typed);
   machine.inputs.deliver_due();
+  EXPECT_EQ(machine.ports.read(map::kCom1Port + 5, 1) & 1, 0u) << "the other end waits for RTS";
+  machine.ports.write(map::kCom1Port + 4, 2, 1);
+  machine.timeline.skip_to(machine.events.next_tick());
+  machine.events.fire_due();
   EXPECT_EQ(machine.ports.read(map::kCom1Port + 5, 1) & 1, 1u);
   EXPECT_EQ(machine.ports.read(map::kCom1Port, 1), u64{'l'});
   EXPECT_EQ(machine.ports.read(map::kCom1Port, 1), u64{'s'});
