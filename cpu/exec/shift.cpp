@@ -1,7 +1,7 @@
 // Shifts and rotates: SHL SHR SAR ROL ROR RCL RCR SHLD SHRD, and the flagless SHLX SHRX SARX RORX.
 // [SDM2], [APM3 3]
 //
-// Undefined flags follow AMD's Zen: AF is cleared by shifts and kept by rotates; OF for counts other than one is
+// Undefined flags follow AMD's Zen: AF is set by shifts and kept by rotates; OF for counts other than one is
 // computed as for one from the last step. SHLD/SHRD of 16 bits with counts over 16 shift in the destination again.
 #include "cpu/exec/operate.h"
 #include "cpu/flags.h"
@@ -24,7 +24,7 @@ struct Shl {
     const T r = static_cast<T>(wide);
     const bool cf = n <= kBitsOf<T> && ((a >> (kBitsOf<T> - n)) & 1) != 0;
     const bool of = cf != ((r & kSignBit<T>) != 0);
-    set_arithmetic(s, zsp_flags(r) | flag_if(cf, CF) | flag_if(of, OF));
+    set_arithmetic(s, AF | zsp_flags(r) | flag_if(cf, CF) | flag_if(of, OF));
     return r;
   }
 };
@@ -35,7 +35,7 @@ struct Shr {
     const bool cf = n <= kBitsOf<T> && ((a >> (n - 1)) & 1) != 0;
     // OF is the bit that was the top one before the last step: bit n-1 below the sign.
     const bool of = ((r ^ static_cast<T>(r << 1)) & kSignBit<T>) != 0;
-    set_arithmetic(s, zsp_flags(r) | flag_if(cf, CF) | flag_if(of, OF));
+    set_arithmetic(s, AF | zsp_flags(r) | flag_if(cf, CF) | flag_if(of, OF));
     return r;
   }
 };
@@ -46,7 +46,7 @@ struct Sar {
     const unsigned by = n < 63 ? n : 63;
     const T r = static_cast<T>(wide >> by);
     const bool cf = ((wide >> (by - 1)) & 1) != 0;
-    set_arithmetic(s, zsp_flags(r) | flag_if(cf, CF));
+    set_arithmetic(s, AF | zsp_flags(r) | flag_if(cf, CF));
     return r;
   }
 };
@@ -156,7 +156,7 @@ T double_shift(CpuState& s, T a, T b, unsigned n) {
   } else {
     of = ((r ^ static_cast<T>(r << 1)) & kSignBit<T>) != 0;
   }
-  set_arithmetic(s, zsp_flags(r) | flag_if(cf, CF) | flag_if(of, OF));
+  set_arithmetic(s, AF | zsp_flags(r) | flag_if(cf, CF) | flag_if(of, OF));
   return r;
 }
 
