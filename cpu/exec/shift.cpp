@@ -2,7 +2,7 @@
 // [SDM2], [APM3 3]
 //
 // Undefined flags follow AMD's Zen: AF is set by shifts and kept by rotates; OF for counts other than one is
-// computed as for one from the last step. SHLD/SHRD of 16 bits with counts over 16 shift in the destination again.
+// computed as for one from the last step. SHLD/SHRD of 16 bits with counts over 16 rotate the source.
 #include "cpu/exec/operate.h"
 #include "cpu/flags.h"
 
@@ -145,14 +145,21 @@ T double_shift(CpuState& s, T a, T b, unsigned n) {
     r = kLeft ? static_cast<T>((a << n) | (b >> (w - n))) : static_cast<T>((a >> n) | (b << (w - n)));
     cf = ((a >> (kLeft ? w - n : n - 1)) & 1) != 0;
   } else {
-    // 16-bit operands take counts up to 31: the value shifted is a:b:a.
+    if (sizeof(T) == 2 && n > w) {
+      // 16-bit operands take counts up to 31: past the destination the source rotates, and CF is 0.
+      const int by = static_cast<int>(n - w);
+      r = kLeft ? std::rotl(b, by) : std::rotr(b, by);
+      const bool of = !kLeft && ((r ^ static_cast<T>(r << 1)) & kSignBit<T>) != 0;
+      set_arithmetic(s, AF | zsp_flags(r) | flag_if(of, OF));
+      return r;
+    }
     const u128 wide = (static_cast<u128>(a) << (2 * w)) | (static_cast<u128>(b) << w) | a;
     r = kLeft ? static_cast<T>((wide << n) >> (2 * w)) : static_cast<T>(wide >> n);
     cf = kLeft ? (((wide << n) >> (3 * w)) & 1) != 0 : ((wide >> (n - 1)) & 1) != 0;
   }
   bool of;
   if constexpr (kLeft) {
-    of = cf != ((r & kSignBit<T>) != 0);
+    of = cf != ((r & kSignBit<T>) != 0) && !(sizeof(T) == 2 && n == w);
   } else {
     of = ((r ^ static_cast<T>(r << 1)) & kSignBit<T>) != 0;
   }
