@@ -1,7 +1,7 @@
 // Bit instructions: BT BTS BTR BTC, BSF BSR TZCNT LZCNT POPCNT, BSWAP MOVBE, BMI1 and BMI2. [SDM2], [APM3 3]
 //
-// Undefined flags follow AMD's Zen: BT* change CF only; BSF and BSR change ZF only, and with a zero source keep the
-// destination.
+// Undefined flags follow AMD's Zen: BT* change CF only; BSF and BSR clear CF, AF, SF and OF, set PF by the index, and
+// with a zero source keep the destination; TZCNT and LZCNT keep OF and clear SF, AF and PF; PF of BMI is the result's.
 #include "cpu/exec/common.h"
 #include "cpu/flags.h"
 
@@ -62,16 +62,18 @@ template <class T>
 Outcome bsf(Vcpu& cpu, const Insn& insn) {
   T a;
   if (!read_operand<T>(cpu, insn, 1, a)) return Outcome::kFault;
-  if (a != 0) cpu.set_reg<T>(insn.op[0], static_cast<T>(std::countr_zero(a)));
-  set_flags(cpu.state, ZF, a == 0 ? ZF : 0);
+  const T r = static_cast<T>(a == 0 ? 0 : std::countr_zero(a));
+  if (a != 0) cpu.set_reg<T>(insn.op[0], r);
+  set_arithmetic(cpu.state, parity_flag(r) | (a == 0 ? ZF : 0));
   return Outcome::kNext;
 }
 template <class T>
 Outcome bsr(Vcpu& cpu, const Insn& insn) {
   T a;
   if (!read_operand<T>(cpu, insn, 1, a)) return Outcome::kFault;
-  if (a != 0) cpu.set_reg<T>(insn.op[0], static_cast<T>(kBitsOf<T> - 1 - static_cast<unsigned>(std::countl_zero(a))));
-  set_flags(cpu.state, ZF, a == 0 ? ZF : 0);
+  const T r = static_cast<T>(a == 0 ? 0 : kBitsOf<T> - 1 - static_cast<unsigned>(std::countl_zero(a)));
+  if (a != 0) cpu.set_reg<T>(insn.op[0], r);
+  set_arithmetic(cpu.state, parity_flag(r) | (a == 0 ? ZF : 0));
   return Outcome::kNext;
 }
 template <class T>
@@ -80,7 +82,7 @@ Outcome tzcnt(Vcpu& cpu, const Insn& insn) {
   if (!read_operand<T>(cpu, insn, 1, a)) return Outcome::kFault;
   const T r = static_cast<T>(std::countr_zero(a));
   cpu.set_reg<T>(insn.op[0], r);
-  set_flags(cpu.state, CF | ZF, (a == 0 ? CF : 0) | (r == 0 ? ZF : 0));
+  set_flags(cpu.state, kArithmetic & ~OF, (a == 0 ? CF : 0) | (r == 0 ? ZF : 0));
   return Outcome::kNext;
 }
 template <class T>
@@ -89,7 +91,7 @@ Outcome lzcnt(Vcpu& cpu, const Insn& insn) {
   if (!read_operand<T>(cpu, insn, 1, a)) return Outcome::kFault;
   const T r = static_cast<T>(std::countl_zero(a));
   cpu.set_reg<T>(insn.op[0], r);
-  set_flags(cpu.state, CF | ZF, (a == 0 ? CF : 0) | (r == 0 ? ZF : 0));
+  set_flags(cpu.state, kArithmetic & ~OF, (a == 0 ? CF : 0) | (r == 0 ? ZF : 0));
   return Outcome::kNext;
 }
 template <class T>
@@ -123,16 +125,12 @@ Outcome movbe(Vcpu& cpu, const Insn& insn) {
 
 // ---- BMI1: AF and PF are undefined; Zen clears both. ----
 template <class T>
-u64 zs_flags(T r) {
-  return zsp_flags(r) & ~PF;
-}
-template <class T>
 Outcome andn(Vcpu& cpu, const Insn& insn) {
   T b;
   if (!read_operand<T>(cpu, insn, 2, b)) return Outcome::kFault;
   const T r = static_cast<T>(~cpu.reg<T>(insn.op[1]) & b);
   cpu.set_reg<T>(insn.op[0], r);
-  set_arithmetic(cpu.state, zs_flags(r));
+  set_arithmetic(cpu.state, zsp_flags(r));
   return Outcome::kNext;
 }
 template <class T>
@@ -144,7 +142,7 @@ Outcome bextr(Vcpu& cpu, const Insn& insn) {
   const auto length = static_cast<unsigned>((control >> 8) & 0xff);
   const T r = static_cast<T>((start >= kBitsOf<T> ? 0 : static_cast<u64>(a) >> start) & low_mask(length));
   cpu.set_reg<T>(insn.op[0], r);
-  set_arithmetic(cpu.state, r == 0 ? ZF : 0);
+  set_arithmetic(cpu.state, AF | parity_flag(r) | (r == 0 ? ZF : 0));
   return Outcome::kNext;
 }
 template <class T>
@@ -153,7 +151,7 @@ Outcome blsi(Vcpu& cpu, const Insn& insn) {
   if (!read_operand<T>(cpu, insn, 1, a)) return Outcome::kFault;
   const T r = static_cast<T>(a & -a);
   cpu.set_reg<T>(insn.op[0], r);
-  set_arithmetic(cpu.state, zs_flags(r) | (a != 0 ? CF : 0));
+  set_arithmetic(cpu.state, zsp_flags(r) | (a != 0 ? CF : 0));
   return Outcome::kNext;
 }
 template <class T>
@@ -162,7 +160,7 @@ Outcome blsmsk(Vcpu& cpu, const Insn& insn) {
   if (!read_operand<T>(cpu, insn, 1, a)) return Outcome::kFault;
   const T r = static_cast<T>(a ^ (a - 1));
   cpu.set_reg<T>(insn.op[0], r);
-  set_arithmetic(cpu.state, zs_flags(r) | (a == 0 ? CF : 0));
+  set_arithmetic(cpu.state, zsp_flags(r) | (a == 0 ? CF : 0));
   return Outcome::kNext;
 }
 template <class T>
@@ -171,7 +169,7 @@ Outcome blsr(Vcpu& cpu, const Insn& insn) {
   if (!read_operand<T>(cpu, insn, 1, a)) return Outcome::kFault;
   const T r = static_cast<T>(a & (a - 1));
   cpu.set_reg<T>(insn.op[0], r);
-  set_arithmetic(cpu.state, zs_flags(r) | (a == 0 ? CF : 0));
+  set_arithmetic(cpu.state, zsp_flags(r) | (a == 0 ? CF : 0));
   return Outcome::kNext;
 }
 
@@ -183,7 +181,7 @@ Outcome bzhi(Vcpu& cpu, const Insn& insn) {
   const auto n = static_cast<unsigned>(cpu.state.gpr[insn.op[2]] & 0xff);
   const T r = static_cast<T>(a & low_mask(n));
   cpu.set_reg<T>(insn.op[0], r);
-  set_arithmetic(cpu.state, zs_flags(r) | (n >= kBitsOf<T> ? CF : 0));
+  set_arithmetic(cpu.state, zsp_flags(r) | (n >= kBitsOf<T> ? CF : 0));
   return Outcome::kNext;
 }
 template <class T>

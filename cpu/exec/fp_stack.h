@@ -107,9 +107,18 @@ inline bool probe_last_byte(Vcpu& cpu, const Insn& insn, unsigned size, Access a
   return access == Access::kWrite ? cpu.probe_write(insn.segment(), last, 1) : cpu.read(insn.segment(), last, byte);
 }
 
-/// x87 environments are checked at their first byte, then at their last.
+/// x87 environments are checked at their first field, then at their last byte.
+template <class Field>
+inline bool probe_first(Vcpu& cpu, const Insn& insn, Access access) {
+  const u64 first = cpu.effective_address(insn);
+  Field field = 0;
+  return access == Access::kWrite ? cpu.probe_write(insn.segment(), first, sizeof field)
+                                  : cpu.read(insn.segment(), first, field);
+}
 inline bool probe_ends(Vcpu& cpu, const Insn& insn, unsigned size, Access access) {
-  return probe_last_byte(cpu, insn, 1, access) && probe_last_byte(cpu, insn, size, access);
+  const bool narrow = insn.operand_log2() == 1;
+  return (narrow ? probe_first<u16>(cpu, insn, access) : probe_first<u32>(cpu, insn, access)) &&
+         probe_last_byte(cpu, insn, size, access);
 }
 
 /// Recomputes ES and B after FCW or FSW were loaded.

@@ -169,7 +169,7 @@ Handler select_movsx(const Insn&, const DecodedForm& f) {
 }
 Handler select_movsxd(const Insn&, const DecodedForm& f) {
   // Without REX.W it is a plain move of the operand size [SDM2 MOVSXD].
-  if (f.size_bits[0] == 16) return &extend<i16, i16>;
+  if (f.size_bits[0] == 16) return &extend<i16, i32>;  // AMD reads 32 bits of memory all the same
   return f.size_bits[0] == 32 ? &extend<i32, i32> : &extend<i64, i32>;
 }
 Handler select_xchg(const Insn&, const DecodedForm& f) { return ORRERY_BY_SIZE(f.size_bits[0], xchg); }

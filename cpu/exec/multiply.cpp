@@ -1,7 +1,7 @@
 // MUL IMUL MULX DIV IDIV. [SDM2], [APM3 3]
 //
 // Undefined flags of multiplication follow AMD's Zen: SF, ZF, AF and PF keep their values (Zen leaves them alone);
-// division leaves all flags alone.
+// division sets AF, clears SF, ZF and PF, and leaves CF and OF alone.
 #include "cpu/exec/common.h"
 #include "cpu/flags.h"
 
@@ -97,6 +97,12 @@ Outcome imul(Vcpu& cpu, const Insn& insn) {
   return Outcome::kNext;
 }
 
+// The flags of our profile after a division.
+void divided(Vcpu& cpu) {
+  using namespace rflags;
+  set_flags(cpu.state, SF | ZF | AF | PF, AF);
+}
+
 template <class T>
 Outcome div(Vcpu& cpu, const Insn& insn) {
   T divisor;
@@ -106,6 +112,7 @@ Outcome div(Vcpu& cpu, const Insn& insn) {
   // The quotient fits exactly when the high half is below the divisor.
   if (static_cast<T>(dividend >> kBitsOf<T>) >= divisor) return cpu.raise(kDE);
   set_accumulator_pair<T>(cpu, static_cast<T>(dividend / divisor), static_cast<T>(dividend % divisor));
+  divided(cpu);
   return Outcome::kNext;
 }
 
@@ -124,6 +131,7 @@ Outcome idiv(Vcpu& cpu, const Insn& insn) {
   const auto remainder = static_cast<Signed2<T>>(dividend % divisor);
   if (quotient != static_cast<Signed1<T>>(quotient)) return cpu.raise(kDE);
   set_accumulator_pair<T>(cpu, static_cast<T>(quotient), static_cast<T>(remainder));
+  divided(cpu);
   return Outcome::kNext;
 }
 

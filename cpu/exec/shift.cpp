@@ -1,8 +1,8 @@
 // Shifts and rotates: SHL SHR SAR ROL ROR RCL RCR SHLD SHRD, and the flagless SHLX SHRX SARX RORX.
 // [SDM2], [APM3 3]
 //
-// Undefined flags follow AMD's Zen: AF is cleared by shifts and kept by rotates; OF for counts other than one is
-// computed as for one from the last step. SHLD/SHRD of 16 bits with counts over 16 shift in the destination again.
+// Undefined flags follow AMD's Zen: AF is set by shifts and kept by rotates; OF for counts other than one is
+// computed as for one from the last step. SHLD/SHRD of 16 bits with counts over 16 rotate the source.
 #include "cpu/exec/operate.h"
 #include "cpu/flags.h"
 
@@ -24,7 +24,7 @@ struct Shl {
     const T r = static_cast<T>(wide);
     const bool cf = n <= kBitsOf<T> && ((a >> (kBitsOf<T> - n)) & 1) != 0;
     const bool of = cf != ((r & kSignBit<T>) != 0);
-    set_arithmetic(s, zsp_flags(r) | flag_if(cf, CF) | flag_if(of, OF));
+    set_arithmetic(s, AF | zsp_flags(r) | flag_if(cf, CF) | flag_if(of, OF));
     return r;
   }
 };
@@ -35,7 +35,7 @@ struct Shr {
     const bool cf = n <= kBitsOf<T> && ((a >> (n - 1)) & 1) != 0;
     // OF is the bit that was the top one before the last step: bit n-1 below the sign.
     const bool of = ((r ^ static_cast<T>(r << 1)) & kSignBit<T>) != 0;
-    set_arithmetic(s, zsp_flags(r) | flag_if(cf, CF) | flag_if(of, OF));
+    set_arithmetic(s, AF | zsp_flags(r) | flag_if(cf, CF) | flag_if(of, OF));
     return r;
   }
 };
@@ -46,7 +46,7 @@ struct Sar {
     const unsigned by = n < 63 ? n : 63;
     const T r = static_cast<T>(wide >> by);
     const bool cf = ((wide >> (by - 1)) & 1) != 0;
-    set_arithmetic(s, zsp_flags(r) | flag_if(cf, CF));
+    set_arithmetic(s, AF | zsp_flags(r) | flag_if(cf, CF));
     return r;
   }
 };
@@ -145,18 +145,25 @@ T double_shift(CpuState& s, T a, T b, unsigned n) {
     r = kLeft ? static_cast<T>((a << n) | (b >> (w - n))) : static_cast<T>((a >> n) | (b << (w - n)));
     cf = ((a >> (kLeft ? w - n : n - 1)) & 1) != 0;
   } else {
-    // 16-bit operands take counts up to 31: the value shifted is a:b:a.
+    if (sizeof(T) == 2 && n > w) {
+      // 16-bit operands take counts up to 31: past the destination the source rotates, and CF is 0.
+      const int by = static_cast<int>(n - w);
+      r = kLeft ? std::rotl(b, by) : std::rotr(b, by);
+      const bool of = !kLeft && ((r ^ static_cast<T>(r << 1)) & kSignBit<T>) != 0;
+      set_arithmetic(s, AF | zsp_flags(r) | flag_if(of, OF));
+      return r;
+    }
     const u128 wide = (static_cast<u128>(a) << (2 * w)) | (static_cast<u128>(b) << w) | a;
     r = kLeft ? static_cast<T>((wide << n) >> (2 * w)) : static_cast<T>(wide >> n);
     cf = kLeft ? (((wide << n) >> (3 * w)) & 1) != 0 : ((wide >> (n - 1)) & 1) != 0;
   }
   bool of;
   if constexpr (kLeft) {
-    of = cf != ((r & kSignBit<T>) != 0);
+    of = cf != ((r & kSignBit<T>) != 0) && !(sizeof(T) == 2 && n == w);
   } else {
     of = ((r ^ static_cast<T>(r << 1)) & kSignBit<T>) != 0;
   }
-  set_arithmetic(s, zsp_flags(r) | flag_if(cf, CF) | flag_if(of, OF));
+  set_arithmetic(s, AF | zsp_flags(r) | flag_if(cf, CF) | flag_if(of, OF));
   return r;
 }
 

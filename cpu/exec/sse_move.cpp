@@ -215,6 +215,15 @@ Outcome masked_store(Vcpu& cpu, const Insn& insn) {
     if constexpr (std::is_same_v<R, Mmx>) Mmx::enter(cpu);
     return cpu.raise(fault);
   }
+  // An operand that crosses pages needs both.
+  const u64 offset = cpu.state.gpr[kRdi] & address_mask;
+  if ((offset & (memory::kPageBytes - 1)) + R::kBytes > memory::kPageBytes && (any & 0x80) != 0 &&
+      !cpu.probe_write(segment, (offset + R::kBytes - 1) & address_mask, 1)) {
+    Fault fault = cpu.fault();
+    if (fault.vector == kPF) fault.address = align_down(fault.address, memory::kPageBytes);
+    if constexpr (std::is_same_v<R, Mmx>) Mmx::enter(cpu);
+    return cpu.raise(fault);
+  }
   for (unsigned i = 0; i < R::kBytes; ++i) {
     if ((mask.b[i] & 0x80) == 0) continue;
     if (!cpu.write(segment, (cpu.state.gpr[kRdi] + i) & address_mask, data.b[i])) return Outcome::kFault;
