@@ -19,6 +19,10 @@ Wide circular_series(const Wide& first, const Wide& s, u64 k) {
     term = divided_by(term * s, k * (k + 1)).negated();
     sum = sum + term;
   }
+  // A correction too small to see still makes the result less than `first`, which directed rounding must notice.
+  if (sum.significand == first.significand && sum.exponent == first.exponent) {
+    sum = normalized(sum.sign, sum.exponent, sum.significand - 1);
+  }
   return sum;
 }
 /// z + z^3/3 + z^5/5 ... (kAlternating: with changing signs): atanh and atan.
