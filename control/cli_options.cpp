@@ -100,8 +100,8 @@ Result<machine::Config> make_config(const CLI::App& app, const MachineFlags& fla
   for (const std::string& text : flags.disks) {
     auto disk = machine::parse_disk(text);
     if (!disk) return std::move(disk).take_error().with_context("--disk");
-    if (config.disks.size() == machine::kMaxDisks) {
-      return make_error("--disk: a machine has at most {} disks", machine::kMaxDisks);
+    if (config.disks.size() == machine::kMaxConfigDisks) {
+      return make_error("--disk: a machine has at most {} disks", machine::kMaxConfigDisks);
     }
     config.disks.push_back(std::move(disk).value());
   }

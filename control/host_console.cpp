@@ -27,6 +27,8 @@ sigset_t console_signals() {
 /// Bytes of one read: few enough that a slow guest's serial port is not flooded.
 constexpr size_t kReadBytes = 1024;
 constexpr int kBusyPollMs = 2;
+/// A second request to stop within this time is the same request.
+constexpr std::chrono::seconds kPatience{1};
 
 }  // namespace
 
@@ -81,11 +83,15 @@ void HostConsole::handle_signal() {
     terminal_.resume();
     return;
   }
-  if (signal_.exchange(number) != 0 || left_.load()) {
-    // Asked twice: the machine doesn't come to a stop.
+  const auto now = std::chrono::steady_clock::now();
+  if (signal_.load() == 0 && !left_.load()) {
+    asked_at_ = now;
+  } else if (now - asked_at_ > kPatience) {
+    // Asked again: the machine doesn't come to a stop. (timeout(1) sends everything twice, at once.)
     terminal_.restore();
     _exit(exit_status::kSignalBase + number);
   }
+  signal_.store(number);
   actions_.stop();
 }
 
@@ -114,6 +120,7 @@ bool HostConsole::read_some() {
   if (!out.to_guest.empty()) actions_.type(out.to_guest);
   if (out.help) std::fputs(EscapeFilter::kHelp, stderr);
   if (out.leave) {
+    asked_at_ = std::chrono::steady_clock::now();
     left_.store(true);
     actions_.stop();
     return false;

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <span>
@@ -59,6 +60,7 @@ class HostConsole {
   EscapeFilter filter_;
   std::atomic<bool> left_ = false;
   std::atomic<int> signal_ = 0;
+  std::chrono::steady_clock::time_point asked_at_{};  // console's thread only
   std::thread thread_;
 };
 

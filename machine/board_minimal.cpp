@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include "machine/acpi/acpi_tables.h"
 #include "machine/address_map.h"
 
 namespace orrery::machine {
@@ -18,7 +19,6 @@ constexpr unsigned kHostBridgeSlot = 0;
 constexpr unsigned kRngSlot = 1;
 constexpr unsigned kConsoleSlot = 2;
 constexpr unsigned kFirstDiskSlot = 4;
-constexpr size_t kMaxDisks = devices::PciBus::kDevices - kFirstDiskSlot;
 
 /// E820 types [ACPI 15].
 enum E820Type : u32 { kE820Ram = 1, kE820Reserved = 2, kE820AcpiReclaimable = 3 };
@@ -177,7 +177,10 @@ Result<PhysAddr> BoardMinimal::prepare_direct_boot() {
   u8 slave_levels = 1u << (kSciIrq - 8);
   for (const unsigned irq : kPirqIrqs) slave_levels |= static_cast<u8>(1u << (irq - 8));
   pic_.elcr_ports().write(1, slave_levels, 1);
-  return PhysAddr(0);
+  const auto tables = build_acpi_tables(services_.config.cpus, kAcpiTablesStart);
+  CHECK(tables.size() <= kAcpiTablesEnd - kAcpiTablesStart);
+  services_.memory.write_bytes(kAcpiTablesStart, tables);
+  return PhysAddr(kAcpiTablesStart);
 }
 
 std::vector<Board::E820Entry> BoardMinimal::e820() const {
@@ -217,8 +220,12 @@ Result<std::unique_ptr<Board>> make_board_minimal(BoardServices services) {
   } else {
     backends.debug_console = std::make_unique<devices::NullCharacterBackend>();
   }
-  if (services.config.disks.size() > kMaxDisks) {
-    return make_error("{} disks are configured, the board has room for {}", services.config.disks.size(), kMaxDisks);
+  if (services.config.cpus < 1 || services.config.cpus > kMaxAcpiCpus) {
+    return make_error("{} CPUs are configured, the board takes 1 to {}", services.config.cpus, kMaxAcpiCpus);
+  }
+  if (services.config.disks.size() > kMaxConfigDisks) {
+    return make_error("{} disks are configured, the board has room for {}", services.config.disks.size(),
+                      kMaxConfigDisks);
   }
   for (const DiskConfig& disk : services.config.disks) {
     const auto mode = disk.snapshot    ? devices::DiskImage::Mode::kSnapshot

@@ -228,7 +228,7 @@ Result<> set_disk_value(Config& config, std::string_view rest, std::string_view 
     return make_error("there are {} disks; the next one has number {}", config.disks.size(),
                       config.disks.size());
   }
-  if (index >= kMaxDisks) return make_error("a machine has at most {} disks", kMaxDisks);
+  if (index >= kMaxConfigDisks) return make_error("a machine has at most {} disks", kMaxConfigDisks);
   DiskConfig disk = index < config.disks.size() ? config.disks[index] : DiskConfig{};
   if (key == "file") {
     TRY(set_text(disk.file, text));

@@ -65,7 +65,7 @@ struct Config {
 inline constexpr u32 kMaxCpus = 8;
 inline constexpr u64 kMinMemoryBytes = u64{1} << 20;
 inline constexpr u64 kMaxMemoryBytes = u64{64} << 30;
-inline constexpr size_t kMaxDisks = 16;
+inline constexpr size_t kMaxConfigDisks = 16;
 /// Linux takes 2047 characters and a NUL from the boot protocol.
 inline constexpr size_t kMaxAppendBytes = 2047;
 

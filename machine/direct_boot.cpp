@@ -48,14 +48,16 @@ void load_flat_segments(BootTarget& target, u16 code_selector) {
   s.seg[cpu::kCs] = segment(gdt[code_selector / 8], code_selector);
 }
 
-Result<> direct_boot(const BootFiles& files, BootTarget target) {
-  // Firmware leaves memory write-back, but for the hole below 4 GiB [SDM3 11.11].
-  cpu::CpuState& s = target.cpu.state;
+void program_mtrrs(cpu::Vcpu& vcpu) {
+  cpu::CpuState& s = vcpu.state;
   s.mtrr_def_type = 0xc06;
   for (u64& fixed : s.mtrr_fixed) fixed = 0x0606060606060606;
   s.mtrr_fixed[2] = 0;  // 0xa0000: uncached
   s.mtrr_base[0] = 0xc0000000;
-  s.mtrr_mask[0] = (low_mask(target.cpu.model().physical_address_bits) & ~u64{0x3fffffff}) | 0x800;
+  s.mtrr_mask[0] = (low_mask(vcpu.model().physical_address_bits) & ~u64{0x3fffffff}) | 0x800;
+}
+
+Result<> direct_boot(const BootFiles& files, BootTarget target) {
   if (is_bzimage(files.kernel)) return boot_linux(files, target);
   if (is_multiboot(files.kernel)) return boot_multiboot(files, target);
   if (is_pvh(files.kernel)) return boot_pvh(files, target);

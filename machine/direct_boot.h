@@ -30,6 +30,10 @@ struct BootTarget {
   PhysAddr rsdp;
 };
 
+/// What firmware does on every CPU: memory is write-back, but for the legacy video range and the hole below 4 GiB
+/// [SDM3 11.11].
+void program_mtrrs(cpu::Vcpu& vcpu);
+
 /// Loads and prepares; the CPU's next instruction is the kernel's first.
 Result<> direct_boot(const BootFiles& files, BootTarget target);
 

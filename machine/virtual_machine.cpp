@@ -65,6 +65,10 @@ struct VirtualMachine::Impl final : public devices::MachineControl {
     return vcpu.state.activity == cpu::Activity::kRunning || vcpu.has_wake_event();
   }
   void correct_clock();
+  void skip_idle_to(Tick tick) {
+    idle_ticks += tick - timeline.now();
+    timeline.skip_to(tick);
+  }
   StopReason host_error(const Error& error) {
     stop_message = error.message;
     return StopReason::kHostError;
@@ -111,6 +115,8 @@ struct VirtualMachine::Impl final : public devices::MachineControl {
   // Part of the machine's state.
   u32 current = 0;
   u64 quantum_left = 0;
+
+  u64 idle_ticks = 0;  // a statistic
 
   std::optional<StopReason> requested;
   std::atomic<bool> stop_requested = false;
@@ -171,7 +177,10 @@ Result<> VirtualMachine::Impl::build(bool replaying) {
 
 Result<> VirtualMachine::Impl::power_on() {
   board->reset();
-  for (auto& vcpu : cpus) vcpu->reset(false);
+  for (auto& vcpu : cpus) {
+    vcpu->reset(false);
+    program_mtrrs(*vcpu);
+  }
   current = 0;
   quantum_left = config.quantum_ticks;
   TRY_ASSIGN(const PhysAddr rsdp, board->prepare_direct_boot());
@@ -193,7 +202,7 @@ bool VirtualMachine::Impl::idle_until(Tick limit) {
   const bool paced = live && (config.clock == ClockPolicy::kFollow || options.interactive || limit == kNever);
   if (!paced) {
     if (limit == kNever) return false;  // a replay without an end: nothing will ever happen
-    timeline.skip_to(limit);
+    skip_idle_to(limit);
     return true;
   }
   const auto now = HostClock::now();
@@ -203,11 +212,11 @@ bool VirtualMachine::Impl::idle_until(Tick limit) {
   if (wake_at - now > kShortestSleep) {
     inputs.wait_until(wake_at);
   } else if (limit != kNever) {
-    timeline.skip_to(limit);
+    skip_idle_to(limit);
     return true;
   }
   const Tick here = clock.tick_of(governor.guest_time_of(HostClock::now()));
-  timeline.skip_to(std::min(limit, std::max(timeline.now(), here)));
+  skip_idle_to(std::min(limit, std::max(timeline.now(), here)));
   return true;
 }
 
@@ -369,7 +378,13 @@ Result<std::unique_ptr<VirtualMachine>> VirtualMachine::create_replay(const std:
 }
 
 const Config& VirtualMachine::config() const { return impl_->config; }
-StopReason VirtualMachine::run(Tick max_tick) { return impl_->run(max_tick); }
+StopReason VirtualMachine::run(Tick max_tick) {
+  const StopReason reason = impl_->run(max_tick);
+  if (reason == StopReason::kHostError) return reason;
+  if (auto drained = impl_->board->drain(); !drained) return impl_->host_error(drained.error());
+  return reason;
+}
+u64 VirtualMachine::idle_ticks() const { return impl_->idle_ticks; }
 StopReason VirtualMachine::step(unsigned index) { return impl_->step(index); }
 void VirtualMachine::request_stop() {
   impl_->stop_requested = true;

@@ -69,6 +69,8 @@ class VirtualMachine {
 
   Tick tick() const;
   VirtualTime now() const;
+  /// Ticks that were skipped while every vCPU halted; the rest of `tick()` was run.
+  u64 idle_ticks() const;
   /// XXH3-64 of everything: RAM, vCPUs, devices, disk overlays, pending events, clock and tick.
   u64 state_hash();
   /// The whole state except RAM as text (for `monitor` and for comparing).

@@ -29,6 +29,7 @@ constexpr u8 DELTAS = 0x0f, CTS = 0x10, DSR = 0x20, RI = 0x40, DCD = 0x80;
 }
 constexpr u64 kBaudBase = 115'200;  // 1.8432 MHz / 16
 constexpr u64 kTimeoutCharacters = 4;
+constexpr u64 kSenderDelayNs = 200'000;
 
 }  // namespace
 
@@ -40,11 +41,18 @@ Uart16550::Uart16550(Config config, EventQueue& events, IrqLine irq, CharacterBa
       timeout_(events, config_.name + ".timeout", [this] {
         state_.timed_out = state_.fifo_count != 0;
         update();
+      }),
+      sender_(events, config_.name + ".sender", [this] {
+        state_.receiving = true;
+        refill();
+        restart_timeout();
+        update();
       }) {}
 
 void Uart16550::reset() {
   state_ = State{};
   timeout_.cancel();
+  sender_.cancel();
   update();
 }
 
@@ -102,9 +110,21 @@ void Uart16550::push_fifo(u8 byte) {
   state_.fifo[state_.fifo_count++] = byte;
 }
 
+/// The other end honours flow control: it sends once RTS has been set, or receive interrupts enabled, for a while. So
+/// what was typed before a driver took the port is neither cleared with the FIFO nor eaten by a driver's probing.
+void Uart16550::flow_changed() {
+  const bool ready = (state_.mcr & mcr::LOOP) == 0 && ((state_.mcr & mcr::RTS) != 0 || (state_.ier & ier::ERBFI) != 0);
+  if (!ready) {
+    state_.receiving = false;
+    sender_.cancel();
+  } else if (!state_.receiving && !sender_.armed()) {
+    sender_.arm(events_.clock().now() + VirtualTime{kSenderDelayNs});
+  }
+}
+
 /// Moves bytes from the backlog up.
 void Uart16550::refill() {
-  if (state_.mcr & mcr::LOOP) return;  // the line is disconnected
+  if (!state_.receiving) return;
   while (state_.fifo_count < fifo_capacity() && state_.backlog_start < state_.backlog.size()) {
     push_fifo(state_.backlog[state_.backlog_start++]);
   }
@@ -210,6 +230,7 @@ void Uart16550::write(u64 offset, u64 value, unsigned) {
       const u8 enabled = byte & static_cast<u8>(~state_.ier);
       state_.ier = byte & 0x0f;
       if (enabled & ier::ETBEI) state_.transmitter_empty_pending = true;
+      flow_changed();
       break;
     }
     case 2: write_fifo_control(byte); break;
@@ -217,6 +238,7 @@ void Uart16550::write(u64 offset, u64 value, unsigned) {
     case 4: {
       const u8 before = modem_lines();
       state_.mcr = byte & mcr::WRITABLE;
+      flow_changed();
       const u8 after = modem_lines();
       const u8 changed = static_cast<u8>(before ^ after);
       state_.msr_deltas |= (changed & (msr::CTS | msr::DSR | msr::DCD)) >> 4;
@@ -244,6 +266,7 @@ void Uart16550::visit_state(StateVisitor& v) {
   v.field("divisor", state_.divisor);
   v.field("transmitter_empty_pending", state_.transmitter_empty_pending);
   v.field("timed_out", state_.timed_out);
+  v.field("receiving", state_.receiving);
   v.array("fifo", state_.fifo);
   v.field("fifo_count", state_.fifo_count);
   v.vector("backlog", state_.backlog, kMaxBacklogBytes);

@@ -51,6 +51,7 @@ class Uart16550 final : public Device, public memory::IoHandler {
     u16 divisor = 12;
     bool transmitter_empty_pending = false;
     bool timed_out = false;
+    bool receiving = false;  // the other end sends
     u8 fifo[kFifoBytes] = {};
     u8 fifo_count = 0;
     std::vector<u8> backlog;
@@ -67,6 +68,7 @@ class Uart16550 final : public Device, public memory::IoHandler {
   void write_fifo_control(u8 value);
   void push_fifo(u8 byte);
   void refill();
+  void flow_changed();
   void restart_timeout();
   void update();
 
@@ -75,6 +77,7 @@ class Uart16550 final : public Device, public memory::IoHandler {
   IrqLine irq_;
   CharacterBackend& output_;
   Timer timeout_;
+  Timer sender_;  // the other end starts to send
   State state_;
 };
 

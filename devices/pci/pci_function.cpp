@@ -90,7 +90,13 @@ void PciFunction::add_msix(unsigned bar, u16 vectors) {
   store_le<u16>(&writable_[msix_capability_ + 2], kMsixEnable | kMsixFunctionMask);
   msix_count_ = vectors;
   state_.msix_table.assign(4u * vectors, 0);
+  mask_all_vectors();
   add_bar(bar, BarKind::kMemory32, kMsixBarBytes, msix_window_, {.min_bytes = 4, .max_bytes = 4});
+}
+
+/// The table as after reset.
+void PciFunction::mask_all_vectors() {
+  for (size_t i = 0; i < state_.msix_table.size(); ++i) state_.msix_table[i] = i % 4 == 3 ? kVectorMask : 0;
 }
 
 u16 PciFunction::config_word(u16 offset) const { return load_le<u16>(&state_.config[offset]); }
@@ -100,7 +106,7 @@ void PciFunction::reset() {
   state_.config = initial_;
   state_.msix_pending = 0;
   state_.intx = false;
-  for (size_t i = 0; i < state_.msix_table.size(); ++i) state_.msix_table[i] = i % 4 == 3 ? kVectorMask : 0;
+  mask_all_vectors();
   reset_function();
   map_bars();
   update_intx();

@@ -115,6 +115,7 @@ class PciFunction : public Device {
   u64 bar_base(unsigned bar) const;
   void map_bars();
   void update_intx();
+  void mask_all_vectors();
   void update_msix();
   bool msix_masked(u16 vector) const;
   void deliver_msix(u16 vector);

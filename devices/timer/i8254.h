@@ -4,7 +4,8 @@
 // status, gates (counter 2's is bit 0 of port 0x61, the others are high), the refresh toggle, OUT2 at bit 5.
 // Everything is computed from virtual time; only counter 0's output edges take timers.
 // Documents: [8254], [ICH9 13.7.1] for port 0x61.
-// Not modelled: sound, NMI sources of port 0x61, counter 1's refresh DMA.
+// Not modelled: sound, NMI sources of port 0x61, counter 1's refresh DMA; a count written in mode 3 waits for the
+// end of the period, not of the half period.
 #pragma once
 
 #include "base/event_queue.h"

@@ -56,8 +56,14 @@ void VirtioBlk::reset_device() {
 
 void VirtioBlk::queue_notified(u16 queue) {
   VirtioChain chain;
-  while (pending_.size() < kMaxPending && pop(queue, chain)) submit(chain);
+  while (pending_.size() < kMaxPending && held_bytes() < kMaxPendingBytes && pop(queue, chain)) submit(chain);
   arm();
+}
+
+u64 VirtioBlk::held_bytes() const {
+  u64 bytes = 0;
+  for (const Request& request : pending_) bytes += request.held_bytes;
+  return bytes;
 }
 
 /// Decides on a request and starts its host I/O; the status as far as it is known.
@@ -131,6 +137,7 @@ void VirtioBlk::submit(const VirtioChain& chain) {
   request.head = chain.head;
   request.writable = chain.writable;
   request.writable_bytes = chain.writable_bytes;
+  request.held_bytes = chain.readable_bytes + chain.writable_bytes;
   u64 latency_ns = config_.latency_ns;
   request.status = prepare(chain, request, latency_ns);
   request.deadline = events_.clock().now() + VirtualTime{latency_ns};
@@ -198,6 +205,7 @@ void VirtioBlk::visit_request(StateVisitor& v, Request& request) {
   v.field("head", request.head);
   v.field("status", request.status);
   v.field("deadline", request.deadline);
+  v.field("held_bytes", request.held_bytes);
   u64 segments = request.writable.size();
   v.count("segments", segments, Virtqueue::kMaxSegments);
   if (v.loading()) request.writable.assign(segments, {});
@@ -208,7 +216,7 @@ void VirtioBlk::visit_request(StateVisitor& v, Request& request) {
     total += segment.length;
   }
   v.vector("reply", request.reply, Virtqueue::kMaxChainBytes);
-  const bool holds = total >= 1 && total <= Virtqueue::kMaxChainBytes && request.reply.size() < total;
+  const bool holds = request.held_bytes <= Virtqueue::kMaxChainBytes && total >= 1 && total <= Virtqueue::kMaxChainBytes && request.reply.size() < total;
   v.require(holds, "reply fits its segments");
   if (v.loading()) {
     if (!holds) {

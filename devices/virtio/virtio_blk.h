@@ -33,12 +33,15 @@ class VirtioBlk final : public VirtioFunction {
 
  private:
   static constexpr u64 kMaxPending = Virtqueue::kMaxSize;
+  /// A bound for the host's memory: requests wait in the ring while this much data is under way.
+  static constexpr u64 kMaxPendingBytes = 64 << 20;
   struct Request {
     u16 head = 0;
     u8 status = 0;
     VirtualTime deadline{};
     std::vector<VirtioChain::Segment> writable;
     u64 writable_bytes = 0;
+    u64 held_bytes = 0;            // what the request counts towards kMaxPendingBytes
     std::shared_ptr<DiskJob> job;  // null: decided at submission
     std::vector<u8> reply;         // without a job: bytes for the writable part
   };
@@ -50,6 +53,7 @@ class VirtioBlk final : public VirtioFunction {
 
   void submit(const VirtioChain& chain);
   u8 prepare(const VirtioChain& chain, Request& request, u64& latency_ns);
+  u64 held_bytes() const;
   void arm();
   void complete_due();
   void complete(Request& request);

@@ -1,6 +1,6 @@
 // needs: cpu/decode/decoder.cpp
-// Fuzzes the decoder and the disassembler: any bytes in any mode give an instruction, an invalid one, or "more bytes"; and
-// what was decoded is decoded the same from exactly its own bytes.
+// Fuzzes the decoder and the disassembler: any bytes in any mode give an instruction, an invalid one, or
+// "more bytes"; and what was decoded is decoded the same from exactly its own bytes.
 
 #include <algorithm>
 #include <cstring>
@@ -39,7 +39,8 @@ extern "C" int LLVMFuzzerTestOneInput(const u8* data, size_t size) {
       CHECK(decoder.decode(window.first(length), key, again) == Decoder::Status::kOk);
       CHECK(std::memcmp(&insn, &again, sizeof insn) == 0);
       if (length > 1) {
-        CHECK(decoder.decode(window.first(length - 1), key, again) != Decoder::Status::kOk || again.length < length);
+        CHECK(decoder.decode(window.first(length - 1), key, again) != Decoder::Status::kOk ||
+              again.length < length);
       }
     }
     Decoder::disassemble(window, 16u << bits, 0xffffffff80000000);

@@ -1,6 +1,7 @@
 // needs: machine/board_minimal.cpp
-// Fuzzes the board as a guest would: port and memory accesses of any size to every device, time passing, input typed.
-// No access may crash, stop the machine for a host error, or keep it from being saved, loaded and saved again.
+// Fuzzes the board as a guest would: port and memory accesses of any size to every device, time passing,
+// input typed. No access may crash, stop the machine for a host error, or keep it from being saved, loaded
+// and saved again.
 
 #include "base/bits.h"
 #include "base/check.h"
@@ -95,7 +96,7 @@ extern "C" int LLVMFuzzerTestOneInput(const u8* data, size_t size) {
         break;
       }
       case 1:
-        world.inputs.post(data[1] % 2, {data + 2, 8});
+        world.inputs.post(0, {data + 2, 8});  // the serial port's, the only channel that a board opens
         world.inputs.deliver_due();
         break;
       case 2: {
@@ -105,8 +106,12 @@ extern "C" int LLVMFuzzerTestOneInput(const u8* data, size_t size) {
         break;
       }
       case 3:
-      case 4: access(world.memory, data); break;
-      default: access(world.ports, data); break;
+      case 4:
+        access(world.memory, data);
+        break;
+      default:
+        access(world.ports, data);
+        break;
     }
     if (world.control.reset_requested) {
       world.control.reset_requested = false;
