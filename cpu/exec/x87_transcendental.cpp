@@ -114,7 +114,8 @@ Float80 y_log2_x(Environment& e, const Unpacked& x, const Unpacked& y) {
   fp::note_denormals(e, x, y);
   if (y.is_zero() || side == 0) return fp::zero<F80>(y.sign != (side < 0));
   const Wide log = fp::log2(x);
-  if (x.significand == fp::kIntegerBit) {  // a power of two: the product may be exact
+  if (x.significand == fp::kIntegerBit) {  // a power of two: the product may be exact, but PE is raised
+    e.raise(fp::flag::PE);
     return fp::mul<F80>(e, fp::from_i64(x.exponent), y);
   }
   return fp::from_wide(e, log * fp::to_wide(y));
