@@ -27,7 +27,7 @@ constexpr u64 kV2 = kBaseline | mask(Feature::kSse3, Feature::kSsse3, Feature::k
 constexpr u64 kPlatform = mask(Feature::kRdtscp, Feature::kXsave, Feature::kXsaveopt, Feature::kXsavec, Feature::kXsaves,
                                Feature::kFsgsbase, Feature::kInvpcid, Feature::kSmap, Feature::kUmip, Feature::kMonitor,
                                Feature::kRdrand, Feature::kRdseed, Feature::kClflushopt, Feature::kRdpid);
-constexpr u64 kV3 = kV2 | mask(Feature::kMovbe, Feature::kBmi1, Feature::kBmi2, Feature::kLzcnt, Feature::kAdx, Feature::kClwb);
+constexpr u64 kV3 = kV2 | mask(Feature::kAes, Feature::kPclmul, Feature::kSha, Feature::kSse4a, Feature::kMovbe, Feature::kBmi1, Feature::kBmi2, Feature::kLzcnt, Feature::kAdx, Feature::kClwb);
 
 constexpr CpuModel kModels[] = {
     {.name = "x86-64-v2", .features = kV2 | kPlatform, .physical_address_bits = 40, .linear_address_bits = 48, .amd = true,
@@ -140,8 +140,8 @@ CpuidResult extended_leaf(const Vcpu& cpu, u32 leaf) {
     case 0x80000006: return {0x48002200, 0x68004200, 0x02006140, 0x00409140};
     case 0x80000007: return {0, 0, 0, 1u << 8};  // invariant TSC
     case 0x80000008:
-      // EBX: SSB_NO (26), BTC_NO (29): see docs/limits.md.
-      return {m.physical_address_bits | (u32{m.linear_address_bits} << 8), (1u << 26) | (1u << 29), cpus - 1, 0};
+      // EBX: XSAVE always writes FIP, FDP and FOP (2); SSB_NO (26), BTC_NO (29): see docs/limits.md.
+      return {m.physical_address_bits | (u32{m.linear_address_bits} << 8), (1u << 2) | (1u << 26) | (1u << 29), cpus - 1, 0};
     case 0x80000021:
       // LFENCE serialises, null selectors clear bases, AutoIBRS, SRSO_NO; ECX: TSA_SQ_NO, TSA_L1_NO.
       return {(1u << 2) | (1u << 6) | (1u << 8) | (1u << 29), 0, (1u << 1) | (1u << 2), 0};
