@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "cpu/apic/local_apic.h"
+#include "cpu/exec/fp_xsave.h"
 #include "cpu/vcpu.h"
 
 namespace orrery::cpu {
@@ -69,31 +70,19 @@ u32 leaf7_ebx(const CpuModel& m) {
          feature_bit(m.has(Feature::kSha), 29);
 }
 
-constexpr u32 kLegacyXsaveBytes = 576, kAvxBytes = 256, kPkruBytes = 8, kAvxOffset = 576, kPkruOffset = 2688;
-
 CpuidResult leaf_xsave(const Vcpu& cpu, u32 subleaf) {
+  namespace xsave = exec::xsave;
   const CpuModel& m = cpu.model();
   if (!m.has(Feature::kXsave)) return {};
-  u64 supported = xcr0::X87 | xcr0::SSE;
-  if (m.has(Feature::kAvx)) supported |= xcr0::AVX;
-  if (m.has(Feature::kPku)) supported |= xcr0::PKRU;
-  const auto standard_bytes = [](u64 components) {
-    if ((components & xcr0::PKRU) != 0) return kPkruOffset + kPkruBytes;
-    return (components & xcr0::AVX) != 0 ? kAvxOffset + kAvxBytes : kLegacyXsaveBytes;
-  };
+  const u64 supported = xsave::supported(m);
   switch (subleaf) {
-    case 0:
-      return {static_cast<u32>(supported), standard_bytes(cpu.state.xcr0), standard_bytes(supported), 0};
-    case 1: {
-      const u64 enabled = cpu.state.xcr0 | cpu.state.xss;
-      const u32 compacted = kLegacyXsaveBytes + ((enabled & xcr0::AVX) != 0 ? kAvxBytes : 0) +
-                            ((enabled & xcr0::PKRU) != 0 ? kPkruBytes : 0);
+    case 0: return {static_cast<u32>(supported), xsave::standard_bytes(cpu.state.xcr0), xsave::standard_bytes(supported), 0};
+    case 1:
       return {feature_bit(m.has(Feature::kXsaveopt), 0) | feature_bit(m.has(Feature::kXsavec), 1) |
                   feature_bit(m.has(Feature::kXsavec), 2) | feature_bit(m.has(Feature::kXsaves), 3),
-              compacted, 0, 0};
-    }
-    case 2: return (supported & xcr0::AVX) != 0 ? CpuidResult{kAvxBytes, kAvxOffset, 0, 0} : CpuidResult{};
-    case 9: return (supported & xcr0::PKRU) != 0 ? CpuidResult{kPkruBytes, kPkruOffset, 0, 0} : CpuidResult{};
+              xsave::compacted_bytes(cpu.state.xcr0 | cpu.state.xss), 0, 0};
+    case 2: return (supported & xcr0::AVX) != 0 ? CpuidResult{xsave::kAvxBytes, xsave::kAvxOffset, 0, 0} : CpuidResult{};
+    case 9: return (supported & xcr0::PKRU) != 0 ? CpuidResult{xsave::kPkruBytes, xsave::kPkruOffset, 0, 0} : CpuidResult{};
     default: return {};
   }
 }
