@@ -47,6 +47,8 @@ def check_file(root: pathlib.Path, path: pathlib.Path) -> list[str]:
                 problem(match.start(), f"'{target}' may be included in {', '.join(homes)} only")
         if quote != '"':
             continue
+        if target.endswith(".hex"):
+            continue  # made by the build
         target_folder = target.split("/")[0]
         if target_folder not in allowed:
             problem(match.start(), f"{folder}/ must not include '{target}'")
@@ -55,7 +57,8 @@ def check_file(root: pathlib.Path, path: pathlib.Path) -> list[str]:
     if path.suffix == ".h" and "#pragma once" not in text:
         problem(0, "no #pragma once")
     # A .cpp beside its header needs no second header comment.
-    if not text.startswith("//") and not (path.suffix == ".cpp" and path.with_suffix(".h").is_file()):
+    # Assembly for GNU as has '#'.
+    if not text.startswith(("//", "# ")) and not (path.suffix == ".cpp" and path.with_suffix(".h").is_file()):
         problem(0, "begins with no comment that says what it is")
     return problems
 
