@@ -21,7 +21,7 @@ InputPort::Channel InputPort::open(std::string name, Receiver receive) {
 }
 
 void InputPort::post(Channel channel, std::span<const u8> payload) {
-  CHECK(payload.size() <= kMaxPayloadBytes);
+  CHECK(channel < channels_.size() && payload.size() <= kMaxPayloadBytes);
   {
     const std::lock_guard lock(mutex_);
     posted_.push_back({.tick = 0, .channel = channel, .payload = {payload.begin(), payload.end()}});

@@ -1,5 +1,7 @@
 #include "control/cli.h"
 
+#include <unistd.h>
+
 #include <cstdio>
 
 #include "control/cli_options.h"
@@ -32,6 +34,8 @@ Result<int> run_machine(const Command& command) {
   block_console_signals();
   machine::VirtualMachine::Options options;
   options.record_path = command.record_path;
+  options.interactive =
+      command.config.serial.kind == machine::SerialConfig::Kind::kStdio && isatty(STDIN_FILENO) == 1;
   TRY_ASSIGN(const std::unique_ptr<machine::VirtualMachine> vm,
              command.kind == CommandKind::kReplay
                  ? machine::VirtualMachine::create_replay(command.log_path, std::move(options))

@@ -125,6 +125,7 @@ void Vcpu::visit_state(StateVisitor& v) {
   v.begin(fmt::format("cpu{}", id_), 1);
   visit_cpu_state(v, state);
   v.field("extint", extint_);
+  v.field("yield_requested", yield_requested);
   apic_->visit_state(v);
   tlb_.visit_state(v);
   v.end();

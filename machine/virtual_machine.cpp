@@ -199,6 +199,7 @@ Result<> VirtualMachine::Impl::power_on() {
   for (auto& vcpu : cpus) {
     vcpu->reset(false);
     program_mtrrs(*vcpu);
+    vcpu->apic().enter_virtual_wire_mode();
   }
   current = 0;
   quantum_left = config.quantum_ticks;

@@ -67,6 +67,12 @@ void LocalApic::reset(bool init) {
   tsc_deadline_ = 0;
 }
 
+void LocalApic::enter_virtual_wire_mode() {
+  svr_ = kSoftwareEnable | 0xff;
+  if (cpu_.is_bsp()) lvt_[kLvtLint0] = 7u << 8;
+  lvt_[kLvtLint1] = 4u << 8;
+}
+
 bool LocalApic::set_base_msr(u64 value) {
   using namespace apic_base_msr;
   const u64 reserved = ~(low_mask(cpu_.model().physical_address_bits) & ~u64{0xfff}) & ~(BSP | EXTD | EN);

@@ -69,6 +69,10 @@ class LocalApic {
   u64 tsc_deadline() const { return tsc_deadline_; }
   void set_tsc_deadline(u64 value);
 
+  /// What firmware leaves behind: enabled, LINT1 as NMI, and on the bootstrap processor LINT0 as ExtINT, so that the 8259
+  /// pair works before (or without) an operating system that knows the APIC. [MP 1.4 3.6.2.2]
+  void enter_virtual_wire_mode();
+
   void connect(ApicBus& bus) { bus_ = &bus; }
   void visit_state(StateVisitor& v);
 

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "cpu/apic/local_apic.h"
+#include "cpu/exec/fp_xsave.h"
 #include "cpu/vcpu.h"
 
 namespace orrery::cpu {
@@ -27,7 +28,7 @@ constexpr u64 kV2 = kBaseline | mask(Feature::kSse3, Feature::kSsse3, Feature::k
 constexpr u64 kPlatform = mask(Feature::kRdtscp, Feature::kXsave, Feature::kXsaveopt, Feature::kXsavec, Feature::kXsaves,
                                Feature::kFsgsbase, Feature::kInvpcid, Feature::kSmap, Feature::kUmip, Feature::kMonitor,
                                Feature::kRdrand, Feature::kRdseed, Feature::kClflushopt, Feature::kRdpid);
-constexpr u64 kV3 = kV2 | mask(Feature::kMovbe, Feature::kBmi1, Feature::kBmi2, Feature::kLzcnt, Feature::kAdx, Feature::kClwb);
+constexpr u64 kV3 = kV2 | mask(Feature::kAes, Feature::kPclmul, Feature::kSha, Feature::kSse4a, Feature::kMovbe, Feature::kBmi1, Feature::kBmi2, Feature::kLzcnt, Feature::kAdx, Feature::kClwb);
 
 constexpr CpuModel kModels[] = {
     {.name = "x86-64-v2", .features = kV2 | kPlatform, .physical_address_bits = 40, .linear_address_bits = 48, .amd = true,
@@ -69,31 +70,19 @@ u32 leaf7_ebx(const CpuModel& m) {
          feature_bit(m.has(Feature::kSha), 29);
 }
 
-constexpr u32 kLegacyXsaveBytes = 576, kAvxBytes = 256, kPkruBytes = 8, kAvxOffset = 576, kPkruOffset = 2688;
-
 CpuidResult leaf_xsave(const Vcpu& cpu, u32 subleaf) {
+  namespace xsave = exec::xsave;
   const CpuModel& m = cpu.model();
   if (!m.has(Feature::kXsave)) return {};
-  u64 supported = xcr0::X87 | xcr0::SSE;
-  if (m.has(Feature::kAvx)) supported |= xcr0::AVX;
-  if (m.has(Feature::kPku)) supported |= xcr0::PKRU;
-  const auto standard_bytes = [](u64 components) {
-    if ((components & xcr0::PKRU) != 0) return kPkruOffset + kPkruBytes;
-    return (components & xcr0::AVX) != 0 ? kAvxOffset + kAvxBytes : kLegacyXsaveBytes;
-  };
+  const u64 supported = xsave::supported(m);
   switch (subleaf) {
-    case 0:
-      return {static_cast<u32>(supported), standard_bytes(cpu.state.xcr0), standard_bytes(supported), 0};
-    case 1: {
-      const u64 enabled = cpu.state.xcr0 | cpu.state.xss;
-      const u32 compacted = kLegacyXsaveBytes + ((enabled & xcr0::AVX) != 0 ? kAvxBytes : 0) +
-                            ((enabled & xcr0::PKRU) != 0 ? kPkruBytes : 0);
+    case 0: return {static_cast<u32>(supported), xsave::standard_bytes(cpu.state.xcr0), xsave::standard_bytes(supported), 0};
+    case 1:
       return {feature_bit(m.has(Feature::kXsaveopt), 0) | feature_bit(m.has(Feature::kXsavec), 1) |
                   feature_bit(m.has(Feature::kXsavec), 2) | feature_bit(m.has(Feature::kXsaves), 3),
-              compacted, 0, 0};
-    }
-    case 2: return (supported & xcr0::AVX) != 0 ? CpuidResult{kAvxBytes, kAvxOffset, 0, 0} : CpuidResult{};
-    case 9: return (supported & xcr0::PKRU) != 0 ? CpuidResult{kPkruBytes, kPkruOffset, 0, 0} : CpuidResult{};
+              xsave::compacted_bytes(cpu.state.xcr0 | cpu.state.xss), 0, 0};
+    case 2: return (supported & xcr0::AVX) != 0 ? CpuidResult{xsave::kAvxBytes, xsave::kAvxOffset, 0, 0} : CpuidResult{};
+    case 9: return (supported & xcr0::PKRU) != 0 ? CpuidResult{xsave::kPkruBytes, xsave::kPkruOffset, 0, 0} : CpuidResult{};
     default: return {};
   }
 }
@@ -140,8 +129,8 @@ CpuidResult extended_leaf(const Vcpu& cpu, u32 leaf) {
     case 0x80000006: return {0x48002200, 0x68004200, 0x02006140, 0x00409140};
     case 0x80000007: return {0, 0, 0, 1u << 8};  // invariant TSC
     case 0x80000008:
-      // EBX: SSB_NO (26), BTC_NO (29): see docs/limits.md.
-      return {m.physical_address_bits | (u32{m.linear_address_bits} << 8), (1u << 26) | (1u << 29), cpus - 1, 0};
+      // EBX: XSAVE always writes FIP, FDP and FOP (2); SSB_NO (26), BTC_NO (29): see docs/limits.md.
+      return {m.physical_address_bits | (u32{m.linear_address_bits} << 8), (1u << 2) | (1u << 26) | (1u << 29), cpus - 1, 0};
     case 0x80000021:
       // LFENCE serialises, null selectors clear bases, AutoIBRS, SRSO_NO; ECX: TSA_SQ_NO, TSA_L1_NO.
       return {(1u << 2) | (1u << 6) | (1u << 8) | (1u << 29), 0, (1u << 1) | (1u << 2), 0};

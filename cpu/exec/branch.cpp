@@ -32,22 +32,28 @@ Outcome jmp_indirect(Vcpu& cpu, const Insn& insn) {
   return Outcome::kEndTrace;
 }
 
+/// A stack that cannot be written comes before a target that cannot be reached, as on AMD's processors.
+template <class T>
+bool call_to(Vcpu& cpu, u64 target) {
+  const u64 mask = stack_mask(cpu);
+  const bool reachable = cpu.long64() ? cpu.canonical(target) : target <= cpu.state.seg[kCs].limit;
+  if (!reachable) [[unlikely]] {
+    if (cpu.probe_write(kSs, (cpu.state.gpr[kRsp] - sizeof(T)) & mask, sizeof(T))) cpu.raise(kGP, 0);
+    return false;
+  }
+  if (!push<T>(cpu, static_cast<T>(cpu.state.gpr[kRip]))) return false;
+  cpu.state.gpr[kRip] = target;
+  return true;
+}
+
 template <class T>
 Outcome call_relative(Vcpu& cpu, const Insn& insn) {
-  const u64 target = relative_target(cpu, insn);
-  if (!check_target(cpu, target) || !push<T>(cpu, static_cast<T>(cpu.state.gpr[kRip]))) return Outcome::kFault;
-  cpu.state.gpr[kRip] = target;
-  return Outcome::kEndTrace;
+  return call_to<T>(cpu, relative_target(cpu, insn)) ? Outcome::kEndTrace : Outcome::kFault;
 }
 template <class T>
 Outcome call_indirect(Vcpu& cpu, const Insn& insn) {
   T target;
-  if (!read_operand<T>(cpu, insn, 0, target) || !check_target(cpu, target) ||
-      !push<T>(cpu, static_cast<T>(cpu.state.gpr[kRip]))) {
-    return Outcome::kFault;
-  }
-  cpu.state.gpr[kRip] = target;
-  return Outcome::kEndTrace;
+  return read_operand<T>(cpu, insn, 0, target) && call_to<T>(cpu, target) ? Outcome::kEndTrace : Outcome::kFault;
 }
 
 template <class T>

@@ -159,7 +159,7 @@ T double_shift(CpuState& s, T a, T b, unsigned n) {
   }
   bool of;
   if constexpr (kLeft) {
-    of = cf != ((r & kSignBit<T>) != 0) && !(sizeof(T) == 2 && n == w);
+    of = sizeof(T) == 2 && n == w ? cf : cf != ((r & kSignBit<T>) != 0);
   } else {
     of = ((r ^ static_cast<T>(r << 1)) & kSignBit<T>) != 0;
   }

@@ -217,7 +217,7 @@ Outcome masked_store(Vcpu& cpu, const Insn& insn) {
   }
   // An operand that crosses pages needs both.
   const u64 offset = cpu.state.gpr[kRdi] & address_mask;
-  if ((offset & (memory::kPageBytes - 1)) + R::kBytes > memory::kPageBytes && (any & 0x80) != 0 &&
+  if ((offset & (memory::kPageBytes - 1)) + R::kBytes > memory::kPageBytes &&
       !cpu.probe_write(segment, (offset + R::kBytes - 1) & address_mask, 1)) {
     Fault fault = cpu.fault();
     if (fault.vector == kPF) fault.address = align_down(fault.address, memory::kPageBytes);

@@ -12,7 +12,6 @@
 namespace orrery::devices {
 namespace {
 
-constexpr size_t kHashChunkBytes = 1 << 20;
 
 std::string about(std::string_view doing, const std::string& path) {
   return fmt::format("{} disk image '{}'", doing, path);
@@ -163,29 +162,6 @@ void DiskImage::visit_state(StateVisitor& v) {
     }
   }
   v.end();
-}
-
-Result<FileHash> hash_file(const std::string& path) {
-  const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (descriptor < 0) return make_errno_error(fmt::format("hashing '{}'", path));
-  StateHasher hasher;
-  FileHash hash;
-  std::vector<u8> chunk(kHashChunkBytes);
-  while (true) {
-    const ssize_t n = ::read(descriptor, chunk.data(), chunk.size());
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) {
-      auto error = make_errno_error(fmt::format("hashing '{}'", path));
-      ::close(descriptor);
-      return error;
-    }
-    if (n == 0) break;
-    hasher.bytes(std::span(chunk).first(static_cast<size_t>(n)));
-    hash.size_bytes += static_cast<u64>(n);
-  }
-  ::close(descriptor);
-  hash.xxh3 = hasher.digest();
-  return hash;
 }
 
 }  // namespace orrery::devices

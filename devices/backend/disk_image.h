@@ -58,11 +58,4 @@ class DiskImage {
   std::map<u64, std::unique_ptr<Block>> overlay_;
 };
 
-/// What a recording notes of a base image.
-struct FileHash {
-  u64 size_bytes = 0;
-  u64 xxh3 = 0;
-};
-Result<FileHash> hash_file(const std::string& path);
-
 }  // namespace orrery::devices

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include "base/host_file.h"
 #include "devices/pci/pci_bus.h"
 #include "devices/virtio/virtio_blk.h"
 #include "devices/virtio/virtio_rng.h"
@@ -68,7 +69,7 @@ TEST_F(Blk, ReadsAfterTheLatencyAndInterrupts) {
 }
 
 TEST_F(Blk, SnapshotKeepsWritesOutOfTheFile) {
-  const u64 before = hash_file(file.path())->xxh3;
+  const u64 before = identify_host_file(file.path())->hash;
   open(DiskImage::Mode::kSnapshot);
   driver->start(kModern, 1);
   StateHasher clean;
@@ -81,7 +82,7 @@ TEST_F(Blk, SnapshotKeepsWritesOutOfTheFile) {
   request(0, 5, 512, true);
   bench.advance(100'000);
   EXPECT_EQ(bench.memory.read(kData, 8), 0x1122334455667788u);
-  EXPECT_EQ(hash_file(file.path())->xxh3, before);
+  EXPECT_EQ(identify_host_file(file.path())->hash, before);
 }
 
 TEST_F(Blk, DirectWritesReachTheFileAndLockIt) {
