@@ -36,7 +36,9 @@ Result<std::unique_ptr<InputLogWriter>> InputLogWriter::create(const std::string
   header.insert(header.end(), description.begin(), description.end());
   put(header, static_cast<u64>(XXH3_64bits(header.data(), header.size())));
   if (std::fwrite(header.data(), 1, header.size(), file) != header.size() || std::fflush(file) != 0) {
-    return make_errno_error(fmt::format("writing the log '{}'", path));
+    const Error error = make_errno_error(fmt::format("writing the log '{}'", path));
+    std::remove(path.c_str());  // it is new, and of no use
+    return error;
   }
   return writer;
 }

@@ -12,8 +12,13 @@
 namespace orrery::control {
 namespace {
 
+/// One line, whatever a file's name or an argument holds.
 int fail(const Error& error) {
-  std::fprintf(stderr, "orrery: %s\n", error.message.c_str());
+  std::string line = error.message;
+  for (char& c : line) {
+    if (static_cast<u8>(c) < 0x20 || c == 0x7f) c = '?';
+  }
+  std::fprintf(stderr, "orrery: %s\n", line.c_str());
   return exit_status::kBadInput;
 }
 

@@ -1,6 +1,7 @@
 // Linux bzImage by the 64-bit boot protocol. [Documentation/x86/boot.rst "64-bit Boot Protocol", zero-page.rst]
 #include "cpu/registers.h"
 #include "machine/direct_boot.h"
+#include "machine/initrd_format.h"
 
 namespace orrery::machine {
 namespace {
@@ -66,6 +67,7 @@ Result<> boot_linux(const BootFiles& files, BootTarget& target) {
   }
   u64 initrd_at = 0;
   if (!files.initrd.empty()) {
+    TRY(check_initrd(files.initrd, files.initrd_name));
     const u64 limit = u64{load_le<u32>(image + kInitrdMax)} + 1;
     TRY_ASSIGN(initrd_at, highest_ram(target, files.initrd.size(), limit, load + init_bytes,
                                       fmt::format("initrd '{}'", files.initrd_name)));

@@ -1,6 +1,7 @@
 #include "machine/virtual_machine.h"
 
 #include <sys/random.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <cstdio>
@@ -42,6 +43,21 @@ Result<u64> draw_seed() {
   u64 seed = 0;
   if (getrandom(&seed, sizeof seed, 0) != sizeof seed) return make_errno_error("drawing a seed from the host");
   return seed;
+}
+
+/// What the machine writes on the host must not be one of the files that it reads.
+Result<> check_serial_file(const Config& config) {
+  struct stat serial {};
+  if (config.serial.kind != SerialConfig::Kind::kFile || stat(config.serial.path.c_str(), &serial) != 0) return {};
+  std::vector<std::string> inputs{config.kernel, config.initrd};
+  for (const DiskConfig& disk : config.disks) inputs.push_back(disk.file);
+  for (const std::string& input : inputs) {
+    struct stat info {};
+    if (stat(input.c_str(), &info) == 0 && info.st_dev == serial.st_dev && info.st_ino == serial.st_ino) {
+      return make_error("serial output file '{}': it is also '{}', which the machine reads", config.serial.path, input);
+    }
+  }
+  return {};
 }
 
 }  // namespace
@@ -141,10 +157,13 @@ Result<> VirtualMachine::Impl::build(bool replaying) {
   TRY_ASSIGN(boot_files.kernel, read_host_file(config.kernel, kMaxKernelBytes, "kernel"));
   boot_files.kernel_name = config.kernel;
   if (!config.initrd.empty()) {
-    TRY_ASSIGN(boot_files.initrd, read_host_file(config.initrd, kMaxInitrdBytes, "initrd"));
+    const u64 limit = std::min(kMaxInitrdBytes, config.memory_bytes);
+    TRY_ASSIGN(boot_files.initrd, read_host_file(config.initrd, limit, "initrd"));
+    if (boot_files.initrd.empty()) return make_error("initrd '{}': empty", config.initrd);
     boot_files.initrd_name = config.initrd;
   }
   boot_files.command_line = config.append;
+  TRY(check_serial_file(config));
 
   TRY_ASSIGN(ram, memory::Ram::create("orrery-ram", config.memory_bytes));
   decode_cache = std::make_unique<cpu::DecodeCache>(*ram, model);

@@ -14,6 +14,9 @@ elif [ $# -gt 0 ]; then
   exit 2
 fi
 
+# The same with and without a standard input.
+exec </dev/null
+
 passed=0
 failed=0
 finish() {

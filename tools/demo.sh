@@ -42,6 +42,7 @@ while [ $# -gt 0 ]; do
 done
 
 guest=build/guest
+# Standard input belongs to the guest.
 {
   tools/install_deps.sh
   if [ ! -e build/release/build.ninja ]; then
@@ -50,7 +51,7 @@ guest=build/guest
   cmake --build --preset release --target orrery
   tools/fetch_guest.sh "$guest"
   tools/make_initramfs.sh "$guest" "$guest/initramfs.cpio.gz"
-} >&2
+} </dev/null >&2
 
 append="console=ttyS0 $kernel_arguments"
 if [ -n "$run" ]; then

@@ -16,13 +16,15 @@ constexpr size_t kMaxBufferedBytes = 1 << 20;
 
 }  // namespace
 
-DescriptorCharacterBackend::DescriptorCharacterBackend(int descriptor, Ownership ownership, std::string name)
-    : descriptor_(descriptor), ownership_(ownership), name_(std::move(name)), thread_([this] { run(); }) {}
+DescriptorCharacterBackend::DescriptorCharacterBackend(int descriptor, Ownership ownership, std::string name,
+                                                       Content content)
+    : descriptor_(descriptor), ownership_(ownership), name_(std::move(name)),
+      drops_content_(content == Content::kDropped), thread_([this] { run(); }) {}
 
 DescriptorCharacterBackend::~DescriptorCharacterBackend() {
-  static_cast<void>(flush());
   {
-    const std::lock_guard lock(mutex_);
+    std::unique_lock lock(mutex_);
+    wait_until_written(lock);
     stopping_ = true;
   }
   work_.notify_one();
@@ -31,14 +33,24 @@ DescriptorCharacterBackend::~DescriptorCharacterBackend() {
 }
 
 Result<std::unique_ptr<CharacterBackend>> DescriptorCharacterBackend::create_file(const std::string& path) {
-  const int descriptor = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+  const int descriptor = ::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
   if (descriptor < 0) return make_errno_error(fmt::format("creating the serial output file '{}'", path));
   return std::unique_ptr<CharacterBackend>(
-      std::make_unique<DescriptorCharacterBackend>(descriptor, Ownership::kOwned, path));
+      std::make_unique<DescriptorCharacterBackend>(descriptor, Ownership::kOwned, path, Content::kDropped));
+}
+
+/// With the mutex held. A terminal, pipe or device has nothing to drop, which is no error.
+void DescriptorCharacterBackend::drop_content() {
+  if (!drops_content_) return;
+  drops_content_ = false;
+  if (::ftruncate(descriptor_, 0) != 0 && errno != EINVAL) {
+    error_ = make_errno_error(fmt::format("writing serial output to {}", name_));
+  }
 }
 
 void DescriptorCharacterBackend::write(std::span<const u8> bytes) {
   std::unique_lock lock(mutex_);
+  drop_content();
   if (error_) return;
   done_.wait(lock, [this] { return buffer_.size() < kMaxBufferedBytes || error_; });
   const bool idle = buffer_.empty();
@@ -47,12 +59,17 @@ void DescriptorCharacterBackend::write(std::span<const u8> bytes) {
   if (idle) work_.notify_one();
 }
 
-Result<> DescriptorCharacterBackend::flush() {
-  std::unique_lock lock(mutex_);
+void DescriptorCharacterBackend::wait_until_written(std::unique_lock<std::mutex>& lock) {
   flushing_ = true;
   work_.notify_one();
   done_.wait(lock, [this] { return (buffer_.empty() && !writing_) || error_; });
   flushing_ = false;
+}
+
+Result<> DescriptorCharacterBackend::flush() {
+  std::unique_lock lock(mutex_);
+  drop_content();
+  wait_until_written(lock);
   if (error_) return Error{*error_};
   return {};
 }

@@ -48,15 +48,19 @@ class CallbackCharacterBackend final : public CharacterBackend {
 class DescriptorCharacterBackend final : public CharacterBackend {
  public:
   enum class Ownership : u8 { kBorrowed, kOwned };
-  DescriptorCharacterBackend(int descriptor, Ownership ownership, std::string name);
+  enum class Content : u8 { kKept, kDropped };
+  DescriptorCharacterBackend(int descriptor, Ownership ownership, std::string name, Content content = Content::kKept);
   ~DescriptorCharacterBackend() override;
-  /// Creates or truncates `path`.
+  /// Creates `path`. What a file of that name holds stays until the machine runs (the first write or flush), so that
+  /// a machine that can't be built has overwritten nothing.
   static Result<std::unique_ptr<CharacterBackend>> create_file(const std::string& path);
   void write(std::span<const u8> bytes) override;
   Result<> flush() override;
 
  private:
   void run();
+  void drop_content();
+  void wait_until_written(std::unique_lock<std::mutex>& lock);
   const int descriptor_;
   const Ownership ownership_;
   const std::string name_;
@@ -64,6 +68,7 @@ class DescriptorCharacterBackend final : public CharacterBackend {
   std::condition_variable work_;
   std::condition_variable done_;
   std::vector<u8> buffer_;
+  bool drops_content_;
   std::optional<Error> error_;
   bool writing_ = false;
   bool flushing_ = false;

@@ -136,8 +136,9 @@ def case_interactive(machine: Machine) -> None:
         read_until(master, b"# ", output)
         os.write(master, b"echo $((6*7))\r")
         read_until(master, b"\n42", output)
-        os.write(master, b"sleep 1000\r")
-        read_until(master, b"sleep 1000", output)
+        # Not before the child runs: a shell that is about to fork drops the interrupt.
+        os.write(master, b"sh -c 'echo now-$((3*3)); sleep 1000; true'\r")
+        read_until(master, b"\nnow-9", output)
         os.write(master, b"\x03")
         read_until(master, b"# ", output)
         os.write(master, b"echo still-$((1+1))\r")
@@ -213,60 +214,6 @@ def case_replay_follow(machine: Machine) -> None:
     replay_case(machine, "follow")
 
 
-def case_bad_input(machine: Machine) -> None:
-    """Each gives exit status 2, one line on standard error that names the thing, and nothing on standard output."""
-    scratch = machine.scratch
-    random = scratch / "random"
-    random.write_bytes(bytes((i * 193 + (i >> 8) * 71) & 0xFF for i in range(100_000)))
-    empty = scratch / "empty"
-    empty.write_bytes(b"")
-    precious = scratch / "precious"
-    precious.write_bytes(b"do not overwrite")
-    toml = scratch / "pc.toml"
-    toml.write_text("board = 'minimal'\n[cpu]\nfoo = 1\n")
-    cases: list[tuple[list[str], str]] = [
-        (["run", "--kernel", "/nonexistent"], "/nonexistent"),
-        (["run", "--kernel", str(random)], "random"),
-        (["run", "--kernel", str(empty)], "empty"),
-        (["run", "--kernel", str(scratch)], str(scratch)),
-        (["run"], "kernel"),
-        (["run", "--memory", "0", "--kernel", str(random)], "--memory"),
-        (["run", "--memory", "99999999T", "--kernel", str(random)], "--memory"),
-        (["run", "--cpus", "9", "--kernel", str(random)], "--cpus"),
-        (["run", "--cpu", "i286", "--kernel", str(random)], "i286"),
-        (["run", "--frobnicate"], "--frobnicate"),
-        (["run", str(toml)], f"{toml}:3:1: unknown key 'foo'"),
-        (["run", str(random)], "random:"),
-        (["run", "/nonexistent.toml"], "/nonexistent.toml"),
-        (["replay", "/nonexistent.log"], "/nonexistent.log"),
-        (["replay", str(random)], "random"),
-        (["replay", str(empty)], "empty"),
-        (["config", "--set", "a=b"], "unknown key 'a'"),
-    ]
-    kernel = machine.guest / "vmlinuz"
-    if kernel.exists():
-        cut = scratch / "cut"
-        cut.write_bytes(kernel.read_bytes()[:5000])
-        cases += [
-            (["run", "--kernel", str(cut)], "cut"),
-            (["run", "--kernel", str(kernel), "--initrd", "/nonexistent"], "/nonexistent"),
-            (["run", "--kernel", str(kernel), "--disk", "/nonexistent"], "/nonexistent"),
-            (["run", "--kernel", str(kernel), "--disk", str(empty)], "empty"),
-            (["run", "--kernel", str(kernel), "--record", str(precious)], "precious"),
-            (["run", "--kernel", str(kernel), "--memory", "1M"], "memory"),
-        ]
-    for arguments, part in cases:
-        done = subprocess.run([machine.orrery, *arguments], stdin=subprocess.DEVNULL, capture_output=True, timeout=60,
-                              check=False)
-        what = " ".join(arguments)
-        expect(done.returncode == 2, f"{what}: exit status {done.returncode}", done.stderr)
-        expect(done.stdout == b"", f"{what}: something on standard output", done.stdout)
-        expect(done.stderr.startswith(b"orrery: ") and done.stderr.count(b"\n") == 1, f"{what}: not one line",
-               done.stderr)
-        expect(part.encode() in done.stderr, f"{what}: the message does not name '{part}'", done.stderr)
-    expect(precious.read_bytes() == b"do not overwrite", "a file was overwritten")
-
-
 def main() -> int:
     cases = {name[5:]: function for name, function in globals().items() if name.startswith("case_")}
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -274,7 +221,7 @@ def main() -> int:
     parser.add_argument("--guest", type=pathlib.Path, required=True)
     parser.add_argument("case", choices=sorted(cases))
     arguments = parser.parse_args()
-    if arguments.case != "bad_input" and not (arguments.guest / "initramfs.cpio.gz").exists():
+    if not (arguments.guest / "initramfs.cpio.gz").exists():
         print(f"skipped: no guest in {arguments.guest}; see tools/fetch_guest.sh")
         return SKIPPED
     with tempfile.TemporaryDirectory(prefix="orrery-boot-") as scratch:
