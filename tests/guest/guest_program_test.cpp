@@ -77,5 +77,28 @@ TEST_P(GuestProgram, ExpectationsHold) {
 INSTANTIATE_TEST_SUITE_P(All, GuestProgram, testing::ValuesIn(program_names()),
                          [](const testing::TestParamInfo<std::string>& test) { return test.param; });
 
+/// Whether `parts` stand in `text` in this order.
+testing::AssertionResult in_order(const std::string& text, std::initializer_list<const char*> parts) {
+  size_t at = 0;
+  for (const char* part : parts) {
+    at = text.find(part, at);
+    if (at == std::string::npos) return testing::AssertionFailure() << "'" << part << "' is missing or out of order in:\n" << text;
+    at += std::string_view(part).size();
+  }
+  return testing::AssertionSuccess();
+}
+
+TEST(TripleFault, NamesTheFaultsInOrder) {
+  const Ran ran = run_program("triple_fault");
+  EXPECT_EQ(ran.reason, StopReason::kTripleFault);
+  EXPECT_TRUE(in_order(ran.message, {"outside the IDT", "#PF(0x0) address 0x7000000000", "#GP(0x73)", "#DF(0x0)", "cr2 0x7000000000"}));
+}
+
+TEST(TripleFault, NamesTheStackThatCouldNotBeWritten) {
+  const Ran ran = run_program("triple_fault_stack");
+  EXPECT_EQ(ran.reason, StopReason::kTripleFault);
+  EXPECT_TRUE(in_order(ran.message, {"can't be written", "#PF(0x2) address 0x7000000ff8", "#PF(0x2) address 0x7000000ff8", "#DF(0x0)"}));
+}
+
 }  // namespace
 }  // namespace orrery::machine
