@@ -209,7 +209,7 @@ Result<> VirtualMachine::Impl::power_on() {
 
 void VirtualMachine::Impl::correct_clock() {
   if (inputs.mode() == InputPort::Mode::kReplay) return;
-  if (const auto rate = governor.correction(HostClock::now())) {
+  if (const auto rate = governor.correction(HostClock::now(), timeline.now() - idle_ticks)) {
     u8 payload[8];
     store_le<u64>(payload, *rate);
     inputs.inject(rate_channel, payload);
