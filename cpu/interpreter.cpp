@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "cpu/apic/local_apic.h"
+#include "cpu/isa/table.h"
 #include "cpu/system/exception.h"
 
 namespace orrery::cpu {
@@ -134,7 +135,7 @@ void Interpreter::step(Vcpu& cpu) {
   unsigned count = 0;
   const Insn* insn = fetch(cpu, count);
   if (insn == nullptr) return;
-  const bool trap = (s.rflags & rflags::TF) != 0;
+  bool trap = (s.rflags & rflags::TF) != 0;
   const Shadow shadow = s.shadow;
   // INTn and the like push RF as it was; every completed instruction clears it, but the ones that load it.
   cpu.trace_stale = false;
@@ -148,6 +149,10 @@ void Interpreter::step(Vcpu& cpu) {
     case Outcome::kRestart:
       s.gpr[kRip] -= insn->length;
       if (had_rf) s.rflags |= rflags::RF;
+      if (trap) {  // after each iteration [SDM3 17.3.1.4]
+        s.pending_db |= dr6::BS;
+        cpu.set_attention();
+      }
       return;
     case Outcome::kFault:
       if (had_rf) s.rflags |= rflags::RF;
@@ -157,6 +162,7 @@ void Interpreter::step(Vcpu& cpu) {
   }
   // A shadow lasts for one instruction; a new one stays.
   if (shadow != Shadow::kNone && s.shadow == shadow) s.shadow = Shadow::kNone;
+  if (trap && (isa::rows()[insn->row].traits & isa::trait::kMasksTrapFlag) != 0) trap = (s.rflags & rflags::TF) != 0;
   if (trap) {
     s.pending_db |= dr6::BS;
     cpu.set_attention();

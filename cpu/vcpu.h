@@ -320,6 +320,8 @@ class Vcpu final : public memory::FrameListener, public memory::MapListener {
   void fill_fast(u64 linear, u64 physical, const TlbEntry* entry, Access access);
   void physical_read(u64 physical, void* out, unsigned size);
   void physical_write(u64 physical, const void* data, unsigned size);
+  /// Whether DR0..DR3 watch data in this page: its accesses stay on the slow path.
+  bool data_breakpoint_in(u64 page) const;
   void note_watch(u64 linear, unsigned size, Access access);
   bool walk(u64 linear, Access access, Privilege privilege, TlbEntry& result);
   bool page_fault(u64 linear, Access access, Privilege privilege, u32 bits);

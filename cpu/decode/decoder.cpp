@@ -123,7 +123,11 @@ Decoder::Status Decoder::decode(std::span<const u8> bytes, u32 key, Insn& insn) 
   insn.length = 1;
   const ZyanStatus status = ZydisDecoderDecodeFull(&decoder, bytes.data(), given, &z, operands);
   if (status == ZYDIS_STATUS_NO_MORE_DATA && given < ZYDIS_MAX_INSTRUCTION_LENGTH) return Status::kTruncated;
-  if (!ZYAN_SUCCESS(status)) {
+  // Zydis decodes Knights Corner's VEX forms of TZCNT, LZCNT, POPCNT and mask instructions in every mode; no x86-64 level has
+  // them.
+  const bool knights_corner = ZYAN_SUCCESS(status) && z.encoding == ZYDIS_INSTRUCTION_ENCODING_VEX &&
+                              z.meta.isa_set >= ZYDIS_ISA_SET_KNCE && z.meta.isa_set <= ZYDIS_ISA_SET_KNC_PF_HINT;
+  if (!ZYAN_SUCCESS(status) || knights_corner) {
     const bool too_long = status == ZYDIS_STATUS_NO_MORE_DATA || status == ZYDIS_STATUS_INSTRUCTION_TOO_LONG;
     insn.handler = too_long ? raise_gp0 : exec::raise_ud;
     return Status::kInvalid;

@@ -377,6 +377,8 @@ Outcome sysret(Vcpu& cpu, const Insn& insn) {
   } else {
     s.rflags |= rflags::IF;
   }
+  // A TF that it loads traps at once, as if the SYSCALL had just completed.
+  if ((s.rflags & rflags::TF) != 0) s.pending_db |= dr6::BS;
   s.cpl = 3;
   cpu.mode_changed();
   cpu.set_attention();

@@ -46,10 +46,11 @@ struct Xmm {
     return v;
   }
   static void set(Vcpu& cpu, u8 n, const Value& v) { __builtin_memcpy(&cpu.state.vec[n], &v, 16); }
-  static bool load(Vcpu& cpu, const Insn& insn, Value& out) {
-    if ((cpu.state.mxcsr & mxcsr::MM) == 0 && !cpu.check_aligned(insn, 16)) return false;
-    return cpu.read(insn, out);
+  /// The alignment that a legacy 16-byte operand must have, unless MXCSR.MM lifts it [APM1 4.2.2].
+  static bool aligned(Vcpu& cpu, const Insn& insn) {
+    return (cpu.state.mxcsr & mxcsr::MM) != 0 || cpu.check_aligned(insn, 16);
   }
+  static bool load(Vcpu& cpu, const Insn& insn, Value& out) { return aligned(cpu, insn) && cpu.read(insn, out); }
 };
 
 /// MMX registers: the significands of the physical x87 registers. A write sets the exponent to ones, and every MMX

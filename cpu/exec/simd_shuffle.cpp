@@ -53,7 +53,7 @@ struct Unpack {
   template <class V>
   static V apply(const V& a, const V& b, u8) {
     constexpr unsigned kHalf = sizeof(V) / sizeof(T) / 2;
-    V out;
+    V out{};
     for (unsigned i = 0; i < kHalf; ++i) {
       out.template at<T>(2 * i) = a.template at<T>(i + (kHigh ? kHalf : 0));
       out.template at<T>(2 * i + 1) = b.template at<T>(i + (kHigh ? kHalf : 0));
@@ -203,7 +203,6 @@ PACKED(punpckhbw, Unpack<u8, true>)
 PACKED(punpckhwd, Unpack<u16, true>)
 PACKED(punpckhdq, Unpack<u32, true>)
 XMM_ONLY(punpckhqdq, Unpack<u64, true>)
-XMM_ONLY(punpcklqdq, Unpack<u64, false>)
 PACKED(packsswb, Pack<i16, i8>)
 PACKED(packuswb, Pack<i16, u8>)
 PACKED(packssdw, Pack<i32, i16>)
@@ -247,23 +246,30 @@ Handler select_pextrw(const Insn&, const DecodedForm& f) {
   return f.kind[0] == OperandKind::kMem ? &extract_lane<Xmm, u16, true> : &extract_lane<Xmm, u16, false>;
 }
 
-// PUNPCKL* of MMX read 4 bytes of memory; those of XMM read 16, aligned.
+// The low unpacks read only the half of a memory operand that they use: 4 bytes for MMX; 8 for XMM, under the alignment rule
+// of all 16 (where MXCSR.MM lifts that, a zen reads no more, and the operand may end at a page that is not there).
 namespace {
-template <class T>
-Outcome unpack_low_mmx_mem(Vcpu& cpu, const Insn& insn) {
-  Lanes<8> b{};
-  if (!Mmx::ready(cpu) || !cpu.read(insn, b.d[0])) return Outcome::kFault;
-  Mmx::set(cpu, insn.op[0], Unpack<T, false>::apply(Mmx::get(cpu, insn.op[0]), b, 0));
+template <class T, class R>
+Outcome unpack_low_mem(Vcpu& cpu, const Insn& insn) {
+  typename R::Value b{};
+  if (!R::ready(cpu)) return Outcome::kFault;
+  if constexpr (std::is_same_v<R, Mmx>) {
+    if (!cpu.read(insn, b.d[0])) return Outcome::kFault;
+  } else {
+    if (!Xmm::aligned(cpu, insn) || !cpu.read(insn, b.q[0])) return Outcome::kFault;
+  }
+  R::set(cpu, insn.op[0], Unpack<T, false>::apply(R::get(cpu, insn.op[0]), b, 0));
   return Outcome::kNext;
 }
 template <class T>
 Handler unpack_low(const DecodedForm& f) {
-  if (f.kind[0] == OperandKind::kMmx && f.kind[1] == OperandKind::kMem) return &unpack_low_mmx_mem<T>;
-  return packed_form<Unpack<T, false>>(f);
+  if (f.kind[1] != OperandKind::kMem) return packed_form<Unpack<T, false>>(f);
+  return f.kind[0] == OperandKind::kMmx ? &unpack_low_mem<T, Mmx> : &unpack_low_mem<T, Xmm>;
 }
 }  // namespace
 Handler select_punpcklbw(const Insn&, const DecodedForm& f) { return unpack_low<u8>(f); }
 Handler select_punpcklwd(const Insn&, const DecodedForm& f) { return unpack_low<u16>(f); }
 Handler select_punpckldq(const Insn&, const DecodedForm& f) { return unpack_low<u32>(f); }
+Handler select_punpcklqdq(const Insn&, const DecodedForm& f) { return unpack_low<u64>(f); }
 
 }  // namespace orrery::cpu::exec

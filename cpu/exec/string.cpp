@@ -12,6 +12,12 @@ namespace {
 
 constexpr u64 kGroupBytes = 64;
 
+/// Debug traps come after each iteration [SDM3 17.3.1.4]: a group is one element while there may be some.
+inline u64 group_limit(const Vcpu& cpu, u64 count) {
+  const bool one = (cpu.state.rflags & rflags::TF) != 0 || (cpu.state.dr7 & dr7::kEnableMask) != 0;
+  return one ? 1 : count;
+}
+
 inline bool repeated(const Insn& insn) { return insn.has(insn_flag::kRep) || insn.has(insn_flag::kRepne); }
 
 inline void set_address_reg(Vcpu& cpu, u8 reg, u64 value, u64 mask) {
@@ -51,7 +57,7 @@ Outcome repeat_groups(Vcpu& cpu, const Insn& insn, Group group) {
   while (true) {
     const u64 count = cpu.state.gpr[kRcx] & mask;
     if (count == 0) return Outcome::kNext;
-    const u64 done = group(count);
+    const u64 done = group(group_limit(cpu, count));
     if (done == 0) return Outcome::kFault;
     set_address_reg(cpu, kRcx, count - done, mask);
     if (count == done) return Outcome::kNext;

@@ -117,12 +117,24 @@ bool Vcpu::translate(u64 linear, Access access, Privilege privilege, u64& physic
   return true;
 }
 
+bool Vcpu::data_breakpoint_in(u64 page) const {
+  if ((state.dr7 & dr7::kEnableMask) == 0) return false;
+  for (unsigned i = 0; i < 4; ++i) {
+    const bool enabled = bits(state.dr7, 2 * i + 1, 2 * i) != 0;
+    const bool data = bits(state.dr7, 17 + 4 * i, 16 + 4 * i) != 0;
+    // A breakpoint is aligned to its length, so it lies in one page.
+    if (enabled && data && align_down(state.dr[i], memory::kPageBytes) == page) return true;
+  }
+  return false;
+}
+
 void Vcpu::fill_fast(u64 linear, u64 physical, const TlbEntry* entry, Access) {
   if (fill_bank_ == nullptr) return;
   const u64 page = align_down(linear, memory::kPageBytes);
   for (const Watch& watch : watches) {
     if (watch.address < page + memory::kPageBytes && watch.address + watch.length > page) return;
   }
+  if (data_breakpoint_in(page)) return;
   const u64 physical_page = align_down(physical, memory::kPageBytes);
   const memory::FlatRange& range = services_.memory.find(physical_page);
   if (range.host == nullptr || range.end - physical_page < memory::kPageBytes || is_apic_page(physical_page)) return;

@@ -143,7 +143,13 @@ bool deliver_long(Vcpu& cpu, const Fault& f) {
   // The frame is written with the new privilege; a page of it is implicit supervisor only in name: AC does not help.
   const u8 old_cpl = cpu.state.cpl;
   cpu.state.cpl = static_cast<u8>(entry.new_cpl);
-  const bool written = cpu.write_linear_bytes(sp, frame, 8 * words, Privilege::kImplicit);
+  // It is pushed from the top down, which shows in CR2.
+  const u64 top = stack - 8;
+  const u64 below = align_down(top, memory::kPageBytes) - 8;
+  u64 physical = 0;
+  const bool written = cpu.translate(top, Access::kWrite, Privilege::kImplicit, physical) &&
+                       (below < sp || cpu.translate(below, Access::kWrite, Privilege::kImplicit, physical)) &&
+                       cpu.write_linear_bytes(sp, frame, 8 * words, Privilege::kImplicit);
   cpu.state.cpl = old_cpl;
   if (!written) {
     cpu.delivery_failure = fmt::format("vector {}: the stack at {:#x} can't be written", f.vector, sp);
@@ -223,8 +229,8 @@ bool deliver_protected(Vcpu& cpu, const Fault& f, const Entry& entry_in) {
   cpu.state.rflags &= ~rflags::VM;
   cpu.mode_changed();
   bool written = true;
-  for (unsigned i = 0; written && i < words; ++i) {
-    written = cpu.write<T>(kSs, (bottom + i * sizeof(T)) & mask, frame[i]);
+  for (unsigned i = words; written && i > 0; --i) {
+    written = cpu.write<T>(kSs, (bottom + (i - 1) * sizeof(T)) & mask, frame[i - 1]);
   }
   if (!written || !mark_accessed(cpu, entry.code)) {
     cpu.state.seg[kSs] = old_ss;
@@ -286,6 +292,8 @@ void deliver(Vcpu& cpu, const Fault& first) {
     if (attempt(cpu, current)) break;
     cpu.state.gpr[kRip] = rip;
     const Fault second = cpu.fault();
+    // CR2 is written when a page fault is found, also when it becomes a double fault [SDM3 6.15 interrupt 14].
+    if (second.vector == kPF) cpu.state.cr2 = second.address;
     if (current.vector == kDF && current.kind == Fault::Kind::kFault) {
       cpu.record_fault(second);
       cpu.state.activity = Activity::kShutdown;

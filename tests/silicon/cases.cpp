@@ -145,6 +145,14 @@ void make_case(Random& random, const Form& form, const cpu::Insn& insn, Context&
     if (insn.base < 16) {
       c.gpr[insn.base] = (target - static_cast<u64>(i64{insn.disp}) - (index << insn.scale_shift())) & insn.address_mask();
     }
+    // A register bit index moves the operand; it must not land on the page that the instruction itself lies on.
+    if (name.starts_with("BT") && insn.op[1] < 16 && insn.op[1] != insn.base && insn.op[1] != insn.index) {
+      u64& bit_index = c.gpr[insn.op[1]];
+      const u64 bytes = 1u << insn.operand_log2();
+      const auto units = sign_extend(bit_index, static_cast<unsigned>(8 * bytes)) >> (3 + insn.operand_log2());
+      const u64 moved = target + static_cast<u64>(units) * bytes;
+      if (moved - kCodePage + 4096 < 3 * u64{4096}) bit_index &= 0xfff;
+    }
     // A fresh operand there; for indirect branches mostly a good target.
     if (target - kDataBase < kDataBytes - 32) {
       u64 v[4];

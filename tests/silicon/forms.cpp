@@ -208,11 +208,14 @@ std::vector<Form> make_forms() {
       }
     }
   }
-  for (unsigned map = 1; map <= 3; ++map) {  // VEX: R, X, B inverted and all set (low registers), vvvv = rdx / xmm2
+  // VEX: R, X, B inverted and all set (low registers); vvvv is rdx / xmm2, or 1111 where the instruction has none.
+  for (unsigned map = 1; map <= 3; ++map) {
     for (unsigned pp = 0; pp < 4; ++pp) {
       for (unsigned w = 0; w < 2; ++w) {
         for (unsigned opcode = 0; opcode < 256; ++opcode) {
-          finder.add({0xc4, static_cast<u8>(0xe0 | map), static_cast<u8>(w << 7 | 0x68 | pp), static_cast<u8>(opcode)});
+          for (const unsigned vvvv : {0x68u, 0x78u}) {
+            finder.add({0xc4, static_cast<u8>(0xe0 | map), static_cast<u8>(w << 7 | vvvv | pp), static_cast<u8>(opcode)});
+          }
         }
       }
     }

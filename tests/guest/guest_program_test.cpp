@@ -1,0 +1,104 @@
+// Runs every guest program of tests/guest: each carries its own expectations and exits with the number of those that
+// did not hold. `_smp<n>` at the end of a file's name gives it n vCPUs. Each runs twice: the two machines must end alike.
+#include <gtest/gtest.h>
+
+#include <filesystem>
+
+#include "machine/virtual_machine.h"
+
+namespace orrery::machine {
+namespace {
+
+/// No program needs more than a fraction of these.
+constexpr Tick kMaxTicks = 20'000'000;
+
+std::string program_path(const std::string& name) { return std::string(ORRERY_GUEST_PROGRAMS "/") + name + ".elf"; }
+
+u32 cpus_of(const std::string& name) {
+  const size_t at = name.rfind("_smp");
+  return at == std::string::npos ? 1 : static_cast<u32>(std::stoul(name.substr(at + 4)));
+}
+
+struct Ran {
+  StopReason reason{};
+  u32 exit_value = 0;
+  Tick tick = 0;
+  u64 hash = 0;
+  std::string text;
+  std::string message;
+};
+
+Ran run_program(const std::string& name, u64 quantum_ticks = 5'000) {
+  Config config;
+  config.kernel = program_path(name);
+  config.clock = ClockPolicy::kFixed;
+  config.memory_bytes = u64{64} << 20;
+  config.cpus = cpus_of(name);
+  config.quantum_ticks = quantum_ticks;
+  config.reboot = false;
+  Ran ran;
+  auto vm = VirtualMachine::create(
+      config, {.record_path = {}, .serial_output = [&ran](std::span<const u8> b) { ran.text.append(b.begin(), b.end()); }});
+  if (!vm) {
+    ran.message = vm.error().message;
+    return ran;
+  }
+  ran.reason = (*vm)->run(kMaxTicks);
+  ran.exit_value = (*vm)->exit_value();
+  ran.tick = (*vm)->tick();
+  ran.hash = (*vm)->state_hash();
+  ran.message = (*vm)->stop_message();
+  return ran;
+}
+
+std::vector<std::string> program_names() {
+  std::vector<std::string> names;
+  for (const auto& entry : std::filesystem::directory_iterator(ORRERY_GUEST_PROGRAMS)) {
+    const std::string name = entry.path().stem().string();
+    if (entry.path().extension() == ".elf" && !name.starts_with("triple_fault")) names.push_back(name);
+  }
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+class GuestProgram : public testing::TestWithParam<std::string> {};
+
+TEST_P(GuestProgram, ExpectationsHold) {
+  const Ran first = run_program(GetParam());
+  EXPECT_EQ(first.reason, StopReason::kDebugExit) << first.message;
+  EXPECT_EQ(first.exit_value, 0u);
+  if (HasFailure()) ADD_FAILURE() << "the program said:\n" << first.text;
+  const Ran second = run_program(GetParam());
+  EXPECT_EQ(first.hash, second.hash);
+  EXPECT_EQ(first.tick, second.tick);
+  EXPECT_EQ(first.text, second.text);
+}
+
+INSTANTIATE_TEST_SUITE_P(All, GuestProgram, testing::ValuesIn(program_names()),
+                         [](const testing::TestParamInfo<std::string>& test) { return test.param; });
+
+/// Whether `parts` stand in `text` in this order.
+testing::AssertionResult in_order(const std::string& text, std::initializer_list<const char*> parts) {
+  size_t at = 0;
+  for (const char* part : parts) {
+    at = text.find(part, at);
+    if (at == std::string::npos) return testing::AssertionFailure() << "'" << part << "' is missing or out of order in:\n" << text;
+    at += std::string_view(part).size();
+  }
+  return testing::AssertionSuccess();
+}
+
+TEST(TripleFault, NamesTheFaultsInOrder) {
+  const Ran ran = run_program("triple_fault");
+  EXPECT_EQ(ran.reason, StopReason::kTripleFault);
+  EXPECT_TRUE(in_order(ran.message, {"outside the IDT", "#PF(0x0) address 0x7000000000", "#GP(0x73)", "#DF(0x0)", "cr2 0x7000000000"}));
+}
+
+TEST(TripleFault, NamesTheStackThatCouldNotBeWritten) {
+  const Ran ran = run_program("triple_fault_stack");
+  EXPECT_EQ(ran.reason, StopReason::kTripleFault);
+  EXPECT_TRUE(in_order(ran.message, {"can't be written", "#PF(0x2) address 0x7000000ff8", "#PF(0x2) address 0x7000000ff8", "#DF(0x0)"}));
+}
+
+}  // namespace
+}  // namespace orrery::machine
