@@ -59,7 +59,7 @@ def check_file(root: pathlib.Path, path: pathlib.Path) -> list[str]:
     if path.suffix == ".h" and "#pragma once" not in text:
         problem(0, "no #pragma once")
     # A .cpp beside its header needs no second header comment.
-    if not text.startswith(("//", "#")) and not (path.suffix == ".cpp" and path.with_suffix(".h").is_file()):
+    if not text.startswith(("//", "#", "/*")) and not (path.suffix == ".cpp" and path.with_suffix(".h").is_file()):
         problem(0, "begins with no comment that says what it is")
     return problems
 
