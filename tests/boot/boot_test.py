@@ -172,7 +172,7 @@ def case_interactive(machine: Machine) -> None:
 def case_disk(machine: Machine) -> None:
     image = machine.scratch / "disk.img"
     with open(image, "wb") as file:
-        file.truncate(64 << 20)
+        file.truncate(16 << 20)
     subprocess.run(["/sbin/mkfs.ext4", "-q", "-F", str(image)], check=True)
     commands = ("mount -t ext4 /dev/vda /mnt && seq 1 100000 > /mnt/numbers && mkdir /mnt/d && cp /init /mnt/d/ && "
                 "md5sum /mnt/numbers && umount /mnt && echo disk-done; poweroff -f")
