@@ -1,15 +1,15 @@
 #!/bin/bash
 # Builds the guest's initramfs from what tools/fetch_guest.sh fetched.
 #
-#   tools/make_initramfs.sh DIR OUT.cpio.gz [SCRIPT]
+#   tools/make_initramfs.sh DIR OUT.cpio.gz [SCRIPT [FILE...]]
 #
 # It holds busybox, tools/guest_init.sh as /init, and the kernel package's virtio and ext4 modules with everything
-# they depend on, in loading order. SCRIPT becomes /orrery/run: the guest runs it and powers off. The same inputs
-# give the same bytes. No root needed.
+# they depend on, in loading order. SCRIPT becomes /orrery/run: the guest runs it and powers off; FILEs go beside it,
+# under their own names. The same inputs give the same bytes. No root needed.
 set -euo pipefail
 
-if [ $# -lt 2 ] || [ $# -gt 3 ]; then
-  echo "usage: tools/make_initramfs.sh DIR OUT.cpio.gz [SCRIPT]" >&2
+if [ $# -lt 2 ]; then
+  echo "usage: tools/make_initramfs.sh DIR OUT.cpio.gz [SCRIPT [FILE...]]" >&2
   exit 2
 fi
 tools=$(cd "$(dirname "$0")" && pwd)
@@ -29,6 +29,7 @@ install -m 755 "$tools/guest_init.sh" "$stage/init"
 if [ -n "$script" ]; then
   mkdir "$stage/orrery"
   install -m 755 "$script" "$stage/orrery/run"
+  [ $# -eq 3 ] || install -m 755 "${@:4}" "$stage/orrery/"
 fi
 
 # The package has no modules.dep (its installation makes it), so dependencies come from the modules themselves.

@@ -13,17 +13,27 @@ import pathlib
 import pty
 import re
 import select
+import shutil
 import subprocess
 import sys
 import tempfile
 import termios
+import time
 
 SKIPPED = 77
 HASH_LINE = re.compile(rb"^state-hash: ([0-9a-f]{16}) tick: ([0-9]+)\r?$", re.M)
 LOAD = "for i in 1 2 3 4 5 6; do (seq 1 3000 | sort -rn | md5sum) & done; wait; echo load-done"
 
 
+IDLE_SECONDS = 10
+HERE = pathlib.Path(__file__).resolve().parent
+
+
 class Failure(Exception):
+    pass
+
+
+class Skipped(Exception):
     pass
 
 
@@ -38,10 +48,12 @@ class Machine:
         self.guest = guest
         self.scratch = scratch
 
+        self.initrd = guest / "initramfs.cpio.gz"
+
     def boot_arguments(self, commands: str, flags: list[str]) -> list[str]:
         append = "console=ttyS0 quiet" + (f' orrery.run="{commands}"' if commands else "")
-        return [self.orrery, "run", "--kernel", str(self.guest / "vmlinuz"), "--initrd",
-                str(self.guest / "initramfs.cpio.gz"), "--append", append, *flags]
+        return [self.orrery, "run", "--kernel", str(self.guest / "vmlinuz"), "--initrd", str(self.initrd), "--append",
+                append, *flags]
 
     def boot(self, commands: str, *flags: str, status: int = 0) -> bytes:
         """Boots, runs `commands`, and returns what the serial port and the program said."""
@@ -160,7 +172,7 @@ def case_interactive(machine: Machine) -> None:
 def case_disk(machine: Machine) -> None:
     image = machine.scratch / "disk.img"
     with open(image, "wb") as file:
-        file.truncate(64 << 20)
+        file.truncate(16 << 20)
     subprocess.run(["/sbin/mkfs.ext4", "-q", "-F", str(image)], check=True)
     commands = ("mount -t ext4 /dev/vda /mnt && seq 1 100000 > /mnt/numbers && mkdir /mnt/d && cp /init /mnt/d/ && "
                 "md5sum /mnt/numbers && umount /mnt && echo disk-done; poweroff -f")
@@ -195,6 +207,117 @@ def case_same_hash_cpus4(machine: Machine) -> None:
     hash_case(machine, "--cpus", "4")
 
 
+def case_threads(machine: Machine) -> None:
+    """Threads, futexes, pipes and forks on four CPUs, twice; the program's result on this machine is the oracle."""
+    program, script = machine.scratch / "threads", machine.scratch / "run"
+    subprocess.run(["gcc", "-static", "-O2", "-pthread", "-o", str(program), str(HERE / "guest" / "threads.c")], check=True)
+    script.write_text("nproc\n/orrery/threads\n/orrery/threads\n")
+    machine.initrd = machine.scratch / "threads.cpio.gz"
+    subprocess.run([str(HERE.parent.parent / "tools" / "make_initramfs.sh"), str(machine.guest), str(machine.initrd),
+                    str(script), str(program)], check=True)
+    expected = subprocess.run([str(program)], stdout=subprocess.PIPE, check=True).stdout.strip()
+    ends = []
+    for _ in range(2):
+        output = machine.boot("", "--cpus", "4", "--clock", "fixed", "--state-hash")
+        expect(re.search(rb"^4\r?$", output, re.M) is not None, "not four CPUs", output)
+        expect(output.count(expected) == 2, f"not {expected!r} twice", output)
+        ends.append(hash_of(output))
+    expect(ends[0] == ends[1], f"two runs differ: {ends}")
+
+
+def case_idle(machine: Machine) -> None:
+    """A guest that waits at its prompt: under 2 % of a core, and under 64 MiB besides the guest's memory."""
+    process = subprocess.Popen(machine.boot_arguments("", ["--clock", "follow"]), stdin=subprocess.PIPE,
+                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    assert process.stdin is not None and process.stdout is not None
+    output = bytearray()
+    proc = pathlib.Path(f"/proc/{process.pid}")
+
+    def cpu_seconds() -> float:
+        fields = (proc / "stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    try:
+        read_until(process.stdout.fileno(), b"# ", output)
+        # The only place that waits for a time: it is what is measured.
+        time.sleep(3)
+        before = cpu_seconds()
+        time.sleep(IDLE_SECONDS)
+        share = (cpu_seconds() - before) / IDLE_SECONDS
+        status = dict(re.findall(r"^(\w+):\s+(\d+) kB$", (proc / "status").read_text(), re.M))
+        own = (int(status["RssAnon"]) + int(status["RssFile"])) / 1024
+        print(f"idle: {100 * share:.2f} % of a core, {own:.1f} MiB besides {int(status['RssShmem']) / 1024:.1f} MiB of the guest's")
+        expect(share < 0.02, f"idle takes {100 * share:.2f} % of a core")
+        expect(own < 64, f"{own:.1f} MiB resident besides the guest's memory")
+        process.stdin.write(b"poweroff -f\n")
+        process.stdin.flush()
+        expect(process.wait() == 0, f"exit status {process.returncode}", bytes(output))
+    finally:
+        process.kill()
+        process.wait()
+
+
+def case_full_disk(machine: Machine) -> None:
+    """A sparse image on a file system without room for it: one line that names the image, and exit status 2."""
+    mount = machine.scratch / "mount"
+    mount.mkdir()
+    image = mount / "disk.img"
+    script = 'mount -t tmpfs -o size=1M none "$1" && truncate -s 16M "$2" && shift 2 && exec "$@"'
+    space = ["unshare", "--mount"] if os.geteuid() == 0 else ["unshare", "--user", "--map-root-user", "--mount"]
+    inside = [*space, "sh", "-c", script, "sh", str(mount), str(image)]
+    if subprocess.run([*inside, "true"], capture_output=True, check=False).returncode != 0:
+        raise Skipped("no tmpfs can be mounted")
+    command = machine.boot_arguments("dd if=/dev/zero of=/dev/vda bs=64k; sync; echo written; poweroff -f",
+                                     ["--disk", str(image), "--serial", "none"])
+    done = subprocess.run([*inside, *command], stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    expect(done.returncode == 2, f"exit status {done.returncode}, not 2", done.stderr)
+    expect(done.stderr.startswith(b"orrery: ") and done.stderr.count(b"\n") == 1 and str(image).encode() in done.stderr,
+           "not one line that names the image", done.stderr)
+
+
+def gdb_session(machine: Machine, flags: list[str], commands: list[str]) -> str:
+    """Runs a machine with a debugger on it; what gdb printed. The machine must end with status 0."""
+    if shutil.which("gdb") is None:
+        raise Skipped("there is no gdb")
+    socket = machine.scratch / "gdb.sock"
+    process = subprocess.Popen([*machine.boot_arguments("", flags), "--gdb", f"unix:{socket}"], stdin=subprocess.DEVNULL,
+                               stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    assert process.stderr is not None
+    try:
+        read_until(process.stderr.fileno(), b"waiting for gdb\n", bytearray())
+        setup = ["set pagination off", "set confirm off", "set architecture i386:x86-64", f"target remote {socket}"]
+        arguments = [word for command in setup + commands for word in ("-ex", command)]
+        done = subprocess.run(["gdb", "-nx", "-batch", *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, timeout=240, check=False)
+        process.wait(timeout=240)
+        expect(process.returncode == 0, f"exit status {process.returncode} under gdb", done.stdout)
+        text = done.stdout.decode(errors="replace")
+        print(text)
+        return text
+    finally:
+        process.kill()
+        process.wait()
+
+
+def case_gdb(machine: Machine) -> None:
+    """A real gdb: entry, step, registers, memory, a hardware breakpoint, a watchpoint, one thread per CPU, detach, kill."""
+    # nokaslr: the kernel's entry is where the image asks for it.
+    flags = ["--cpus", "4", "--max-ticks", "4000000000", "--clock", "fixed", "--append", "console=ttyS0 quiet nokaslr"]
+    text = gdb_session(machine, flags, [
+        "printf \"entry %lx\\n\", $rip", "printf \"header %s\\n\", (char[4])*(char*)0x2202",
+        "printf \"cr3 %lx cr0 %lx cs %x\\n\", $cr3, $cr0, $cs", "stepi", "stepi", "printf \"stepped %lx\\n\", $rip",
+        # Where the compressed image puts the kernel: its own entry.
+        "hbreak *0x1000000", "continue", "printf \"kernel %lx\\n\", $rip", "x/2i $rip", "delete", "info threads",
+        "stepi 8", "set $slot = $rsp - 8", "watch *(long*)$slot", "continue",
+        "delete", "monitor tick", "detach"])
+    for part in (r"entry 1000200", r"header .*HdrS|HdrS", r"cr3 4000 cr0 8000\w*", r"stepped 10002", r"kernel 1000000",
+                 r"Old value = .*\nNew value = ", r"tick:? *\d+", r"Inferior 1 .*detached|Detaching"):
+        expect(re.search(part, text) is not None, f"gdb printed no {part!r}", text.encode())
+    expect(len(re.findall(r"^[* ] [1-4] +Thread", text, re.M)) == 4, "not four threads", text.encode())
+    text = gdb_session(machine, [], ["stepi", "printf \"stepped %lx\\n\", $rip", "kill"])
+    expect("stepped 10002" in text, "no step", text.encode())
+
+
 def replay_case(machine: Machine, clock: str) -> None:
     log = machine.scratch / "session.log"
     dialogue = [(b"# ", b"date; head -c 16 /dev/urandom | md5sum; echo typed-$((2+3))\n"),
@@ -227,6 +350,9 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="orrery-boot-") as scratch:
         try:
             cases[arguments.case](Machine(arguments.orrery, arguments.guest, pathlib.Path(scratch)))
+        except Skipped as reason:
+            print(f"skipped: {reason}")
+            return SKIPPED
         except Failure as failure:
             print(f"failed: {failure}")
             return 1
