@@ -24,12 +24,12 @@ main64: movl    $on_interrupt, %eax
         outb    %al, $0x21
         movb    $0xff, %al
         outb    %al, $0xa1
-        // The port: 8 bits, OUT2 gates the interrupt, received data available.
+        // The port: 8 bits; OUT2 gates the interrupt, RTS asks the other end to send; received data available.
         movw    $0x3fb, %dx
         movb    $3, %al
         outb    %al, %dx
         movw    $0x3fc, %dx
-        movb    $8, %al
+        movb    $0xa, %al
         outb    %al, %dx
         movw    $0x3f9, %dx
         movb    $1, %al
