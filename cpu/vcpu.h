@@ -254,10 +254,7 @@ class Vcpu final : public memory::FrameListener, public memory::MapListener {
   bool trace_stale = false;
 
   // ---- Interrupt inputs ----
-  void set_nmi() {
-    state.nmi_pending = true;
-    set_attention();
-  }
+  void set_nmi();
   void set_init();
   void set_sipi(u8 vector);
   /// The 8259's INTR wire.
