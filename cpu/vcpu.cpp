@@ -88,6 +88,12 @@ void Vcpu::end_slice_soon() {
   timeline.shorten_slice(timeline.now() + 1);
 }
 
+void Vcpu::set_nmi() {
+  state.nmi_pending = true;
+  set_attention();
+  end_slice_soon();
+}
+
 void Vcpu::set_init() {
   state.init_pending = true;
   set_attention();

@@ -426,6 +426,7 @@ bool LocalApic::x2apic_write(u32 msr, u64 value) {
     return true;
   }
   if ((value >> 32) != 0 || index == kIcrHigh) return false;
+  if (index == kTpr && (value >> 8) != 0) return false;  // reserved bits [SDM3 10.12.1.2]
   if ((index == kEoi || index == kEsr) && value != 0) return false;
   return write_register(index, static_cast<u32>(value));
 }

@@ -233,7 +233,7 @@ on_timer:
         jne     1f
         incl    in_string
         // RDI + RCX is constant; what lies before RDI is written, what lies at it is not.
-        movq    56(%rsp), %rdi                  // the saved rdi: 8 for our return address, then r12 .. r8
+        movq    48(%rsp), %rdi                  // our return address, r12 .. r8, then rdi
         movq    88(%rsp), %rcx
         leaq    (%rdi, %rcx), %rax
         subq    $(FREE + 0x300000), %rax
