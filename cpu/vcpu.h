@@ -254,15 +254,7 @@ class Vcpu final : public memory::FrameListener, public memory::MapListener {
   bool trace_stale = false;
 
   // ---- Interrupt inputs ----
-<<<<<<< HEAD
-  void set_nmi() {
-    state.nmi_pending = true;
-    set_attention();
-    end_slice_soon();
-  }
-=======
   void set_nmi();
->>>>>>> guest
   void set_init();
   void set_sipi(u8 vector);
   /// The 8259's INTR wire.
