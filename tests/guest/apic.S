@@ -71,9 +71,12 @@ priorities:
         CHECK(%rax, $0)
         apic_read 0xf0
         andl    $0x1ff, %eax
-        CHECK(%rax, $0xff)                      // software-disabled after reset
+        CHECK(%rax, $0x1ff)                     // virtual wire mode, as firmware leaves it [MP 1.4 3.6.2.2]
         apic_read 0x350
-        CHECK(%rax, $0x10000)
+        CHECK(%rax, $0x700)
+        apic_write 0xf0, $0xff                  // software-disabled: every LVT entry is masked
+        apic_read 0x350
+        CHECK(%rax, $0x10700)
         apic_write 0x350, $0x700
         apic_read 0x350
         CHECK(%rax, $0x10700)                   // stays masked while disabled [SDM3 10.4.7.2]
