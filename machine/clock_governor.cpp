@@ -6,6 +6,12 @@ namespace orrery::machine {
 namespace {
 
 constexpr i64 kPeriodNs = 10'000'000;
+/// A guest that is further ahead of the host than `kAheadNs` is corrected sooner: what it is ahead, it sleeps when it idles.
+constexpr i64 kEarlyPeriodNs = 1'000'000, kAheadNs = 20'000'000;
+/// How fast the guest runs is the best of the last periods, each forgotten by this factor. One in which the host gave no
+/// time, or was late with a disk, says nothing about the next: a rate made from it would take the guest's clock
+/// half a minute ahead within one period.
+constexpr double kForget = 0.9;
 /// A host gap over this (suspend, SIGSTOP) is dropped, not caught up.
 constexpr i64 kGapNs = 1'000'000'000;
 /// An error is worked off over about this long.
@@ -31,7 +37,9 @@ void ClockGovernor::start(HostClock::time_point now) {
 std::optional<u64> ClockGovernor::correction(HostClock::time_point now) {
   if (policy_ != ClockPolicy::kFollow) return std::nullopt;
   const i64 passed = ns_between(last_host_, now);
-  if (passed < kPeriodNs) return std::nullopt;
+  const double behind = static_cast<double>(ns_between(base_host_, now)) - static_cast<double>(clock_.now().ns - base_guest_.ns);
+  const bool too_far_ahead = behind < -kAheadNs && passed >= kEarlyPeriodNs;
+  if (passed < kPeriodNs && !too_far_ahead) return std::nullopt;
   const Tick ticks = clock_.tick() - last_tick_;
   last_host_ = now;
   last_tick_ = clock_.tick();
@@ -40,8 +48,8 @@ std::optional<u64> ClockGovernor::correction(HostClock::time_point now) {
     return std::nullopt;
   }
   if (ticks == 0) return std::nullopt;
-  const double even = static_cast<double>(passed) / static_cast<double>(ticks);
-  const double behind = static_cast<double>(ns_between(base_host_, now)) - static_cast<double>(clock_.now().ns - base_guest_.ns);
+  ticks_per_ns_ = std::max(static_cast<double>(ticks) / static_cast<double>(passed), ticks_per_ns_ * kForget);
+  const double even = 1 / ticks_per_ns_;
   const double slew = std::clamp(1.0 + behind / kHorizonNs, kMinSlew, kMaxSlew);
   const double rate = std::clamp(even * slew, kMinRate, kMaxRate);
   const auto fixed_point = static_cast<u64>(rate * kOne);

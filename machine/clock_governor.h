@@ -36,6 +36,7 @@ class ClockGovernor {
   VirtualTime base_guest_{};
   HostClock::time_point last_host_{};
   Tick last_tick_ = 0;
+  double ticks_per_ns_ = 0;  // of the host's time; see kForget
 };
 
 }  // namespace orrery::machine
