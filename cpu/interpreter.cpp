@@ -35,9 +35,7 @@ u64 linear_rip(const Vcpu& cpu) {
 void Interpreter::take_fault(Vcpu& cpu, const Insn& insn) {
   cpu.state.gpr[kRip] -= insn.length;
   Fault fault = cpu.fault();
-  if (fault.kind == Fault::Kind::kSoftwareInterrupt || fault.kind == Fault::Kind::kPrivilegedSoftware) {
-    fault.length = insn.length;
-  }
+  if (fault.is_software()) fault.length = insn.length;
   if (cpu.state.shadow == Shadow::kMovSs) cpu.state.shadow = Shadow::kNone;
   deliver_event(cpu, fault);
 }
@@ -127,7 +125,7 @@ void Interpreter::run_trace(Vcpu& cpu, const Insn* insns, unsigned count) {
 void Interpreter::step(Vcpu& cpu) {
   CpuState& s = cpu.state;
   const bool resume = (s.rflags & rflags::RF) != 0;
-  if ((s.dr7 & dr7::kEnableMask) != 0 && !resume) {
+  if ((s.dr7 & dr7::kEnableMask) != 0 && !resume && s.shadow != Shadow::kMovSs) {
     if (const u32 hit = code_breakpoints(s, linear_rip(cpu)); hit != 0) {
       return deliver_event(cpu, Fault{.vector = kDB, .dr6_bits = hit});
     }
@@ -258,6 +256,7 @@ EngineExit Interpreter::run(Vcpu& cpu, bool skip_breakpoint) {
     }
     unsigned count = 0;
     const Insn* insns = fetch(cpu, count);
+    cpu.note_branch_target();
     if (insns != nullptr) run_trace(cpu, insns, count);
   }
   return EngineExit::kTicks;

@@ -46,6 +46,15 @@ void Vcpu::reset(bool init) {
     state.fop = old.fop;
     state.fip = old.fip;
     state.fdp = old.fdp;
+    state.fcs = old.fcs;
+    state.fds = old.fds;
+    state.pkru = old.pkru;
+    state.spec_ctrl = old.spec_ctrl;
+    state.mcg_status = old.mcg_status;
+    state.vm_hsave_pa = old.vm_hsave_pa;
+    state.kvm_system_time = old.kvm_system_time;
+    state.kvm_wall_clock = old.kvm_wall_clock;
+    state.kvm_system_time_version = old.kvm_system_time_version;
     state.xcr0 = old.xcr0;
     state.pat = old.pat;
     state.tsc_offset = old.tsc_offset;
@@ -79,9 +88,16 @@ void Vcpu::end_slice_soon() {
   timeline.shorten_slice(timeline.now() + 1);
 }
 
+void Vcpu::set_nmi() {
+  state.nmi_pending = true;
+  set_attention();
+  end_slice_soon();
+}
+
 void Vcpu::set_init() {
   state.init_pending = true;
   set_attention();
+  end_slice_soon();
 }
 
 void Vcpu::set_sipi(u8 vector) {
@@ -89,6 +105,7 @@ void Vcpu::set_sipi(u8 vector) {
   state.sipi_pending = true;
   state.sipi_vector = vector;
   set_attention();
+  end_slice_soon();
 }
 
 void Vcpu::set_extint(bool level) {
@@ -101,9 +118,10 @@ void Vcpu::set_extint(bool level) {
 }
 
 bool Vcpu::has_wake_event() const {
-  if (state.init_pending || (state.nmi_pending && !state.nmi_blocked)) return true;
+  if (state.init_pending) return true;
   if (state.activity == Activity::kWaitForSipi) return state.sipi_pending;
   if (state.activity == Activity::kShutdown) return false;
+  if (state.nmi_pending && !state.nmi_blocked) return true;
   if ((state.rflags & rflags::IF) == 0) return false;
   return apic_->pending().has_value() || (extint_ && apic_->accepts_extint());
 }
@@ -112,6 +130,14 @@ void Vcpu::record_fault(const Fault& fault) {
   faults_[fault_count_ % std::size(faults_)] = {.tick = now_tick(), .fault = fault, .rip = state.gpr[kRip],
                                                 .rsp = state.gpr[kRsp], .cr2 = state.cr2, .cs = state.seg[kCs].selector};
   ++fault_count_;
+}
+
+std::vector<u64> Vcpu::recent_branch_targets() const {
+  std::vector<u64> targets;
+  for (u64 i = branch_count_ - std::min<u64>(branch_count_, kBranchTargets); i < branch_count_; ++i) {
+    targets.push_back(branch_targets_[i % kBranchTargets]);
+  }
+  return targets;
 }
 
 std::vector<Vcpu::FaultRecord> Vcpu::recent_faults() const {

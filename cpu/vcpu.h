@@ -254,10 +254,7 @@ class Vcpu final : public memory::FrameListener, public memory::MapListener {
   bool trace_stale = false;
 
   // ---- Interrupt inputs ----
-  void set_nmi() {
-    state.nmi_pending = true;
-    set_attention();
-  }
+  void set_nmi();
   void set_init();
   void set_sipi(u8 vector);
   /// The 8259's INTR wire.
@@ -301,6 +298,9 @@ class Vcpu final : public memory::FrameListener, public memory::MapListener {
   /// The last exceptions taken, oldest first.
   std::vector<FaultRecord> recent_faults() const;
   void record_fault(const Fault& fault);
+  /// Where the last runs of instructions began, oldest first: for reports, not part of the state.
+  void note_branch_target() { branch_targets_[branch_count_++ % kBranchTargets] = state.gpr[kRip]; }
+  std::vector<u64> recent_branch_targets() const;
   /// Why delivery of the last exception failed, one line.
   std::string delivery_failure;
 
@@ -353,6 +353,9 @@ class Vcpu final : public memory::FrameListener, public memory::MapListener {
 
   FaultRecord faults_[8] = {};
   unsigned fault_count_ = 0;
+  static constexpr unsigned kBranchTargets = 16;
+  u64 branch_targets_[kBranchTargets] = {};
+  u64 branch_count_ = 0;
 };
 
 }  // namespace orrery::cpu

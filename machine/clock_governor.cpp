@@ -1,17 +1,13 @@
 #include "machine/clock_governor.h"
 
+#include <time.h>
+
 #include <algorithm>
 
 namespace orrery::machine {
 namespace {
 
 constexpr i64 kPeriodNs = 10'000'000;
-/// A guest that is further ahead of the host than `kAheadNs` is corrected sooner: what it is ahead, it sleeps when it idles.
-constexpr i64 kEarlyPeriodNs = 1'000'000, kAheadNs = 20'000'000;
-/// How fast the guest runs is the best of the last periods, each forgotten by this factor. One in which the host gave no
-/// time, or was late with a disk, says nothing about the next: a rate made from it would take the guest's clock
-/// half a minute ahead within one period.
-constexpr double kForget = 0.9;
 /// A host gap over this (suspend, SIGSTOP) is dropped, not caught up.
 constexpr i64 kGapNs = 1'000'000'000;
 /// An error is worked off over about this long.
@@ -20,6 +16,16 @@ constexpr double kMinSlew = 0.1, kMaxSlew = 10.0;
 /// Rates from 2^-10 to 2^14 ns per tick.
 constexpr double kMinRate = 1.0 / 1024, kMaxRate = 16384.0;
 constexpr double kOne = 4294967296.0;
+
+/// A sample of the engine's speed needs this many ticks, counts this much, and may differ by this factor.
+constexpr Tick kMinSampleTicks = 20'000;
+constexpr double kSampleWeight = 0.25, kMaxSampleFactor = 4.0;
+
+u64 thread_cpu_ns() {
+  timespec t{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+  return static_cast<u64>(t.tv_sec) * 1'000'000'000 + static_cast<u64>(t.tv_nsec);
+}
 
 i64 ns_between(HostClock::time_point from, HostClock::time_point to) {
   return std::chrono::duration_cast<std::chrono::nanoseconds>(to - from).count();
@@ -31,27 +37,33 @@ void ClockGovernor::start(HostClock::time_point now) {
   base_host_ = now;
   base_guest_ = clock_.now();
   last_host_ = now;
-  last_tick_ = clock_.tick();
+  last_cpu_ns_ = thread_cpu_ns();
 }
 
-std::optional<u64> ClockGovernor::correction(HostClock::time_point now) {
+std::optional<u64> ClockGovernor::correction(HostClock::time_point now, Tick ticks_run) {
   if (policy_ != ClockPolicy::kFollow) return std::nullopt;
   const i64 passed = ns_between(last_host_, now);
-  const double behind = static_cast<double>(ns_between(base_host_, now)) - static_cast<double>(clock_.now().ns - base_guest_.ns);
-  const bool too_far_ahead = behind < -kAheadNs && passed >= kEarlyPeriodNs;
-  if (passed < kPeriodNs && !too_far_ahead) return std::nullopt;
-  const Tick ticks = clock_.tick() - last_tick_;
+  if (passed < kPeriodNs) return std::nullopt;
+  const u64 cpu_ns = thread_cpu_ns();
+  const double spent = static_cast<double>(cpu_ns - last_cpu_ns_);
+  const Tick ticks = ticks_run - last_ticks_run_;
   last_host_ = now;
-  last_tick_ = clock_.tick();
+  last_cpu_ns_ = cpu_ns;
+  last_ticks_run_ = ticks_run;
   if (passed > kGapNs) {
     base_host_ += std::chrono::nanoseconds(passed);
     return std::nullopt;
   }
-  if (ticks == 0) return std::nullopt;
-  ticks_per_ns_ = std::max(static_cast<double>(ticks) / static_cast<double>(passed), ticks_per_ns_ * kForget);
-  const double even = 1 / ticks_per_ns_;
+  if (ticks >= kMinSampleTicks) {
+    const double sample = spent / static_cast<double>(ticks);
+    even_rate_ = even_rate_ == 0 ? sample
+                                 : even_rate_ * (1 - kSampleWeight) +
+                                       kSampleWeight * std::clamp(sample, even_rate_ / kMaxSampleFactor, even_rate_ * kMaxSampleFactor);
+  }
+  if (even_rate_ == 0) return std::nullopt;
+  const double behind = static_cast<double>(ns_between(base_host_, now)) - static_cast<double>(clock_.now().ns - base_guest_.ns);
   const double slew = std::clamp(1.0 + behind / kHorizonNs, kMinSlew, kMaxSlew);
-  const double rate = std::clamp(even * slew, kMinRate, kMaxRate);
+  const double rate = std::clamp(even_rate_ * slew, kMinRate, kMaxRate);
   const auto fixed_point = static_cast<u64>(rate * kOne);
   if (fixed_point == clock_.rate()) return std::nullopt;
   return fixed_point;

@@ -1,6 +1,9 @@
 // ClockGovernor: how guest time follows the host's. `fixed` never changes the rate; `follow` corrects it about every
 // 10 ms of host time so that the guest's clock keeps up with the host's (docs/determinism.md).
 //
+// The engine's own speed (CPU time per tick run, smoothed) gives the even rate; how far guest time is behind the host's wall clock
+// slews it. A host that starves this process for a moment thus never makes guest time jump ahead.
+//
 // It only decides: the correction itself enters through the InputPort, so that a recording holds it.
 #pragma once
 
@@ -20,8 +23,8 @@ class ClockGovernor {
 
   /// The host moment from which guest time is followed: now.
   void start(HostClock::time_point now);
-  /// A new rate for Clock::set_rate, when it is time for one and it differs.
-  std::optional<u64> correction(HostClock::time_point now);
+  /// A new rate for Clock::set_rate, when it is time for one and it differs. `ticks_run`: all ticks but idle ones.
+  std::optional<u64> correction(HostClock::time_point now, Tick ticks_run);
   /// The host moment at which guest time reaches `time`, if the guest idles until then.
   HostClock::time_point host_time_of(VirtualTime time) const;
   /// The guest time that belongs to a host moment.
@@ -35,8 +38,9 @@ class ClockGovernor {
   HostClock::time_point base_host_{};
   VirtualTime base_guest_{};
   HostClock::time_point last_host_{};
-  Tick last_tick_ = 0;
-  double ticks_per_ns_ = 0;  // of the host's time; see kForget
+  u64 last_cpu_ns_ = 0;
+  Tick last_ticks_run_ = 0;
+  double even_rate_ = 0;  // nanoseconds of CPU time per tick; 0: not known yet
 };
 
 }  // namespace orrery::machine

@@ -81,6 +81,13 @@ struct VirtualMachine::Impl final : public devices::MachineControl {
     return vcpu.state.activity == cpu::Activity::kRunning || vcpu.has_wake_event();
   }
   void correct_clock();
+  /// At most one a second: a guest may triple-fault for ever.
+  void report_shutdown() {
+    const auto now = HostClock::now();
+    if (last_report && now - *last_report < std::chrono::seconds(1)) return;
+    last_report = now;
+    std::fprintf(stderr, "orrery: %s", stop_message.c_str());
+  }
   void skip_idle_to(Tick tick) {
     idle_ticks += tick - timeline.now();
     timeline.skip_to(tick);
@@ -134,6 +141,7 @@ struct VirtualMachine::Impl final : public devices::MachineControl {
 
   u64 idle_ticks = 0;  // a statistic
 
+  std::optional<HostClock::time_point> last_report;
   std::optional<StopReason> requested;
   std::atomic<bool> stop_requested = false;
   u32 exit_value = 0;
@@ -209,7 +217,7 @@ Result<> VirtualMachine::Impl::power_on() {
 
 void VirtualMachine::Impl::correct_clock() {
   if (inputs.mode() == InputPort::Mode::kReplay) return;
-  if (const auto rate = governor.correction(HostClock::now())) {
+  if (const auto rate = governor.correction(HostClock::now(), timeline.now() - idle_ticks)) {
     u8 payload[8];
     store_le<u64>(payload, *rate);
     inputs.inject(rate_channel, payload);
@@ -299,7 +307,7 @@ StopReason VirtualMachine::Impl::run(Tick max_tick) {
         stop_message = cpu::explain_shutdown(vcpu);
         stopped_vcpu = current;
         if (!config.reboot) return StopReason::kTripleFault;
-        std::fprintf(stderr, "orrery: %s", stop_message.c_str());
+        report_shutdown();
         request_reset();
         break;
       case cpu::EngineExit::kBreakpoint:
@@ -318,15 +326,30 @@ StopReason VirtualMachine::Impl::run(Tick max_tick) {
 StopReason VirtualMachine::Impl::step(unsigned index) {
   inputs.deliver_due();
   events.fire_due();
+  if (auto log = inputs.log_status(); !log) return host_error(log.error());
+  // What is recorded or replayed keeps its schedule: the vCPU whose turn it is steps.
+  if (inputs.mode() != InputPort::Mode::kLive) {
+    for (size_t tried = 0; tried < cpus.size() && !runnable(*cpus[current]); ++tried) rotate();
+    index = current;
+  }
   cpu::Vcpu& vcpu = *cpus[index];
+  stopped_vcpu = index;
   if (!runnable(vcpu)) {
-    if (!idle_until(std::max(events.next_tick(), timeline.now() + 1))) return StopReason::kEndOfLog;
+    const Tick now = timeline.now();
+    Tick limit = std::min(std::max(events.next_tick(), now + 1), std::max(inputs.next_tick(), now + 1));
+    if (inputs.mode() == InputPort::Mode::kReplay && inputs.replay_log().end_tick > now) {
+      limit = std::min(limit, inputs.replay_log().end_tick);
+    }
+    if (!idle_until(limit)) return StopReason::kEndOfLog;
     return StopReason::kStep;
   }
   timeline.begin_slice(&vcpu.ticks_left, timeline.now() + 1);
   const cpu::EngineExit exit = engine.run(vcpu, true);
   timeline.end_slice();
-  stopped_vcpu = index;
+  if (inputs.mode() != InputPort::Mode::kLive) {
+    quantum_left -= std::min<u64>(quantum_left, 1);
+    if (exit == cpu::EngineExit::kIdle || exit == cpu::EngineExit::kYield || quantum_left == 0) rotate();
+  }
   stopped_at_breakpoint = false;
   if (const auto stop = pending_stop()) return *stop;
   if (exit == cpu::EngineExit::kShutdown) {

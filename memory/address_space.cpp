@@ -20,7 +20,8 @@ unsigned piece_bytes(u64 offset, u64 left, AccessLimits limits) {
   return piece;
 }
 
-u64 read_io(const FlatRange& range, u64 address, unsigned size) {
+// By value: a handler may change the map (a BAR), and with it the flat view.
+u64 read_io(const FlatRange range, u64 address, unsigned size) {
   u64 offset = address - range.start + range.handler_offset;
   u64 value = 0;
   for (unsigned done = 0; done < size;) {
@@ -40,7 +41,7 @@ u64 read_io(const FlatRange& range, u64 address, unsigned size) {
   return value;
 }
 
-void write_io(const FlatRange& range, u64 address, u64 value, unsigned size) {
+void write_io(const FlatRange range, u64 address, u64 value, unsigned size) {
   u64 offset = address - range.start + range.handler_offset;
   for (unsigned done = 0; done < size;) {
     const unsigned piece = piece_bytes(offset, size - done, range.limits);
@@ -218,16 +219,14 @@ void AddressSpace::write(u64 address, u64 value, unsigned size) {
 
 void AddressSpace::read_bytes(u64 address, std::span<u8> out) const {
   while (!out.empty()) {
-    const FlatRange& range = find(address);
-    const u64 in_range = range.end == 0 ? out.size() : std::min<u64>(out.size(), range.end - address);
+    const FlatRange range = find(address);
+    u64 in_range = range.end == 0 ? out.size() : std::min<u64>(out.size(), range.end - address);
     if (range.host != nullptr) {
       std::memcpy(out.data(), range.host + (address - range.start), in_range);
     } else if (range.kind == FlatRange::Kind::kIo) {
-      for (u64 done = 0; done < in_range;) {
-        const unsigned piece = piece_bytes(address + done, in_range - done, range.limits);
-        store_le_n(out.data() + done, read_io(range, address + done, piece), piece);
-        done += piece;
-      }
+      // One piece at a time: each may change the map.
+      in_range = piece_bytes(address, in_range, range.limits);
+      store_le_n(out.data(), read_io(range, address, static_cast<unsigned>(in_range)), static_cast<unsigned>(in_range));
     } else {
       std::memset(out.data(), 0xff, in_range);
     }
@@ -238,18 +237,16 @@ void AddressSpace::read_bytes(u64 address, std::span<u8> out) const {
 
 void AddressSpace::write_bytes(u64 address, std::span<const u8> data) {
   while (!data.empty()) {
-    const FlatRange& range = find(address);
-    const u64 in_range = range.end == 0 ? data.size() : std::min<u64>(data.size(), range.end - address);
+    const FlatRange range = find(address);
+    u64 in_range = range.end == 0 ? data.size() : std::min<u64>(data.size(), range.end - address);
     if (range.kind == FlatRange::Kind::kRam) {
       u8* host = range.host + (address - range.start);
       range.ram->note_write(static_cast<u64>(host - range.ram->data()), in_range);
       std::memcpy(host, data.data(), in_range);
     } else if (range.kind == FlatRange::Kind::kIo) {
-      for (u64 done = 0; done < in_range;) {
-        const unsigned piece = piece_bytes(address + done, in_range - done, range.limits);
-        write_io(range, address + done, load_le_n(data.data() + done, piece), piece);
-        done += piece;
-      }
+      in_range = piece_bytes(address, in_range, range.limits);
+      const auto piece = static_cast<unsigned>(in_range);
+      write_io(range, address, load_le_n(data.data(), piece), piece);
     }
     data = data.subspan(in_range);
     address += in_range;

@@ -304,6 +304,10 @@ bool LocalApic::write_register(u32 index, u32 value) {
   switch (index) {
     case kId:
       return !x2apic();  // read-only on current processors
+    case kVersion:
+    case kPpr:
+    case kCurrentCount:
+      return !x2apic();  // read-only: the write vanishes
     case kTpr:
       tpr_ = value & 0xff;
       changed();
@@ -356,6 +360,7 @@ bool LocalApic::write_register(u32 index, u32 value) {
     case kLint0:
       write_lvt(kLvtLint0, value, kLvtValid | (5u << 13));
       cpu_.set_attention();
+      cpu_.end_slice_soon();
       return true;
     case kLint1: write_lvt(kLvtLint1, value, kLvtValid | (5u << 13)); return true;
     case kError: write_lvt(kLvtError, value, 0xff | kMasked); return true;
@@ -421,6 +426,7 @@ bool LocalApic::x2apic_write(u32 msr, u64 value) {
     return true;
   }
   if ((value >> 32) != 0 || index == kIcrHigh) return false;
+  if (index == kTpr && (value >> 8) != 0) return false;  // reserved bits [SDM3 10.12.1.2]
   if ((index == kEoi || index == kEsr) && value != 0) return false;
   return write_register(index, static_cast<u32>(value));
 }
@@ -445,6 +451,9 @@ void LocalApic::visit_state(StateVisitor& v) {
   v.field("timer_start", timer_start_ns_);
   v.field("tsc_deadline", tsc_deadline_);
   v.require(id_ == cpu_.id(), "APIC id is the CPU's");
+  const bool periodic_stopped = timer_mode(lvt_[kLvtTimer]) == kPeriodic && initial_count_ == 0;
+  v.require(!(periodic_stopped && timer_.armed()), "a running periodic timer has a count");
+  if (v.loading() && periodic_stopped) timer_.cancel();
   v.end();
 }
 

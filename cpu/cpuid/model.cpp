@@ -26,7 +26,7 @@ constexpr u64 kV2 = kBaseline | mask(Feature::kSse3, Feature::kSsse3, Feature::k
                                      Feature::kCx16, Feature::kLahf);
 // What every system of the v2 era and later has besides its level.
 constexpr u64 kPlatform = mask(Feature::kRdtscp, Feature::kXsave, Feature::kXsaveopt, Feature::kXsavec, Feature::kXsaves,
-                               Feature::kFsgsbase, Feature::kInvpcid, Feature::kSmap, Feature::kUmip, Feature::kMonitor,
+                               Feature::kFsgsbase, Feature::kInvpcid, Feature::kSmap, Feature::kUmip,
                                Feature::kRdrand, Feature::kRdseed, Feature::kClflushopt, Feature::kRdpid);
 constexpr u64 kV3 = kV2 | mask(Feature::kAes, Feature::kPclmul, Feature::kSha, Feature::kSse4a, Feature::kMovbe, Feature::kBmi1, Feature::kBmi2, Feature::kLzcnt, Feature::kAdx, Feature::kClwb);
 

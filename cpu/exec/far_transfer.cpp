@@ -53,7 +53,8 @@ bool read_far_pointer(Vcpu& cpu, const Insn& insn, FarPointer& out) {
     return true;
   }
   u8 raw[10];
-  const unsigned bytes = insn.operand_bytes();
+  // AMD's processors have no m16:64, whatever REX.W says [APM3 JMP (Far)].
+  const unsigned bytes = std::min(insn.operand_bytes(), cpu.model().amd ? 4u : 8u);
   if (!cpu.read_bytes(insn.segment(), cpu.effective_address(insn), raw, bytes + 2)) return false;
   out = {load_le_n(raw, bytes), load_le<u16>(raw + bytes)};
   return true;
@@ -281,7 +282,7 @@ Outcome iret(Vcpu& cpu, const Insn&) {
     for (unsigned i = 0; i < 6; ++i) {
       if (!peek<T>(cpu, (3 + i) * sizeof(T), frame[i])) return Outcome::kFault;
     }
-    cpu.state.rflags = (static_cast<u32>(flags) & ~u64{1u << 15}) | kFixed;
+    cpu.state.rflags = (static_cast<u32>(flags) & 0x3f7fd7u) | kFixed;
     cpu.state.cpl = 3;
     load_real_segment(cpu, kCs, static_cast<u16>(cs));
     static constexpr SegmentIndex kOrder[] = {kSs, kEs, kDs, kFs, kGs};
@@ -311,14 +312,14 @@ Outcome int_n(Vcpu& cpu, const Insn& insn) {
   return cpu.raise(Fault{.vector = static_cast<u8>(insn.imm), .kind = Fault::Kind::kSoftwareInterrupt});
 }
 Outcome int3(Vcpu& cpu, const Insn&) {
-  return cpu.raise(Fault{.vector = kBP, .kind = Fault::Kind::kSoftwareInterrupt});
+  return cpu.raise(Fault{.vector = kBP, .kind = Fault::Kind::kSoftwareException});
 }
 Outcome int1(Vcpu& cpu, const Insn&) {
   return cpu.raise(Fault{.vector = kDB, .kind = Fault::Kind::kPrivilegedSoftware});
 }
 Outcome into(Vcpu& cpu, const Insn&) {
   if ((cpu.state.rflags & rflags::OF) == 0) return Outcome::kNext;
-  return cpu.raise(Fault{.vector = kOF, .kind = Fault::Kind::kSoftwareInterrupt});
+  return cpu.raise(Fault{.vector = kOF, .kind = Fault::Kind::kSoftwareException});
 }
 
 // ---- Fast system calls ----

@@ -54,7 +54,8 @@ Outcome pop_segment(Vcpu& cpu, const Insn& insn) {
 template <SegmentIndex kIndex>
 Outcome load_far_pointer(Vcpu& cpu, const Insn& insn) {
   const u64 at = cpu.effective_address(insn);
-  const unsigned bytes = insn.operand_bytes();
+  // AMD's processors have no m16:64, whatever REX.W says [APM3 LGS].
+  const unsigned bytes = std::min(insn.operand_bytes(), cpu.model().amd ? 4u : 8u);
   u64 offset = 0;
   u16 selector;
   u8 raw[10];

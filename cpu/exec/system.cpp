@@ -170,7 +170,7 @@ Outcome invpcid(Vcpu& cpu, const Insn& insn) {
     u64 linear;
   } descriptor;
   if (!cpu.read(insn, descriptor)) return Outcome::kFault;
-  if (type > 3 || (type < 2 && (descriptor.pcid >> 12) != 0)) return cpu.raise(kGP, 0);
+  if (type > 3 || (descriptor.pcid >> 12) != 0) return cpu.raise(kGP, 0);
   const auto pcid = static_cast<u16>(descriptor.pcid);
   if (type < 2 && pcid != 0 && (cpu.state.cr4 & cr4::PCIDE) == 0) return cpu.raise(kGP, 0);
   switch (type) {

@@ -10,7 +10,7 @@
 namespace orrery::cpu {
 namespace {
 
-constexpr u32 kTsc = 0x10, kApicBase = 0x1b, kFeatureControl = 0x3a, kTscAdjust = 0x3b, kSpecCtrl = 0x48, kPredCmd = 0x49,
+constexpr u32 kTsc = 0x10, kApicBase = 0x1b, 
               kPatchLevel = 0x8b, kMtrrCap = 0xfe, kSysenterCs = 0x174, kSysenterEsp = 0x175, kSysenterEip = 0x176,
               kMcgCap = 0x179, kMcgStatus = 0x17a, kMiscEnable = 0x1a0, kDebugCtl = 0x1d9, kMtrrPhysBase0 = 0x200, kPat = 0x277,
               kMtrrDefType = 0x2ff, kTscDeadline = 0x6e0, kXss = 0xda0, kEfer = 0xc0000080, kStar = 0xc0000081,
@@ -63,8 +63,6 @@ bool read_msr(Vcpu& cpu, u32 index, u64& value) {
   switch (index) {
     case kTsc: value = cpu.read_tsc(); return true;
     case kApicBase: value = cpu.apic().base_msr(); return true;
-    case kTscAdjust: value = s.tsc_offset; return true;
-    case kSpecCtrl: value = s.spec_ctrl; return true;
     case kPatchLevel: value = s.microcode_revision; return true;
     case kMtrrCap: value = 0x508; return true;  // 8 variable, fixed, write-combining
     case kSysenterCs: value = s.sysenter_cs; return true;
@@ -135,17 +133,9 @@ bool write_msr(Vcpu& cpu, u32 index, u64 value) {
     case kTsc:
       s.tsc_offset += value - cpu.read_tsc();
       cpu.apic().set_tsc_deadline(cpu.apic().tsc_deadline());
+      if ((s.kvm_system_time & 1) != 0) write_kvm_system_time(cpu, s.kvm_system_time);
       return true;
     case kApicBase: return cpu.apic().set_base_msr(value);
-    case kTscAdjust:
-      s.tsc_offset = value;
-      cpu.apic().set_tsc_deadline(cpu.apic().tsc_deadline());
-      return true;
-    case kSpecCtrl:
-      if ((value & ~u64{0x87}) != 0) return false;
-      s.spec_ctrl = value;
-      return true;
-    case kPredCmd: return (value & ~u64{0x81}) == 0;
     case kPatchLevel: return true;  // ignored, as with no update loaded
     case kSysenterCs: s.sysenter_cs = value; return true;
     case kSysenterEsp: return canonical_only(cpu, value, s.sysenter_esp);

@@ -366,13 +366,11 @@ void Vcpu::flush_fast() {
 }
 
 void Vcpu::flush_tlb_page_pcid(u64 linear, u16 pcid) {
-  const TlbEntry* entry = tlb_.find(linear, pcid);
-  if (entry != nullptr && entry->size_log2 != 12) {
+  if (tlb_.flush_page(linear, pcid)) {
     flush_fast();
   } else {
     for (FastBank& bank : banks_) bank.flush_page(linear);
   }
-  tlb_.flush_page(linear, pcid);
 }
 
 void Vcpu::flush_tlb_page(u64 linear) { flush_tlb_page_pcid(linear, current_pcid()); }

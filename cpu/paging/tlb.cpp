@@ -65,8 +65,13 @@ void Tlb::for_all(Each each) {
   for (TlbEntry& e : huge_) each(e);
 }
 
-void Tlb::flush_page(u64 linear, u16 pcid) {
-  while (TlbEntry* e = find(linear, pcid)) e->page = TlbEntry::kInvalid;
+bool Tlb::flush_page(u64 linear, u16 pcid) {
+  bool large = false;
+  while (TlbEntry* e = find(linear, pcid)) {
+    large = large || e->size_log2 != 12;
+    e->page = TlbEntry::kInvalid;
+  }
+  return large;
 }
 
 void Tlb::flush_pcid(u16 pcid) {

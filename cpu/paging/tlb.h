@@ -41,8 +41,8 @@ class Tlb {
   /// Puts `entry` in; it replaces an entry for the same page or the oldest fill of its set. `evicted` gets a copy
   /// of what was there (its page is kInvalid if nothing was).
   TlbEntry* insert(const TlbEntry& entry, TlbEntry& evicted);
-  /// The entries for `linear`, of any size, in `pcid` and the global ones [INVLPG].
-  void flush_page(u64 linear, u16 pcid);
+  /// The entries for `linear`, of any size, in `pcid` and the global ones [INVLPG]. True if one of a large page went.
+  bool flush_page(u64 linear, u16 pcid);
   /// Without `global_too` global entries stay.
   void flush_pcid(u16 pcid);
   void flush_non_global();

@@ -13,9 +13,10 @@ constexpr u32 kExt = 1;    // error code: the event is external to the program
 constexpr u32 kIdtBit = 2;  // error code: the index is a vector
 constexpr unsigned kTaskGate = 5, kInterruptGate16 = 6, kTrapGate16 = 7, kInterruptGate32 = 14, kTrapGate32 = 15;
 
-bool is_software(const Fault& f) { return f.kind == Fault::Kind::kSoftwareInterrupt; }
+/// Whether the gate's DPL protects it: INT n, INT3 and INTO.
+bool checks_gate_dpl(const Fault& f) { return f.is_software() && f.kind != Fault::Kind::kPrivilegedSoftware; }
 u32 ext_of(const Fault& f) {
-  return f.kind == Fault::Kind::kSoftwareInterrupt || f.kind == Fault::Kind::kPrivilegedSoftware ? 0 : kExt;
+  return f.is_software() ? 0 : kExt;
 }
 u32 vector_error(const Fault& f) { return u32{f.vector} * 8 + kIdtBit + ext_of(f); }
 
@@ -36,7 +37,8 @@ struct Entry {
 
 u64 pushed_flags(const Vcpu& cpu, const Fault& f) {
   // Faults push RF set, so that an instruction breakpoint does not fire again on return [SDM3 17.3.1.1].
-  const bool sets_rf = f.kind == Fault::Kind::kFault && f.vector != kDB;
+  const bool breakpoint = f.vector == kDB && (f.dr6_bits & 0xf) != 0;
+  const bool sets_rf = f.kind == Fault::Kind::kFault && !breakpoint;
   return cpu.state.rflags | (sets_rf ? rflags::RF : 0);
 }
 
@@ -58,6 +60,7 @@ bool deliver_real(Vcpu& cpu, const Fault& f) {
   load_real_segment(cpu, kCs, selector);
   cpu.state.gpr[kRip] = offset;
   cpu.state.rflags &= ~(rflags::IF | rflags::TF | rflags::AC | rflags::RF);
+  cpu.mode_changed();
   return true;
 }
 
@@ -81,7 +84,7 @@ bool find_entry(Vcpu& cpu, const Fault& f, Descriptor& gate, Entry& entry) {
     return fail(cpu, kGP, vector_error(f),
                 fmt::format("the IDT entry of vector {} ({:#018x}) is not an interrupt or trap gate", f.vector, gate.low));
   }
-  if (is_software(f) && gate.dpl() < cpu.cpl()) {
+  if (checks_gate_dpl(f) && gate.dpl() < cpu.cpl()) {
     return fail(cpu, kGP, vector_error(f), fmt::format("vector {}: the gate's DPL {} is below CPL {}", f.vector, gate.dpl(), cpu.cpl()));
   }
   if (!gate.present()) {
@@ -140,16 +143,17 @@ bool deliver_long(Vcpu& cpu, const Fault& f) {
   if (!cpu.canonical(entry.offset)) {
     return fail(cpu, kGP, ext_of(f), fmt::format("vector {}: the handler {:#x} is not canonical", f.vector, entry.offset));
   }
-  // The frame is written with the new privilege; a page of it is implicit supervisor only in name: AC does not help.
+  // The frame is written with the handler's privilege; for a supervisor it is an implicit access: AC does not help.
+  const Privilege privilege = entry.new_cpl == 3 ? Privilege::kUser : Privilege::kImplicit;
   const u8 old_cpl = cpu.state.cpl;
   cpu.state.cpl = static_cast<u8>(entry.new_cpl);
   // It is pushed from the top down, which shows in CR2.
   const u64 top = stack - 8;
   const u64 below = align_down(top, memory::kPageBytes) - 8;
   u64 physical = 0;
-  const bool written = cpu.translate(top, Access::kWrite, Privilege::kImplicit, physical) &&
-                       (below < sp || cpu.translate(below, Access::kWrite, Privilege::kImplicit, physical)) &&
-                       cpu.write_linear_bytes(sp, frame, 8 * words, Privilege::kImplicit);
+  const bool written = cpu.translate(top, Access::kWrite, privilege, physical) &&
+                       (below < sp || cpu.translate(below, Access::kWrite, privilege, physical)) &&
+                       cpu.write_linear_bytes(sp, frame, 8 * words, privilege) && mark_accessed(cpu, entry.code);
   cpu.state.cpl = old_cpl;
   if (!written) {
     cpu.delivery_failure = fmt::format("vector {}: the stack at {:#x} can't be written", f.vector, sp);
@@ -159,7 +163,6 @@ bool deliver_long(Vcpu& cpu, const Fault& f) {
   cpu.state.gpr[kRsp] = sp;
   cpu.state.gpr[kRip] = entry.offset;
   cpu.state.rflags &= ~(rflags::TF | rflags::NT | rflags::RF | rflags::VM | (entry.interrupt_gate ? rflags::IF : 0));
-  if (!mark_accessed(cpu, entry.code)) return false;
   set_code_segment(cpu, entry.code, entry.selector, entry.new_cpl);
   return true;
 }
@@ -255,12 +258,12 @@ bool deliver_protected(Vcpu& cpu, const Fault& f, const Entry& entry_in) {
 
 bool attempt(Vcpu& cpu, const Fault& f) {
   if (f.vector == kPF) cpu.state.cr2 = f.address;
-  if (f.vector == kDB && f.kind != Fault::Kind::kSoftwareInterrupt && f.kind != Fault::Kind::kPrivilegedSoftware) {
+  if (f.vector == kDB && !f.is_software()) {
     cpu.state.dr6 = (cpu.state.dr6 & ~u64{0xf}) | f.dr6_bits | dr6::kFixed;
     cpu.state.dr7 &= ~dr7::GD;
   }
   if (cpu.real_mode()) return deliver_real(cpu, f);
-  if (cpu.vm86() && is_software(f) && (cpu.state.rflags & rflags::IOPL) != rflags::IOPL) {
+  if (cpu.vm86() && f.kind == Fault::Kind::kSoftwareInterrupt && (cpu.state.rflags & rflags::IOPL) != rflags::IOPL) {
     return fail(cpu, kGP, 0, "INT n in virtual-8086 mode with IOPL below 3");
   }
   if (cpu.long_mode()) return deliver_long(cpu, f);
@@ -296,6 +299,15 @@ void deliver(Vcpu& cpu, const Fault& first) {
     if (second.vector == kPF) cpu.state.cr2 = second.address;
     if (current.vector == kDF && current.kind == Fault::Kind::kFault) {
       cpu.record_fault(second);
+      cpu.state.activity = Activity::kShutdown;
+      cpu.set_attention();
+      return;
+    }
+    // A benign exception whose own delivery raises it again would be delivered for ever; processors hang there
+    // [SDM3 6.15, "#AC"]. Here it is a shutdown, so that the timeline goes on.
+    if (second.vector == current.vector && !is_contributory(current) && !is_page_fault(current)) {
+      cpu.record_fault(second);
+      cpu.delivery_failure = fmt::format("delivering {} raises {} again", vector_name(current.vector), vector_name(second.vector));
       cpu.state.activity = Activity::kShutdown;
       cpu.set_attention();
       return;
@@ -336,6 +348,9 @@ std::string explain_shutdown(Vcpu& cpu) {
     text += have > 0 ? "  " + Decoder::disassemble({code, have}, cpu.code_bits(), r.rip) : "  (code not mapped)";
     text += "\n";
   }
+  text += "  last branch targets:";
+  for (const u64 target : cpu.recent_branch_targets()) text += fmt::format(" {:#x}", target);
+  text += "\n";
   const CpuState& s = cpu.state;
   text += fmt::format("  cr0 {:#x} cr2 {:#x} cr3 {:#x} cr4 {:#x} efer {:#x} rflags {:#x} cpl {}\n", s.cr0, s.cr2, s.cr3,
                       s.cr4, s.efer, s.rflags, s.cpl);

@@ -109,6 +109,7 @@ bool write_efer(Vcpu& cpu, u64 value) {
   CpuState& s = cpu.state;
   if ((value & ~valid_efer(cpu.model())) != 0) return refuse(cpu);
   if ((s.cr0 & cr0::PG) != 0 && ((value ^ s.efer) & efer::LME) != 0) return refuse(cpu);
+  if (cpu.model().amd && ((value ^ s.efer) & efer::LMA) != 0) return refuse(cpu);  // [APM2 3.1.7]
   const u64 changed = value ^ s.efer;
   s.efer = (value & ~efer::LMA) | (s.efer & efer::LMA);
   if ((changed & efer::NXE) != 0) cpu.flush_tlb_all();

@@ -1,6 +1,7 @@
 #include "devices/backend/disk_image.h"
 
 #include <cerrno>
+#include <cstdlib>
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -48,7 +49,44 @@ Result<std::unique_ptr<DiskImage>> DiskImage::open(const std::string& path, Mode
   return std::unique_ptr<DiskImage>(new DiskImage(owned, path, mode, size));
 }
 
-DiskImage::~DiskImage() { ::close(descriptor_); }
+DiskImage::~DiskImage() {
+  ::close(descriptor_);
+  if (overlay_descriptor_ >= 0) ::close(overlay_descriptor_);
+}
+
+Result<> DiskImage::open_overlay() {
+  if (overlay_descriptor_ >= 0) return {};
+  const char* directory = std::getenv("TMPDIR");
+  std::string name = std::string(directory != nullptr && *directory != '\0' ? directory : "/tmp") + "/orrery-overlay-XXXXXX";
+  overlay_descriptor_ = ::mkostemp(name.data(), O_CLOEXEC);
+  if (overlay_descriptor_ < 0) return make_errno_error(fmt::format("creating the overlay '{}' of disk image '{}'", name, path_));
+  ::unlink(name.c_str());
+  return {};
+}
+
+Result<> DiskImage::read_overlay(u64 index, Block& block) {
+  for (size_t done = 0; done < block.size();) {
+    const ssize_t n = ::pread(overlay_descriptor_, block.data() + done, block.size() - done,
+                              static_cast<off_t>(index * kBlockBytes + done));
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) return make_errno_error(about("reading the overlay of", path_));
+    done += static_cast<size_t>(n);
+  }
+  return {};
+}
+
+Result<> DiskImage::write_overlay(u64 index, const Block& block) {
+  TRY(open_overlay());
+  for (size_t done = 0; done < block.size();) {
+    const ssize_t n = ::pwrite(overlay_descriptor_, block.data() + done, block.size() - done,
+                               static_cast<off_t>(index * kBlockBytes + done));
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return make_errno_error(about("writing the overlay of", path_));
+    done += static_cast<size_t>(n);
+  }
+  overlay_.insert(index);
+  return {};
+}
 
 Result<> DiskImage::read_file(u64 offset, std::span<u8> out) {
   while (!out.empty()) {
@@ -67,8 +105,10 @@ Result<> DiskImage::read(u64 offset, std::span<u8> out) {
   while (!out.empty()) {
     const u64 in_block = offset % kBlockBytes;
     const u64 bytes = std::min<u64>(out.size(), kBlockBytes - in_block);
-    if (const auto found = overlay_.find(offset / kBlockBytes); found != overlay_.end()) {
-      std::memcpy(out.data(), found->second->data() + in_block, bytes);
+    if (overlay_.contains(offset / kBlockBytes)) {
+      Block block;
+      TRY(read_overlay(offset / kBlockBytes, block));
+      std::memcpy(out.data(), block.data() + in_block, bytes);
     } else {
       TRY(read_file(offset, out.first(bytes)));
     }
@@ -78,23 +118,21 @@ Result<> DiskImage::read(u64 offset, std::span<u8> out) {
   return {};
 }
 
-/// The overlay's copy of a block, made from the file when it is first written.
-Result<DiskImage::Block*> DiskImage::overlay_block(u64 index) {
-  if (const auto found = overlay_.find(index); found != overlay_.end()) return found->second.get();
-  auto block = std::make_unique<Block>();
-  const u64 start = index * kBlockBytes;
-  TRY(read_file(start, std::span(*block).first(std::min(kBlockBytes, size_bytes_ - start))));
-  return overlay_.emplace(index, std::move(block)).first->second.get();
-}
-
 Result<> DiskImage::write(u64 offset, std::span<const u8> data) {
   if (mode_ == Mode::kReadOnly) return make_error("writing disk image '{}': it is read-only", path_);
   while (!data.empty()) {
     if (mode_ == Mode::kSnapshot) {
       const u64 in_block = offset % kBlockBytes;
       const u64 bytes = std::min<u64>(data.size(), kBlockBytes - in_block);
-      TRY_ASSIGN(Block * block, overlay_block(offset / kBlockBytes));
-      std::memcpy(block->data() + in_block, data.data(), bytes);
+      const u64 index = offset / kBlockBytes;
+      Block block{};
+      if (bytes < kBlockBytes) {
+        // The rest of the block comes from where a read would find it.
+        const u64 start = index * kBlockBytes;
+        TRY(read(start, std::span(block).first(std::min(kBlockBytes, size_bytes_ - start))));
+      }
+      std::memcpy(block.data() + in_block, data.data(), bytes);
+      TRY(write_overlay(index, block));
       data = data.subspan(bytes);
       offset += bytes;
       continue;
@@ -119,13 +157,8 @@ Result<> DiskImage::write_zeroes(u64 offset, u64 size_bytes) {
   return {};
 }
 
-Result<> DiskImage::discard(u64 offset, u64 size_bytes) {
+Result<> DiskImage::discard(u64, u64) {
   if (mode_ == Mode::kReadOnly) return make_error("discarding in disk image '{}': it is read-only", path_);
-  // A hint: a host file system that can't punch holes is no error.
-  if (mode_ == Mode::kDirect) {
-    static_cast<void>(::fallocate(descriptor_, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, static_cast<off_t>(offset),
-                                  static_cast<off_t>(size_bytes)));
-  }
   return {};
 }
 
@@ -145,20 +178,23 @@ void DiskImage::visit_state(StateVisitor& v) {
     u64 after = 0;
     for (u64 i = 0; i < blocks; ++i) {
       u64 index = 0;
-      auto block = std::make_unique<Block>();
+      Block block{};
       v.field("index", index);
-      v.array("data", *block);
+      v.array("data", block);
       const bool holds = index >= after && index < limit;
       v.require(holds, "overlay blocks lie in the image, in order");
       if (!holds) break;
       after = index + 1;
-      overlay_.emplace(index, std::move(block));
+      v.require(write_overlay(index, block).ok(), "the overlay can be written");
     }
   } else {
-    for (auto& [index, block] : overlay_) {
+    for (const u64 index : overlay_) {
       u64 number = index;
+      Block block{};
+      // A block that the host can't read back counts as zeros here; the guest's own read of it reports the error.
+      static_cast<void>(read_overlay(index, block));
       v.field("index", number);
-      v.array("data", *block);
+      v.array("data", block);
     }
   }
   v.end();

@@ -6,7 +6,7 @@
 #pragma once
 
 #include <array>
-#include <map>
+#include <set>
 #include <memory>
 #include <span>
 #include <string>
@@ -37,7 +37,7 @@ class DiskImage {
   Result<> read(u64 offset, std::span<u8> out);
   Result<> write(u64 offset, std::span<const u8> data);
   Result<> write_zeroes(u64 offset, u64 size_bytes);
-  /// Gives space back where the host can; what is read afterwards is the host's choice in direct mode.
+  /// A hint that is checked and not taken: what a host's file system would make of it must not reach the guest.
   Result<> discard(u64 offset, u64 size_bytes);
   Result<> flush();
 
@@ -49,13 +49,19 @@ class DiskImage {
   DiskImage(int descriptor, std::string path, Mode mode, u64 size_bytes)
       : descriptor_(descriptor), path_(std::move(path)), mode_(mode), size_bytes_(size_bytes) {}
   Result<> read_file(u64 offset, std::span<u8> out);
-  Result<Block*> overlay_block(u64 index);
+  Result<> open_overlay();
+  /// Reads or writes one whole block of the overlay's file.
+  Result<> read_overlay(u64 index, Block& block);
+  Result<> write_overlay(u64 index, const Block& block);
 
   const int descriptor_;
   const std::string path_;
   const Mode mode_;
   const u64 size_bytes_;
-  std::map<u64, std::unique_ptr<Block>> overlay_;
+  /// The blocks written in snapshot mode lie at their own offsets in an unnamed temporary file (in $TMPDIR or /tmp), so that a
+  /// guest that writes much fills a disk of the host, which is an error with a name, and not its memory.
+  int overlay_descriptor_ = -1;
+  std::set<u64> overlay_;
 };
 
 }  // namespace orrery::devices
