@@ -89,4 +89,9 @@ void ClockGovernor::start_idle(HostClock::time_point now) {
   base_guest_ = clock_.now();
 }
 
+void ClockGovernor::end_idle(HostClock::time_point now, HostClock::time_point wanted) {
+  last_host_ = now;
+  if (const i64 late = ns_between(wanted, now); late > kGapNs) base_host_ += std::chrono::nanoseconds(late);
+}
+
 }  // namespace orrery::machine

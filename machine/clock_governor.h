@@ -31,6 +31,9 @@ class ClockGovernor {
   VirtualTime guest_time_of(HostClock::time_point now) const;
   /// `fixed`, pacing an idle machine to the host: idle time counts from now.
   void start_idle(HostClock::time_point now);
+  /// The machine slept until `now` and had wanted to until `wanted` at most: a sleep is no host gap, oversleeping by more
+  /// than a second is.
+  void end_idle(HostClock::time_point now, HostClock::time_point wanted);
 
  private:
   ClockPolicy policy_;

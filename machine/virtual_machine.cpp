@@ -239,6 +239,7 @@ bool VirtualMachine::Impl::idle_until(Tick limit) {
   const auto wake_at = governor.host_time_of(deadline);
   if (wake_at - now > kShortestSleep) {
     inputs.wait_until(wake_at);
+    governor.end_idle(HostClock::now(), wake_at);
   } else if (limit != kNever) {
     skip_idle_to(limit);
     return true;
