@@ -1,7 +1,5 @@
 #include "machine/clock_governor.h"
 
-#include <time.h>
-
 #include <algorithm>
 
 namespace orrery::machine {
@@ -21,30 +19,23 @@ constexpr double kOne = 4294967296.0;
 constexpr Tick kMinSampleTicks = 20'000;
 constexpr double kSampleWeight = 0.25, kMaxSampleFactor = 4.0;
 
-u64 thread_cpu_ns() {
-  timespec t{};
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-  return static_cast<u64>(t.tv_sec) * 1'000'000'000 + static_cast<u64>(t.tv_nsec);
-}
-
 i64 ns_between(HostClock::time_point from, HostClock::time_point to) {
   return std::chrono::duration_cast<std::chrono::nanoseconds>(to - from).count();
 }
 
 }  // namespace
 
-void ClockGovernor::start(HostClock::time_point now) {
+void ClockGovernor::start(HostClock::time_point now, u64 cpu_ns) {
   base_host_ = now;
   base_guest_ = clock_.now();
   last_host_ = now;
-  last_cpu_ns_ = thread_cpu_ns();
+  last_cpu_ns_ = cpu_ns;
 }
 
-std::optional<u64> ClockGovernor::correction(HostClock::time_point now, Tick ticks_run) {
+std::optional<u64> ClockGovernor::correction(HostClock::time_point now, Tick ticks_run, u64 cpu_ns) {
   if (policy_ != ClockPolicy::kFollow) return std::nullopt;
   const i64 passed = ns_between(last_host_, now);
   if (passed < kPeriodNs) return std::nullopt;
-  const u64 cpu_ns = thread_cpu_ns();
   const double spent = static_cast<double>(cpu_ns - last_cpu_ns_);
   const Tick ticks = ticks_run - last_ticks_run_;
   last_host_ = now;

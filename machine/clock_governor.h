@@ -21,10 +21,11 @@ class ClockGovernor {
  public:
   ClockGovernor(ClockPolicy policy, const Clock& clock) : policy_(policy), clock_(clock) {}
 
-  /// The host moment from which guest time is followed: now.
-  void start(HostClock::time_point now);
-  /// A new rate for Clock::set_rate, when it is time for one and it differs. `ticks_run`: all ticks but idle ones.
-  std::optional<u64> correction(HostClock::time_point now, Tick ticks_run);
+  /// The host moment from which guest time is followed: now. `cpu_ns`: CPU time of the machine's thread so far.
+  void start(HostClock::time_point now, u64 cpu_ns);
+  /// A new rate for Clock::set_rate, when it is time for one and it differs. `ticks_run`: all ticks but idle ones, and
+  /// `cpu_ns` the CPU time of the machine's thread, both so far.
+  std::optional<u64> correction(HostClock::time_point now, Tick ticks_run, u64 cpu_ns);
   /// The host moment at which guest time reaches `time`, if the guest idles until then.
   HostClock::time_point host_time_of(VirtualTime time) const;
   /// The guest time that belongs to a host moment.

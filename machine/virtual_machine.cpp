@@ -39,6 +39,12 @@ class IntrFanout final : public IrqSink {
   std::vector<cpu::Vcpu*> cpus_;
 };
 
+u64 thread_cpu_ns() {
+  timespec t{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+  return static_cast<u64>(t.tv_sec) * 1'000'000'000 + static_cast<u64>(t.tv_nsec);
+}
+
 Result<u64> draw_seed() {
   u64 seed = 0;
   if (getrandom(&seed, sizeof seed, 0) != sizeof seed) return make_errno_error("drawing a seed from the host");
@@ -217,7 +223,7 @@ Result<> VirtualMachine::Impl::power_on() {
 
 void VirtualMachine::Impl::correct_clock() {
   if (inputs.mode() == InputPort::Mode::kReplay) return;
-  if (const auto rate = governor.correction(HostClock::now(), timeline.now() - idle_ticks)) {
+  if (const auto rate = governor.correction(HostClock::now(), timeline.now() - idle_ticks, thread_cpu_ns())) {
     u8 payload[8];
     store_le<u64>(payload, *rate);
     inputs.inject(rate_channel, payload);
@@ -261,7 +267,7 @@ std::optional<StopReason> VirtualMachine::Impl::pending_stop() {
 }
 
 StopReason VirtualMachine::Impl::run(Tick max_tick) {
-  governor.start(HostClock::now());
+  governor.start(HostClock::now(), thread_cpu_ns());
   bool first = true;
   while (true) {
     if (stop_requested.exchange(false)) return StopReason::kRequested;
