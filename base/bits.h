@@ -18,9 +18,7 @@ constexpr u64 bits(u64 v, unsigned hi, unsigned lo) {
 /// A mask of the `n` lowest bits, n in 0..64.
 constexpr u64 low_mask(unsigned n) { return n >= 64 ? ~u64{0} : (u64{1} << n) - 1; }
 /// `v`'s lowest `n` bits as a signed number, n in 1..64.
-constexpr i64 sign_extend(u64 v, unsigned n) {
-  return static_cast<i64>(v << (64 - n)) >> (64 - n);
-}
+constexpr i64 sign_extend(u64 v, unsigned n) { return static_cast<i64>(v << (64 - n)) >> (64 - n); }
 constexpr u64 align_down(u64 v, u64 alignment) { return v & ~(alignment - 1); }
 constexpr u64 align_up(u64 v, u64 alignment) { return (v + alignment - 1) & ~(alignment - 1); }
 

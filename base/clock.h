@@ -21,8 +21,8 @@ class Timeline {
   /// The exact tick: the number of ticks retired before the instruction that is now executing.
   Tick now() const { return slice_end_ - static_cast<u64>(*ticks_left_); }
 
-  /// Starts a slice that may run until `end`; `*counter` is set to the ticks until then and is counted down by
-  /// the engine.
+  /// Starts a slice that may run until `end`; `*counter` is set to the ticks until then and is counted down
+  /// by the engine.
   void begin_slice(i64* counter, Tick end) {
     const Tick start = now();
     ticks_left_ = counter;
@@ -64,7 +64,8 @@ class Clock {
     const u128 scaled = static_cast<u128>(tick - base_tick_) * rate_ + base_fraction_;
     return VirtualTime{base_time_.ns + static_cast<u64>(scaled >> 32)};
   }
-  /// The first tick at which `now() >= time`; never earlier than the last rate change. kNever if out of range.
+  /// The first tick at which `now() >= time`; never earlier than the last rate change. kNever if out of
+  /// range.
   Tick tick_of(VirtualTime time) const;
 
   /// Nanoseconds per tick as 32.32 fixed point, at least 1.

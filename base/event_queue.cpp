@@ -55,8 +55,8 @@ Tick EventQueue::next_tick() const {
 
 void EventQueue::fire_due() {
   const VirtualTime now = clock_.now();
-  // A timer armed again by its own callback for a moment already past waits for the next tick: guest time must
-  // advance between two firings, or a zero-period timer would hold the machine here for ever.
+  // A timer armed again by its own callback for a moment already past waits for the next tick: guest time
+  // must advance between two firings, or a zero-period timer would hold the machine here for ever.
   const u64 order_limit = next_order_;
   while (true) {
     Timer* due = nullptr;

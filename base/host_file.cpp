@@ -33,7 +33,8 @@ Result<std::vector<u8>> read_host_file(const std::string& path, u64 limit_bytes,
   if (fstat(file.fd(), &info) != 0) return make_errno_error(fmt::format("reading the {} '{}'", what, path));
   if (!S_ISREG(info.st_mode)) return make_error("reading the {} '{}': not a regular file", what, path);
   if (static_cast<u64>(info.st_size) > limit_bytes) {
-    return make_error("reading the {} '{}': {} bytes are more than the {} that fit", what, path, info.st_size, limit_bytes);
+    return make_error("reading the {} '{}': {} bytes are more than the {} that fit", what, path, info.st_size,
+                      limit_bytes);
   }
   std::vector<u8> bytes(static_cast<size_t>(info.st_size));
   size_t done = 0;
@@ -49,7 +50,8 @@ Result<std::vector<u8>> read_host_file(const std::string& path, u64 limit_bytes,
 Result<FileIdentity> identify_host_file(const std::string& path) {
   const OpenFile file(path);
   if (file.fd() < 0) return make_errno_error(fmt::format("opening '{}'", path));
-  const std::unique_ptr<XXH3_state_t, XXH_errorcode (*)(XXH3_state_t*)> state(XXH3_createState(), XXH3_freeState);
+  const std::unique_ptr<XXH3_state_t, XXH_errorcode (*)(XXH3_state_t*)> state(XXH3_createState(),
+                                                                              XXH3_freeState);
   XXH3_64bits_reset(state.get());
   FileIdentity identity;
   std::vector<u8> buffer(1u << 20);

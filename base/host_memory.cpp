@@ -27,7 +27,9 @@ Result<HostMemory> HostMemory::create(const std::string& name, u64 size_bytes) {
 }
 
 HostMemory::HostMemory(HostMemory&& other) noexcept
-    : fd_(std::exchange(other.fd_, -1)), data_(std::exchange(other.data_, nullptr)), size_bytes_(other.size_bytes_) {}
+    : fd_(std::exchange(other.fd_, -1)),
+      data_(std::exchange(other.data_, nullptr)),
+      size_bytes_(other.size_bytes_) {}
 
 HostMemory::~HostMemory() {
   if (data_ != nullptr) munmap(data_, size_bytes_);

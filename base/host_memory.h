@@ -12,8 +12,8 @@ namespace orrery {
 
 class HostMemory {
  public:
-  /// Reserves `size_bytes` (a multiple of 4096, over 0) of zeroed memory; pages are taken from the host when first
-  /// touched. Fails with a message when the host refuses.
+  /// Reserves `size_bytes` (a multiple of 4096, over 0) of zeroed memory; pages are taken from the host when
+  /// first touched. Fails with a message when the host refuses.
   static Result<HostMemory> create(const std::string& name, u64 size_bytes);
   HostMemory(HostMemory&& other) noexcept;
   HostMemory& operator=(HostMemory&&) = delete;

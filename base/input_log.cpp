@@ -90,7 +90,8 @@ Result<InputLog> InputLog::load(const std::string& path) {
   if (file == nullptr) return make_errno_error(fmt::format("opening the log '{}'", path));
   std::vector<u8> bytes;
   u8 buffer[65536];
-  while (const size_t n = std::fread(buffer, 1, sizeof buffer, file)) bytes.insert(bytes.end(), buffer, buffer + n);
+  while (const size_t n = std::fread(buffer, 1, sizeof buffer, file))
+    bytes.insert(bytes.end(), buffer, buffer + n);
   const bool failed = std::ferror(file) != 0;
   std::fclose(file);
   if (failed) return make_errno_error(fmt::format("reading the log '{}'", path));

@@ -2,9 +2,10 @@
 //
 // File format, little-endian:
 //   header   "ORRERYLG", version u32, description length u32, description bytes, XXH3-64 of all before
-//   record   kind u8 (1 input, 2 end), tick u64, channel u16, length u32, payload, low 32 bits of XXH3 of the record
-// The description is opaque here; the machine stores its effective configuration and its images' hashes in it.
-// A log that ends without an `end` record (the recorder was killed) replays up to its last whole record.
+//   record   kind u8 (1 input, 2 end), tick u64, channel u16, length u32, payload, low 32 bits of XXH3 of the
+//   record
+// The description is opaque here; the machine stores its effective configuration and its images' hashes in
+// it. A log that ends without an `end` record (the recorder was killed) replays up to its last whole record.
 #pragma once
 
 #include <cstdio>
@@ -32,7 +33,8 @@ inline constexpr u32 kMaxPayloadBytes = 1u << 20;
 class InputLogWriter {
  public:
   /// Creates `path`, which must not exist, and writes the header.
-  static Result<std::unique_ptr<InputLogWriter>> create(const std::string& path, std::string_view description);
+  static Result<std::unique_ptr<InputLogWriter>> create(const std::string& path,
+                                                        std::string_view description);
   ~InputLogWriter();
   /// Errors stay: the first one is returned by every later call, and by `finish`.
   Result<> append(const InputEvent& event);

@@ -1,7 +1,7 @@
 // InputPort: the only door through which anything non-deterministic enters a machine.
 //
-// Keys, serial bytes, network frames, wall-clock samples, the entropy seed, clock-rate corrections and commands
-// all come through here. Every event is stamped with the Tick at which it is delivered, between two
+// Keys, serial bytes, network frames, wall-clock samples, the entropy seed, clock-rate corrections and
+// commands all come through here. Every event is stamped with the Tick at which it is delivered, between two
 // instructions. Live: delivered as it comes. Record: the same, and written to the log. Replay: only the log's
 // events are delivered, each at exactly its tick; what the host posts is dropped.
 #pragma once
@@ -36,11 +36,13 @@ class InputPort {
   void start_replay(InputLog log);
   Mode mode() const { return mode_; }
 
-  /// Opens a channel; `receive` runs on the machine's thread between instructions. Channels are numbered in the
-  /// order of opening, which is the board's construction order, so numbers agree between recorder and replayer.
+  /// Opens a channel; `receive` runs on the machine's thread between instructions. Channels are numbered in
+  /// the order of opening, which is the board's construction order, so numbers agree between recorder and
+  /// replayer.
   Channel open(std::string name, Receiver receive);
 
-  /// Any thread: hands in one input of at most kMaxPayloadBytes bytes, and wakes an idle machine. Returns at once.
+  /// Any thread: hands in one input of at most kMaxPayloadBytes bytes, and wakes an idle machine. Returns at
+  /// once.
   void post(Channel channel, std::span<const u8> payload);
   /// Any thread: wakes an idle machine without an input (to make it look at a stop request).
   void wake();
@@ -51,8 +53,8 @@ class InputPort {
   /// correction, the seed, a wall-clock reading) at this tick. In Replay it is dropped: the log has its own.
   void inject(Channel channel, std::span<const u8> payload);
 
-  /// Machine thread, between slices: in Live and Record delivers everything posted, in Replay the log's events
-  /// that are due at this tick.
+  /// Machine thread, between slices: in Live and Record delivers everything posted, in Replay the log's
+  /// events that are due at this tick.
   void deliver_due();
   /// In Replay, the tick of the log's next event; else kNever.
   Tick next_tick() const;

@@ -18,9 +18,7 @@ namespace orrery {
 struct Error {
   std::string message;
   /// The same error with what was being done put before it: "context: message".
-  Error with_context(std::string_view context) && {
-    return Error{fmt::format("{}: {}", context, message)};
-  }
+  Error with_context(std::string_view context) && { return Error{fmt::format("{}: {}", context, message)}; }
 };
 
 template <class... Args>
@@ -77,14 +75,13 @@ class [[nodiscard]] Result<void> {
 #define ORRERY_CONCAT_(a, b) a##b
 #define ORRERY_CONCAT(a, b) ORRERY_CONCAT_(a, b)
 /// Evaluates a Result<void>; returns its error from the enclosing function.
-#define TRY(expr)                                                      \
-  do {                                                                 \
-    if (auto try_result_ = (expr); !try_result_.ok())                  \
-      return std::move(try_result_).take_error();                      \
+#define TRY(expr)                                                                                 \
+  do {                                                                                            \
+    if (auto try_result_ = (expr); !try_result_.ok()) return std::move(try_result_).take_error(); \
   } while (false)
 /// Declares `decl` from a Result<T>'s value; returns its error from the enclosing function.
-#define TRY_ASSIGN(decl, expr)                                                       \
-  auto ORRERY_CONCAT(try_value_, __LINE__) = (expr);                                 \
-  if (!ORRERY_CONCAT(try_value_, __LINE__).ok())                                     \
-    return std::move(ORRERY_CONCAT(try_value_, __LINE__)).take_error();              \
+#define TRY_ASSIGN(decl, expr)                                          \
+  auto ORRERY_CONCAT(try_value_, __LINE__) = (expr);                    \
+  if (!ORRERY_CONCAT(try_value_, __LINE__).ok())                        \
+    return std::move(ORRERY_CONCAT(try_value_, __LINE__)).take_error(); \
   decl = std::move(ORRERY_CONCAT(try_value_, __LINE__)).value()

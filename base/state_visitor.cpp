@@ -95,7 +95,8 @@ void StateReader::begin(std::string_view name, u32 version) {
   if (found != name) return fail(fmt::format("expected the part '{}', found '{}'", join(path_, name), found));
   path_.emplace_back(name);
   if (found_version != version) {
-    fail(fmt::format("part '{}' has version {}, this program reads version {}", name, found_version, version));
+    fail(
+        fmt::format("part '{}' has version {}, this program reads version {}", name, found_version, version));
   }
 }
 void StateReader::end() {
@@ -112,7 +113,8 @@ void StateReader::count(std::string_view name, u64& n, u64 limit) {
   if (found > limit) {
     return fail(fmt::format("{}: count {} is over the limit {}", join(path_, name), found, limit));
   }
-  if (found > bytes_.size()) return fail(fmt::format("{}: count {} is over the size", join(path_, name), found));
+  if (found > bytes_.size())
+    return fail(fmt::format("{}: count {} is over the size", join(path_, name), found));
   n = found;
 }
 void StateReader::require(bool holds, std::string_view what) {

@@ -7,8 +7,9 @@
 //     v.array("lines", state_.lines);
 //   }
 //
-// The order is the format; a changed order bumps the section's version. Loading is untrusted input: counts are
-// bounded before anything is allocated, and a class checks its invariants after loading through `v.require`.
+// The order is the format; a changed order bumps the section's version. Loading is untrusted input: counts
+// are bounded before anything is allocated, and a class checks its invariants after loading through
+// `v.require`.
 #pragma once
 
 #include <array>
@@ -44,8 +45,7 @@ class StateVisitor {
   virtual void require(bool holds, std::string_view what) = 0;
 
   template <class T>
-    requires(std::is_integral_v<T> || std::is_enum_v<T>)
-  void field(std::string_view name, T& value) {
+  requires(std::is_integral_v<T> || std::is_enum_v<T>) void field(std::string_view name, T& value) {
     if constexpr (std::is_same_v<T, bool>) {
       u8 byte = value ? 1 : 0;
       raw(name, &byte, 1, true);
@@ -62,8 +62,7 @@ class StateVisitor {
   }
   /// An enumerator that must be at most `last` when loaded.
   template <class T>
-    requires(std::is_enum_v<T>)
-  void enumeration(std::string_view name, T& value, T last) {
+  requires(std::is_enum_v<T>) void enumeration(std::string_view name, T& value, T last) {
     T loaded = value;
     raw(name, &loaded, sizeof loaded, true);
     using U = std::make_unsigned_t<std::underlying_type_t<T>>;
@@ -73,19 +72,16 @@ class StateVisitor {
   }
   /// A fixed-size array of integers or bytes.
   template <class T, size_t N>
-    requires(std::is_integral_v<T>)
-  void array(std::string_view name, std::array<T, N>& values) {
+  requires(std::is_integral_v<T>) void array(std::string_view name, std::array<T, N>& values) {
     raw(name, values.data(), sizeof values, false);
   }
   template <class T, size_t N>
-    requires(std::is_integral_v<T>)
-  void array(std::string_view name, T (&values)[N]) {
+  requires(std::is_integral_v<T>) void array(std::string_view name, T (&values)[N]) {
     raw(name, values, sizeof values, false);
   }
   /// A vector of integers, at most `limit` elements when loaded.
   template <class T>
-    requires(std::is_integral_v<T>)
-  void vector(std::string_view name, std::vector<T>& values, u64 limit) {
+  requires(std::is_integral_v<T>) void vector(std::string_view name, std::vector<T>& values, u64 limit) {
     u64 n = values.size();
     count(name, n, limit);
     if (loading()) values.assign(static_cast<size_t>(n), T{});

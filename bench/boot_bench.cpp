@@ -1,4 +1,5 @@
-// Debian's kernel from its first instruction to the shell's prompt. Needs tools/fetch_guest.sh and make_initramfs.sh.
+// Debian's kernel from its first instruction to the shell's prompt. Needs tools/fetch_guest.sh and
+// make_initramfs.sh.
 #include <benchmark/benchmark.h>
 
 #include "machine/virtual_machine.h"
@@ -18,23 +19,28 @@ void boot(benchmark::State& state) {
     config.cpus = static_cast<u32>(state.range(0));
     std::string seen;
     machine::VirtualMachine* running = nullptr;
-    auto vm = machine::VirtualMachine::create(config, {.record_path = {}, .serial_output = [&](std::span<const u8> bytes) {
-      seen.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-      if (seen.size() >= 4 && seen.find("/ # ", seen.size() >= 8 ? seen.size() - 8 : 0) != std::string::npos) running->request_stop();
-    }});
+    auto vm = machine::VirtualMachine::create(
+        config, {.record_path = {}, .serial_output = [&](std::span<const u8> bytes) {
+                   seen.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+                   if (seen.size() >= 4 &&
+                       seen.find("/ # ", seen.size() >= 8 ? seen.size() - 8 : 0) != std::string::npos)
+                     running->request_stop();
+                 }});
     if (!vm) {
       state.SkipWithError(vm.error().message.c_str());
       return;
     }
     running = vm->get();
     state.ResumeTiming();
-    if (running->run(u64{100'000'000'000}) != machine::StopReason::kRequested) state.SkipWithError("no shell");
+    if (running->run(u64{100'000'000'000}) != machine::StopReason::kRequested)
+      state.SkipWithError("no shell");
     instructions += running->tick() - running->idle_ticks();
     state.PauseTiming();
     vm->reset();
     state.ResumeTiming();
   }
-  state.counters["guest_insns"] = benchmark::Counter(static_cast<double>(instructions), benchmark::Counter::kIsRate);
+  state.counters["guest_insns"] =
+      benchmark::Counter(static_cast<double>(instructions), benchmark::Counter::kIsRate);
 }
 
 BENCHMARK(boot)->Arg(1)->Arg(4)->ArgName("cpus")->Unit(benchmark::kMillisecond)->Iterations(1);

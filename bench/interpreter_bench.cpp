@@ -27,7 +27,8 @@ void run_guest(benchmark::State& state, const char* name) {
     vm->reset();
     state.ResumeTiming();
   }
-  state.counters["guest_insns"] = benchmark::Counter(static_cast<double>(instructions), benchmark::Counter::kIsRate);
+  state.counters["guest_insns"] =
+      benchmark::Counter(static_cast<double>(instructions), benchmark::Counter::kIsRate);
 }
 
 BENCHMARK_CAPTURE(run_guest, registers, "registers")->Unit(benchmark::kMillisecond);

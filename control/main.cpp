@@ -7,8 +7,8 @@
 
 namespace {
 
-/// A caller may have closed the standard descriptors; the next file opened would take their place, and be read as the
-/// keyboard or written to as the terminal.
+/// A caller may have closed the standard descriptors; the next file opened would take their place, and be
+/// read as the keyboard or written to as the terminal.
 void open_standard_descriptors() {
   for (const int descriptor : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
     if (fcntl(descriptor, F_GETFD) < 0) static_cast<void>(open("/dev/null", O_RDWR));

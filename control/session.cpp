@@ -173,8 +173,8 @@ Result<int> Session::finish(StopReason reason) {
   if (command_.kind == CommandKind::kReplay) {
     const InputLog& log = vm_.inputs().replay_log();
     if (!log.complete) {
-      return make_error("log '{}': truncated; replayed up to its last whole input, at tick {}", command_.log_path,
-                        vm_.tick());
+      return make_error("log '{}': truncated; replayed up to its last whole input, at tick {}",
+                        command_.log_path, vm_.tick());
     } else if (vm_.tick() == log.end_tick && log.end_state_hash != 0 &&
                vm_.state_hash() != log.end_state_hash) {
       std::fprintf(stderr, "orrery: the replay diverged: state hash %016llx at tick %llu, recorded %016llx\n",

@@ -18,8 +18,8 @@ enum class EngineExit : u8 {
 class Engine {
  public:
   virtual ~Engine() = default;
-  /// Runs until `cpu.ticks_left` (at least 1 on entry) reaches 0, or an exit. `skip_breakpoint`: do not stop at a
-  /// breakpoint on the first instruction.
+  /// Runs until `cpu.ticks_left` (at least 1 on entry) reaches 0, or an exit. `skip_breakpoint`: do not stop
+  /// at a breakpoint on the first instruction.
   virtual EngineExit run(Vcpu& cpu, bool skip_breakpoint) = 0;
 };
 

@@ -28,17 +28,18 @@ inline constexpr u8 kLock = 1, kRep = 2, kRepne = 4, kOperandSizePrefix = 8, kRe
 ///  - kMemOperand / kImmOperand: see the address fields / `imm`.
 struct Insn {
   Handler handler;
-  u64 imm;    // immediate, sign-extended to 64 bits; branch displacement; moffs address; ptr16:N as selector<<32|offset;
-              // a second immediate stands in bits 32 and up (ENTER: level; EXTRQ, INSERTQ: index)
+  u64 imm;  // immediate, sign-extended to 64 bits; branch displacement; moffs address; ptr16:N as
+            // selector<<32|offset; a second immediate stands in bits 32 and up (ENTER: level; EXTRQ, INSERTQ:
+            // index)
   i32 disp;   // of the memory operand
   u16 row;    // index of the table row
   u8 length;  // bytes
   u8 flags;   // insn_flag
   u8 op[4];
-  u8 base;        // gpr number, kZeroRegister or kRip
-  u8 index;       // gpr number or kZeroRegister; vector number for VSIB
-  u8 mem;         // bits 0-1 log2(scale), 2-4 SegmentIndex, 5-6 log2(address bytes), 7 segment overridden
-  u8 size;        // bits 0-1 log2(operand bytes), 2-3 vector length (0: 128, 1: 256), 4-5 log2(stack width bytes)
+  u8 base;   // gpr number, kZeroRegister or kRip
+  u8 index;  // gpr number or kZeroRegister; vector number for VSIB
+  u8 mem;    // bits 0-1 log2(scale), 2-4 SegmentIndex, 5-6 log2(address bytes), 7 segment overridden
+  u8 size;   // bits 0-1 log2(operand bytes), 2-3 vector length (0: 128, 1: 256), 4-5 log2(stack width bytes)
 
   unsigned scale_shift() const { return mem & 3u; }
   SegmentIndex segment() const { return static_cast<SegmentIndex>((mem >> 2) & 7u); }
@@ -53,7 +54,20 @@ struct Insn {
 };
 static_assert(sizeof(Insn) == 32);
 
-enum class OperandKind : u8 { kNone, kGpr, kMem, kImm, kVector, kMmx, kX87, kSegment, kControl, kDebug, kFarPointer, kMask };
+enum class OperandKind : u8 {
+  kNone,
+  kGpr,
+  kMem,
+  kImm,
+  kVector,
+  kMmx,
+  kX87,
+  kSegment,
+  kControl,
+  kDebug,
+  kFarPointer,
+  kMask
+};
 
 /// What a row's selector sees when it chooses the handler; gone after decoding.
 struct DecodedForm {

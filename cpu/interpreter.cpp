@@ -9,7 +9,8 @@
 namespace orrery::cpu {
 namespace {
 
-/// An exception or interrupt costs one tick, so that a guest that only ever faults still moves along the timeline.
+/// An exception or interrupt costs one tick, so that a guest that only ever faults still moves along the
+/// timeline.
 void deliver_event(Vcpu& cpu, const Fault& fault) {
   deliver(cpu, fault);
   --cpu.ticks_left;
@@ -115,9 +116,15 @@ void Interpreter::run_trace(Vcpu& cpu, const Insn* insns, unsigned count) {
       continue;
     }
     switch (outcome) {
-      case Outcome::kEndTrace: --cpu.ticks_left; return;
-      case Outcome::kRestart: cpu.state.gpr[kRip] -= insn->length; return;
-      default: take_fault(cpu, *insn); return;
+      case Outcome::kEndTrace:
+        --cpu.ticks_left;
+        return;
+      case Outcome::kRestart:
+        cpu.state.gpr[kRip] -= insn->length;
+        return;
+      default:
+        take_fault(cpu, *insn);
+        return;
     }
   }
 }
@@ -143,7 +150,9 @@ void Interpreter::step(Vcpu& cpu) {
   const Outcome outcome = insn->handler(cpu, *insn);
   switch (outcome) {
     case Outcome::kNext:
-    case Outcome::kEndTrace: --cpu.ticks_left; break;
+    case Outcome::kEndTrace:
+      --cpu.ticks_left;
+      break;
     case Outcome::kRestart:
       s.gpr[kRip] -= insn->length;
       if (had_rf) s.rflags |= rflags::RF;
@@ -160,7 +169,8 @@ void Interpreter::step(Vcpu& cpu) {
   }
   // A shadow lasts for one instruction; a new one stays.
   if (shadow != Shadow::kNone && s.shadow == shadow) s.shadow = Shadow::kNone;
-  if (trap && (isa::rows()[insn->row].traits & isa::trait::kMasksTrapFlag) != 0) trap = (s.rflags & rflags::TF) != 0;
+  if (trap && (isa::rows()[insn->row].traits & isa::trait::kMasksTrapFlag) != 0)
+    trap = (s.rflags & rflags::TF) != 0;
   if (trap) {
     s.pending_db |= dr6::BS;
     cpu.set_attention();
@@ -243,10 +253,13 @@ EngineExit Interpreter::run(Vcpu& cpu, bool skip_breakpoint) {
       }
       EngineExit exit{};
       switch (attend(cpu, exit)) {
-        case Attention::kExit: return exit;
-        case Attention::kGo: continue;
+        case Attention::kExit:
+          return exit;
+        case Attention::kGo:
+          continue;
         case Attention::kStep:
-          if (!skip_breakpoint && std::binary_search(cpu.breakpoints.begin(), cpu.breakpoints.end(), linear_rip(cpu))) {
+          if (!skip_breakpoint &&
+              std::binary_search(cpu.breakpoints.begin(), cpu.breakpoints.end(), linear_rip(cpu))) {
             return EngineExit::kBreakpoint;
           }
           skip_breakpoint = false;

@@ -15,9 +15,18 @@ enum class Outcome : u8 {
 /// An exception on its way to delivery [SDM3 6].
 struct Fault {
   /// kSoftwareInterrupt: INT n; kSoftwareException: INT3, INTO; kPrivilegedSoftware: INT1.
-  enum class Kind : u8 { kFault, kTrap, kSoftwareInterrupt, kSoftwareException, kPrivilegedSoftware, kExternal, kNmi };
+  enum class Kind : u8 {
+    kFault,
+    kTrap,
+    kSoftwareInterrupt,
+    kSoftwareException,
+    kPrivilegedSoftware,
+    kExternal,
+    kNmi
+  };
   bool is_software() const {
-    return kind == Kind::kSoftwareInterrupt || kind == Kind::kSoftwareException || kind == Kind::kPrivilegedSoftware;
+    return kind == Kind::kSoftwareInterrupt || kind == Kind::kSoftwareException ||
+           kind == Kind::kPrivilegedSoftware;
   }
   u8 vector = 0;
   bool has_error_code = false;

@@ -5,7 +5,24 @@
 
 namespace orrery::cpu {
 
-enum Gpr : u8 { kRax, kRcx, kRdx, kRbx, kRsp, kRbp, kRsi, kRdi, kR8, kR9, kR10, kR11, kR12, kR13, kR14, kR15 };
+enum Gpr : u8 {
+  kRax,
+  kRcx,
+  kRdx,
+  kRbx,
+  kRsp,
+  kRbp,
+  kRsi,
+  kRdi,
+  kR8,
+  kR9,
+  kR10,
+  kR11,
+  kR12,
+  kR13,
+  kR14,
+  kR15
+};
 /// Pseudo registers of CpuState::gpr, for addresses without a base or index and for RIP-relative ones.
 inline constexpr u8 kZeroRegister = 16;
 inline constexpr u8 kRip = 17;
@@ -14,8 +31,9 @@ enum SegmentIndex : u8 { kEs, kCs, kSs, kDs, kFs, kGs, kLdtr, kTr };
 
 namespace rflags {
 inline constexpr u64 CF = 1u << 0, PF = 1u << 2, AF = 1u << 4, ZF = 1u << 6, SF = 1u << 7, TF = 1u << 8,
-                     IF = 1u << 9, DF = 1u << 10, OF = 1u << 11, IOPL = 3u << 12, NT = 1u << 14, RF = 1u << 16,
-                     VM = 1u << 17, AC = 1u << 18, VIF = 1u << 19, VIP = 1u << 20, ID = 1u << 21;
+                     IF = 1u << 9, DF = 1u << 10, OF = 1u << 11, IOPL = 3u << 12, NT = 1u << 14,
+                     RF = 1u << 16, VM = 1u << 17, AC = 1u << 18, VIF = 1u << 19, VIP = 1u << 20,
+                     ID = 1u << 21;
 inline constexpr u64 kFixed = 2;
 inline constexpr u64 kArithmetic = CF | PF | AF | ZF | SF | OF;
 inline constexpr unsigned kIoplShift = 12;
@@ -75,8 +93,29 @@ inline constexpr unsigned kTopShift = 11;
 
 /// Exception vectors [SDM3 6.3.1].
 enum Vector : u8 {
-  kDE = 0, kDB = 1, kNMI = 2, kBP = 3, kOF = 4, kBR = 5, kUD = 6, kNM = 7, kDF = 8, kTS = 10, kNP = 11, kSS_ = 12,
-  kGP = 13, kPF = 14, kMF = 16, kAC = 17, kMC = 18, kXM = 19, kVE = 20, kCP = 21, kHV = 28, kVC = 29, kSX = 30,
+  kDE = 0,
+  kDB = 1,
+  kNMI = 2,
+  kBP = 3,
+  kOF = 4,
+  kBR = 5,
+  kUD = 6,
+  kNM = 7,
+  kDF = 8,
+  kTS = 10,
+  kNP = 11,
+  kSS_ = 12,
+  kGP = 13,
+  kPF = 14,
+  kMF = 16,
+  kAC = 17,
+  kMC = 18,
+  kXM = 19,
+  kVE = 20,
+  kCP = 21,
+  kHV = 28,
+  kVC = 29,
+  kSX = 30,
 };
 
 /// Page-fault error code [SDM3 4.7].
@@ -84,12 +123,13 @@ namespace pf {
 inline constexpr u32 P = 1u << 0, W = 1u << 1, U = 1u << 2, RSVD = 1u << 3, I = 1u << 4, PK = 1u << 5;
 }
 
-/// Segment attributes: bits 40..47 and 52..55 of a descriptor in bits 0..7 and 12..15, bit 16 unusable [SDM3 24.4.1].
+/// Segment attributes: bits 40..47 and 52..55 of a descriptor in bits 0..7 and 12..15, bit 16 unusable
+/// [SDM3 24.4.1].
 namespace seg_attr {
 inline constexpr u32 kTypeMask = 0xf, kAccessed = 1u << 0, kWritable = 1u << 1, kReadable = 1u << 1,
-                     kExpandDown = 1u << 2, kConforming = 1u << 2, kCode = 1u << 3, kS = 1u << 4, kDplShift = 5,
-                     kDplMask = 3u << 5, kP = 1u << 7, kAvl = 1u << 12, kL = 1u << 13, kDb = 1u << 14,
-                     kG = 1u << 15, kUnusable = 1u << 16;
+                     kExpandDown = 1u << 2, kConforming = 1u << 2, kCode = 1u << 3, kS = 1u << 4,
+                     kDplShift = 5, kDplMask = 3u << 5, kP = 1u << 7, kAvl = 1u << 12, kL = 1u << 13,
+                     kDb = 1u << 14, kG = 1u << 15, kUnusable = 1u << 16;
 }  // namespace seg_attr
 
 }  // namespace orrery::cpu

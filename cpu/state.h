@@ -46,15 +46,16 @@ enum class Activity : u8 { kRunning, kHalted, kMwait, kWaitForSipi, kShutdown };
 enum class Shadow : u8 { kNone, kSti, kMovSs };
 
 struct CpuState {
-  // Hot: general registers, then the pseudo registers: gpr[kZeroRegister] is 0, gpr[kRip] is RIP. While a handler
-  // runs RIP already points behind its instruction; a fault restores it.
+  // Hot: general registers, then the pseudo registers: gpr[kZeroRegister] is 0, gpr[kRip] is RIP. While a
+  // handler runs RIP already points behind its instruction; a fault restores it.
   u64 gpr[18] = {};
   u64 rflags = rflags::kFixed;
   Segment seg[8];
   alignas(32) Vec vec[16] = {};
   u32 mxcsr = mxcsr::kDefault;
 
-  // x87: physical registers (not relative to TOP); tags: one bit per physical register, 1 = valid (abridged form).
+  // x87: physical registers (not relative to TOP); tags: one bit per physical register, 1 = valid (abridged
+  // form).
   u16 fcw = 0x37f;
   u16 fsw = 0;
   u8 ftw = 0;
@@ -117,7 +118,7 @@ struct CpuState {
   u64 kvm_wall_clock = 0;
   u64 kvm_system_time_version = 0;
   u64 syscfg = 0;
-  u64 hwcr = 0;
+  u64 hwcr = u64{1} << 24;  // the TSC counts at the P0 frequency [APM2 A, HWCR]
   u64 vm_hsave_pa = 0;
   u64 mcg_status = 0;
   u64 microcode_revision = 0;

@@ -25,8 +25,10 @@ void Vcpu::reset(bool init) {
   static_cast<CpuState&>(state).gpr[kRdx] = model().family_model_stepping;
   state.gpr[kRip] = 0xfff0;
   constexpr u32 kRealData = seg_attr::kP | seg_attr::kS | seg_attr::kWritable | seg_attr::kAccessed;
-  for (unsigned i = 0; i < 6; ++i) state.seg[i] = {.base = 0, .limit = 0xffff, .attributes = kRealData, .selector = 0};
-  state.seg[kCs] = {.base = 0xffff0000, .limit = 0xffff, .attributes = kRealData | seg_attr::kCode, .selector = 0xf000};
+  for (unsigned i = 0; i < 6; ++i)
+    state.seg[i] = {.base = 0, .limit = 0xffff, .attributes = kRealData, .selector = 0};
+  state.seg[kCs] = {
+      .base = 0xffff0000, .limit = 0xffff, .attributes = kRealData | seg_attr::kCode, .selector = 0xf000};
   state.seg[kLdtr] = {.base = 0, .limit = 0xffff, .attributes = seg_attr::kP | 2, .selector = 0};
   state.seg[kTr] = {.base = 0, .limit = 0xffff, .attributes = seg_attr::kP | 11, .selector = 0};
   state.activity = is_bsp() ? Activity::kRunning : Activity::kWaitForSipi;
@@ -127,8 +129,12 @@ bool Vcpu::has_wake_event() const {
 }
 
 void Vcpu::record_fault(const Fault& fault) {
-  faults_[fault_count_ % std::size(faults_)] = {.tick = now_tick(), .fault = fault, .rip = state.gpr[kRip],
-                                                .rsp = state.gpr[kRsp], .cr2 = state.cr2, .cs = state.seg[kCs].selector};
+  faults_[fault_count_ % std::size(faults_)] = {.tick = now_tick(),
+                                                .fault = fault,
+                                                .rip = state.gpr[kRip],
+                                                .rsp = state.gpr[kRsp],
+                                                .cr2 = state.cr2,
+                                                .cs = state.seg[kCs].selector};
   ++fault_count_;
 }
 
@@ -143,7 +149,8 @@ std::vector<u64> Vcpu::recent_branch_targets() const {
 std::vector<Vcpu::FaultRecord> Vcpu::recent_faults() const {
   std::vector<FaultRecord> records;
   const auto kept = static_cast<unsigned>(std::min<size_t>(fault_count_, std::size(faults_)));
-  for (unsigned i = fault_count_ - kept; i < fault_count_; ++i) records.push_back(faults_[i % std::size(faults_)]);
+  for (unsigned i = fault_count_ - kept; i < fault_count_; ++i)
+    records.push_back(faults_[i % std::size(faults_)]);
   return records;
 }
 
@@ -164,8 +171,8 @@ void Vcpu::visit_state(StateVisitor& v) {
 
 void visit_cpu_state(StateVisitor& v, CpuState& s) {
   v.begin("state", 1);
-  static constexpr std::string_view kGprNames[] = {"rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi", "r8", "r9",
-                                                   "r10", "r11", "r12", "r13", "r14", "r15"};
+  static constexpr std::string_view kGprNames[] = {"rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi",
+                                                   "r8",  "r9",  "r10", "r11", "r12", "r13", "r14", "r15"};
   for (unsigned i = 0; i < 16; ++i) v.field(kGprNames[i], s.gpr[i]);
   v.field("rip", s.gpr[kRip]);
   v.field("rflags", s.rflags);

@@ -69,12 +69,12 @@ class Vcpu final : public memory::FrameListener, public memory::MapListener {
   bool is_bsp() const { return id_ == 0; }
 
   // ---- Modes, derived from the state by `mode_changed` ----
-  bool long64() const { return long64_; }                       // 64-bit code segment
+  bool long64() const { return long64_; }  // 64-bit code segment
   bool long_mode() const { return (state.efer & efer::LMA) != 0; }
   bool protected_mode() const { return (state.cr0 & cr0::PE) != 0; }
   bool vm86() const { return (state.rflags & rflags::VM) != 0; }
   bool real_mode() const { return !protected_mode(); }
-  unsigned code_bits() const { return code_bits_; }              // 16, 32 or 64
+  unsigned code_bits() const { return code_bits_; }  // 16, 32 or 64
   unsigned cpl() const { return state.cpl; }
   /// After any change of CR0, CR3's mode, CR4, EFER, CS, SS, XCR0, CPL, RFLAGS.AC or RFLAGS.VM.
   void mode_changed();
@@ -122,7 +122,8 @@ class Vcpu final : public memory::FrameListener, public memory::MapListener {
 
   // ---- Memory operands ----
   u64 effective_address(const Insn& insn) const {
-    return (state.gpr[insn.base] + (state.gpr[insn.index] << insn.scale_shift()) + static_cast<u64>(i64{insn.disp})) &
+    return (state.gpr[insn.base] + (state.gpr[insn.index] << insn.scale_shift()) +
+            static_cast<u64>(i64{insn.disp})) &
            insn.address_mask();
   }
   template <class T>
@@ -182,7 +183,8 @@ class Vcpu final : public memory::FrameListener, public memory::MapListener {
       commit_slow(target.linear, &value, sizeof(T));
     }
   }
-  /// Checks that `size` bytes at segment:offset can be written, raising what a write would; changes A/D bits only.
+  /// Checks that `size` bytes at segment:offset can be written, raising what a write would; changes A/D bits
+  /// only.
   bool probe_write(SegmentIndex segment, u64 offset, unsigned size);
   /// Byte-granular forms for operands of other sizes (10-byte x87, XSAVE areas: `size` up to 4096).
   bool read_bytes(SegmentIndex segment, u64 offset, void* out, unsigned size);
@@ -190,8 +192,10 @@ class Vcpu final : public memory::FrameListener, public memory::MapListener {
 
   /// SSE's alignment rule: #GP(0) unless 16- (or 32-) byte aligned. Linear address counts.
   bool check_aligned(const Insn& insn, unsigned alignment) {
-    const u64 linear = effective_address(insn) + (long64_ ? flat_base_[insn.segment()] : state.seg[insn.segment()].base);
-    if ((linear & (alignment - 1)) == 0) [[likely]] return true;
+    const u64 linear =
+        effective_address(insn) + (long64_ ? flat_base_[insn.segment()] : state.seg[insn.segment()].base);
+    if ((linear & (alignment - 1)) == 0) [[likely]]
+      return true;
     raise(kGP, 0);
     return false;
   }
@@ -210,7 +214,9 @@ class Vcpu final : public memory::FrameListener, public memory::MapListener {
 
   /// Segmentation of legacy modes and the canonical check are in these; see paging/mmu.cpp.
   bool segment_linear(SegmentIndex segment, u64 offset, u64 size, Access access, u64& linear);
-  bool canonical(u64 address) const { return static_cast<u64>(sign_extend(address, canonical_bits_)) == address; }
+  bool canonical(u64 address) const {
+    return static_cast<u64>(sign_extend(address, canonical_bits_)) == address;
+  }
 
   // ---- Paging ----
   /// Translates or raises. `*entry`, if wanted, is the architectural TLB entry used (null without paging).
@@ -218,8 +224,8 @@ class Vcpu final : public memory::FrameListener, public memory::MapListener {
   /// Without faults, A/D updates or TLB fills; for debuggers.
   bool translate_quietly(u64 linear, u64& physical) const;
   void flush_tlb_page(u64 linear);
-  void flush_tlb_all();            // global entries too
-  void flush_tlb_non_global();     // MOV CR3
+  void flush_tlb_all();         // global entries too
+  void flush_tlb_non_global();  // MOV CR3
   void flush_tlb_pcid(u16 pcid);
   void flush_tlb_page_pcid(u64 linear, u16 pcid);
   /// Drops everything derived from the architectural TLB.
@@ -237,7 +243,8 @@ class Vcpu final : public memory::FrameListener, public memory::MapListener {
   DecodeCache& decode_cache() { return services_.decode_cache; }
 
   // ---- Time and attention ----
-  /// Ticks until the engine must come back; counted down by one per retired instruction. The timeline reads it.
+  /// Ticks until the engine must come back; counted down by one per retired instruction. The timeline reads
+  /// it.
   i64 ticks_left = 0;
   Tick now_tick() const { return services_.events.clock().tick(); }
   /// The guest's TSC without TSC_OFFSET adjustments by virtualization.
@@ -278,7 +285,7 @@ class Vcpu final : public memory::FrameListener, public memory::MapListener {
     bool on_read;
     bool on_write;
   };
-  std::vector<u64> breakpoints;    // sorted
+  std::vector<u64> breakpoints;  // sorted
   std::vector<Watch> watches;
   bool watch_hit = false;
   u64 watch_address = 0;

@@ -9,22 +9,22 @@
 namespace orrery::machine::address_map {
 
 // Physical memory.
-inline constexpr u64 kLegacyVideoStart = 0xa0000;        // nothing here on boards without VGA
-inline constexpr u64 kLegacyRomStart = 0xc0000;          // RAM on `minimal`
-inline constexpr u64 kAcpiTablesStart = 0xe0000;         // RSDP and tables, found by scanning [ACPI 5.2.5.1]
+inline constexpr u64 kLegacyVideoStart = 0xa0000;  // nothing here on boards without VGA
+inline constexpr u64 kLegacyRomStart = 0xc0000;    // RAM on `minimal`
+inline constexpr u64 kAcpiTablesStart = 0xe0000;   // RSDP and tables, found by scanning [ACPI 5.2.5.1]
 inline constexpr u64 kAcpiTablesEnd = 0x100000;
-inline constexpr u64 kLowRamEnd = 0xc0000000;            // RAM above moves to 4 GiB
-inline constexpr u64 kPciWindowStart = 0xc0000000;       // 32-bit BARs
+inline constexpr u64 kLowRamEnd = 0xc0000000;       // RAM above moves to 4 GiB
+inline constexpr u64 kPciWindowStart = 0xc0000000;  // 32-bit BARs
 inline constexpr u64 kPciWindowEnd = 0xe0000000;
-inline constexpr u64 kEcamStart = 0xe0000000;            // bus 0 .. 255
+inline constexpr u64 kEcamStart = 0xe0000000;  // bus 0 .. 255
 inline constexpr u64 kEcamBytes = 0x10000000;
 inline constexpr u64 kIoApicStart = 0xfec00000;
 inline constexpr u64 kIoApicBytes = 0x1000;
-inline constexpr u64 kHpetStart = 0xfed00000;            // no HPET on `minimal`
-inline constexpr u64 kLocalApicStart = 0xfee00000;       // the CPUs decode it; MSI writes go here too
+inline constexpr u64 kHpetStart = 0xfed00000;       // no HPET on `minimal`
+inline constexpr u64 kLocalApicStart = 0xfee00000;  // the CPUs decode it; MSI writes go here too
 inline constexpr u64 kLocalApicBytes = 0x1000;
 inline constexpr u64 kHighRamStart = 0x100000000;
-inline constexpr u64 kPciWindow64Bytes = u64{1} << 34;   // above the high RAM, for large BARs
+inline constexpr u64 kPciWindow64Bytes = u64{1} << 34;  // above the high RAM, for large BARs
 
 // Ports.
 inline constexpr u16 kPicMasterPort = 0x20;
@@ -42,11 +42,11 @@ inline constexpr u16 kDebugExitPort = 0xf4;
 inline constexpr u16 kCom1Port = 0x3f8;
 inline constexpr u16 kDebugConsole2Port = 0x402;
 inline constexpr u16 kElcrPort = 0x4d0;
-inline constexpr u16 kAcpiPmPort = 0x600;                // PM1 event, control, timer, GPE0: acpi_pm.h has offsets
+inline constexpr u16 kAcpiPmPort = 0x600;  // PM1 event, control, timer, GPE0: acpi_pm.h has offsets
 inline constexpr u16 kPciConfigAddressPort = 0xcf8;
 inline constexpr u16 kResetControlPort = 0xcf9;
 inline constexpr u16 kPciConfigDataPort = 0xcfc;
-inline constexpr u16 kPciIoWindowStart = 0xc000;         // I/O BARs
+inline constexpr u16 kPciIoWindowStart = 0xc000;  // I/O BARs
 inline constexpr u32 kPciIoWindowEnd = 0x10000;
 
 // ISA interrupts: inputs of the 8259 pair, and pins of the I/O APIC except that IRQ 0 is pin 2.
@@ -58,9 +58,9 @@ inline constexpr unsigned kRtcIrq = 8;
 inline constexpr unsigned kSciIrq = 9;
 inline constexpr unsigned kMouseIrq = 12;
 inline constexpr unsigned kPitIoApicPin = 2;
-inline constexpr unsigned kFirstPciGsi = 16;             // INTx lines of the root bus: GSI 16 .. 19
+inline constexpr unsigned kFirstPciGsi = 16;          // INTx lines of the root bus: GSI 16 .. 19
 inline constexpr u8 kPirqIrqs[4] = {10, 11, 10, 11};  // the same lines at the 8259 pair
 
-inline constexpr u8 kIoApicId = 0xf0;                    // clear of local APIC ids
+inline constexpr u8 kIoApicId = 0xf0;  // clear of local APIC ids
 
 }  // namespace orrery::machine::address_map

@@ -25,8 +25,8 @@ struct BoardServices {
   EventQueue& events;
   InputPort& inputs;
   Entropy& entropy;
-  MsiSink& msi;                         // to the local APICs
-  IrqLine intr;                         // the 8259 pair's INTR, to LINT0 of every CPU
+  MsiSink& msi;  // to the local APICs
+  IrqLine intr;  // the 8259 pair's INTR, to LINT0 of every CPU
   devices::MachineControl& control;
   /// For tests: if set, serial output goes here on the machine's thread instead of to `config.serial`.
   std::function<void(std::span<const u8>)> serial_output;
@@ -42,8 +42,8 @@ class Board {
   /// All devices back to power-on; direct-boot resources (BARs, PM base, ACPI tables) are programmed again by
   /// `prepare_direct_boot`.
   virtual void reset() = 0;
-  /// What firmware would leave behind: ECAM and BARs assigned, INTx lines routed, ACPI mode on, ACPI tables in
-  /// RAM. Returns the physical address of the RSDP.
+  /// What firmware would leave behind: ECAM and BARs assigned, INTx lines routed, ACPI mode on, ACPI tables
+  /// in RAM. Returns the physical address of the RSDP.
   virtual Result<PhysAddr> prepare_direct_boot() = 0;
   /// E820 entries {start, size, type} of this board's RAM and reserved ranges [ACPI 15].
   struct E820Entry {

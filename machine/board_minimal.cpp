@@ -32,8 +32,10 @@ Result<std::unique_ptr<devices::CharacterBackend>> open_serial(const BoardServic
     case SerialConfig::Kind::kStdio:
       return Backend(std::make_unique<DescriptorCharacterBackend>(
           STDOUT_FILENO, DescriptorCharacterBackend::Ownership::kBorrowed, "standard output"));
-    case SerialConfig::Kind::kFile: return DescriptorCharacterBackend::create_file(services.config.serial.path);
-    case SerialConfig::Kind::kNone: break;
+    case SerialConfig::Kind::kFile:
+      return DescriptorCharacterBackend::create_file(services.config.serial.path);
+    case SerialConfig::Kind::kNone:
+      break;
   }
   return Backend(std::make_unique<devices::NullCharacterBackend>());
 }
@@ -84,7 +86,8 @@ BoardMinimal::BoardMinimal(BoardServices services, Backends backends)
       rng_(pci_wiring(kRngSlot), dma_, services_.entropy),
       devices_{&pic_,  &ioapic_,        &pit_,        &rtc_, &acpi_pm_,     &i8042_,
                &com1_, &debug_console_, &debug_exit_, &pci_, &host_bridge_, &rng_},
-      serial_channel_(services_.inputs.open("com1", [this](std::span<const u8> bytes) { com1_.receive(bytes); })) {
+      serial_channel_(
+          services_.inputs.open("com1", [this](std::span<const u8> bytes) { com1_.receive(bytes); })) {
   add_pci_devices();
   map_memory();
   map_ports();
@@ -92,7 +95,10 @@ BoardMinimal::BoardMinimal(BoardServices services, Backends backends)
 }
 
 devices::PciWiring BoardMinimal::pci_wiring(unsigned device) {
-  return {.memory = services_.memory, .ports = services_.ports, .msi = services_.msi, .intx = pci_.intx_of(device)};
+  return {.memory = services_.memory,
+          .ports = services_.ports,
+          .msi = services_.msi,
+          .intx = pci_.intx_of(device)};
 }
 
 void BoardMinimal::add_pci_devices() {
@@ -100,8 +106,8 @@ void BoardMinimal::add_pci_devices() {
   pci_.attach(kRngSlot, rng_);
   if (services_.config.virtio_console) {
     console_ = std::make_unique<devices::VirtioConsole>(pci_wiring(kConsoleSlot), dma_, *backends_.serial);
-    serial_channel_ = services_.inputs.open(
-        "virtio console", [this](std::span<const u8> bytes) { console_->receive(bytes); });
+    serial_channel_ = services_.inputs.open("virtio console",
+                                            [this](std::span<const u8> bytes) { console_->receive(bytes); });
     pci_.attach(kConsoleSlot, *console_);
     devices_.push_back(console_.get());
   }
@@ -116,7 +122,9 @@ void BoardMinimal::add_pci_devices() {
   }
 }
 
-u64 BoardMinimal::low_ram_bytes() const { return std::min(services_.ram.size_bytes(), address_map::kLowRamEnd); }
+u64 BoardMinimal::low_ram_bytes() const {
+  return std::min(services_.ram.size_bytes(), address_map::kLowRamEnd);
+}
 u64 BoardMinimal::high_ram_bytes() const { return services_.ram.size_bytes() - low_ram_bytes(); }
 
 void BoardMinimal::map_memory() {
@@ -128,7 +136,8 @@ void BoardMinimal::map_memory() {
   if (low_ram_bytes() > kLegacyRomStart) {
     space.add_ram("ram", kLegacyRomStart, ram, kLegacyRomStart, low_ram_bytes() - kLegacyRomStart);
   }
-  if (high_ram_bytes() != 0) space.add_ram("ram above 4 GiB", kHighRamStart, ram, kLowRamEnd, high_ram_bytes());
+  if (high_ram_bytes() != 0)
+    space.add_ram("ram above 4 GiB", kHighRamStart, ram, kLowRamEnd, high_ram_bytes());
   space.add_io("ioapic", kIoApicStart, kIoApicBytes, ioapic_, kDwords);
   space.add_io("pci ecam", kEcamStart, kEcamBytes, pci_.ecam(), kUpToDwords);
   space.end_update();

@@ -10,7 +10,8 @@ constexpr unsigned kMaxProgramHeaders = 64;
 }  // namespace
 
 bool is_elf(std::span<const u8> image) {
-  return image.size() >= 52 && load_le<u32>(image.data()) == 0x464c457f && (image[4] == 1 || image[4] == 2) && image[5] == 1;
+  return image.size() >= 52 && load_le<u32>(image.data()) == 0x464c457f && (image[4] == 1 || image[4] == 2) &&
+         image[5] == 1;
 }
 
 Result<ElfImage> parse_elf(std::span<const u8> image, std::string_view name) {
@@ -49,7 +50,8 @@ Result<ElfImage> parse_elf(std::span<const u8> image, std::string_view name) {
   return elf;
 }
 
-Result<u64> load_elf(const ElfImage& elf, std::span<const u8> image, BootTarget& target, std::string_view name) {
+Result<u64> load_elf(const ElfImage& elf, std::span<const u8> image, BootTarget& target,
+                     std::string_view name) {
   u64 end = 0;
   for (const ElfSegment& s : elf.loads) {
     if (s.memory_bytes == 0) continue;

@@ -1,4 +1,5 @@
-// Linux bzImage by the 64-bit boot protocol. [Documentation/x86/boot.rst "64-bit Boot Protocol", zero-page.rst]
+// Linux bzImage by the 64-bit boot protocol. [Documentation/x86/boot.rst "64-bit Boot Protocol",
+// zero-page.rst]
 #include "cpu/registers.h"
 #include "machine/direct_boot.h"
 #include "machine/initrd_format.h"
@@ -7,10 +8,11 @@ namespace orrery::machine {
 namespace {
 
 // Offsets in the setup header, which are those in the zero page too.
-constexpr u64 kSetupSects = 0x1f1, kBootFlag = 0x1fe, kHeaderMagic = 0x202, kVersion = 0x206, kTypeOfLoader = 0x210,
-              kLoadFlags = 0x211, kRamdiskImage = 0x218, kRamdiskSize = 0x21c, kHeapEnd = 0x224, kCmdLinePtr = 0x228,
-              kInitrdMax = 0x22c, kAlignment = 0x230, kRelocatable = 0x234, kXloadFlags = 0x236, kCmdlineSize = 0x238,
-              kPrefAddress = 0x258, kInitSize = 0x260;
+constexpr u64 kSetupSects = 0x1f1, kBootFlag = 0x1fe, kHeaderMagic = 0x202, kVersion = 0x206,
+              kTypeOfLoader = 0x210, kLoadFlags = 0x211, kRamdiskImage = 0x218, kRamdiskSize = 0x21c,
+              kHeapEnd = 0x224, kCmdLinePtr = 0x228, kInitrdMax = 0x22c, kAlignment = 0x230,
+              kRelocatable = 0x234, kXloadFlags = 0x236, kCmdlineSize = 0x238, kPrefAddress = 0x258,
+              kInitSize = 0x260;
 constexpr u64 kE820Count = 0x1e8, kE820Table = 0x2d0, kAcpiRsdp = 0x70;
 constexpr unsigned kMaxE820 = 128;
 constexpr u16 kXlfKernel64 = 1;
@@ -45,8 +47,9 @@ Result<> boot_linux(const BootFiles& files, BootTarget& target) {
   const u8* image = files.kernel.data();
   const u16 version = load_le<u16>(image + kVersion);
   if (version < 0x20c || (load_le<u16>(image + kXloadFlags) & kXlfKernel64) == 0) {
-    return make_error("{}: boot protocol {}.{} has no 64-bit entry; a 64-bit kernel of 3.8 or later is needed", what,
-                      version >> 8, version & 0xff);
+    return make_error(
+        "{}: boot protocol {}.{} has no 64-bit entry; a 64-bit kernel of 3.8 or later is needed", what,
+        version >> 8, version & 0xff);
   }
   const u64 setup_sects = image[kSetupSects] == 0 ? 4 : image[kSetupSects];
   const u64 setup_bytes = (setup_sects + 1) * 512;
@@ -62,8 +65,8 @@ Result<> boot_linux(const BootFiles& files, BootTarget& target) {
   TRY(check_ram(target, load, init_bytes, what));
   const u64 cmdline_limit = std::min<u64>(load_le<u32>(image + kCmdlineSize), 4095);
   if (files.command_line.size() > cmdline_limit) {
-    return make_error("command line: {} characters are more than the {} that '{}' takes", files.command_line.size(),
-                      cmdline_limit, files.kernel_name);
+    return make_error("command line: {} characters are more than the {} that '{}' takes",
+                      files.command_line.size(), cmdline_limit, files.kernel_name);
   }
   u64 initrd_at = 0;
   if (!files.initrd.empty()) {

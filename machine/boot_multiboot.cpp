@@ -32,7 +32,8 @@ Result<> boot_multiboot(const BootFiles& files, BootTarget& target) {
   const size_t header = *find_header(image);
   const u32 flags = load_le<u32>(&image[header + 4]);
   if ((flags & 0xffff & ~kKnownRequirements) != 0) {
-    return make_error("{}: asks for multiboot features {:#x}, which this loader does not have", what, flags & 0xffff);
+    return make_error("{}: asks for multiboot features {:#x}, which this loader does not have", what,
+                      flags & 0xffff);
   }
   u64 entry = 0;
   u64 end = 0;
@@ -61,21 +62,25 @@ Result<> boot_multiboot(const BootFiles& files, BootTarget& target) {
   }
 
   // The information structure, then the command line, the module list and the memory map.
-  constexpr u64 kInfo = boot_layout::kInfo, kModules = kInfo + 0x80, kName = kInfo + 0x100, kMap = kInfo + 0x1000;
+  constexpr u64 kInfo = boot_layout::kInfo, kModules = kInfo + 0x80, kName = kInfo + 0x100,
+                kMap = kInfo + 0x1000;
   std::vector<u8> info(116);
   u32 info_flags = 1 | (1u << 2) | (1u << 6) | (1u << 9);
   u64 upper = 0;
   for (const auto& e : target.e820) {
-    if (e.type == 1 && e.start <= 0x100000 && e.start + e.size_bytes > 0x100000) upper = e.start + e.size_bytes - 0x100000;
+    if (e.type == 1 && e.start <= 0x100000 && e.start + e.size_bytes > 0x100000)
+      upper = e.start + e.size_bytes - 0x100000;
   }
   store_le<u32>(&info[4], 639);
   store_le<u32>(&info[8], static_cast<u32>(std::min<u64>(upper / 1024, 0xffffffff)));
   const std::string line = files.kernel_name + (files.command_line.empty() ? "" : " " + files.command_line);
   if (line.size() > 4000) return make_error("command line: {} characters are more than 4000", line.size());
   store_le<u32>(&info[16], static_cast<u32>(boot_layout::kCommandLine));
-  target.memory.write_bytes(boot_layout::kCommandLine, {reinterpret_cast<const u8*>(line.c_str()), line.size() + 1});
+  target.memory.write_bytes(boot_layout::kCommandLine,
+                            {reinterpret_cast<const u8*>(line.c_str()), line.size() + 1});
   if (!files.initrd.empty()) {
-    TRY_ASSIGN(const u64 at, highest_ram(target, files.initrd.size(), u64{1} << 32, end, fmt::format("initrd '{}'", files.initrd_name)));
+    TRY_ASSIGN(const u64 at, highest_ram(target, files.initrd.size(), u64{1} << 32, end,
+                                         fmt::format("initrd '{}'", files.initrd_name)));
     target.memory.write_bytes(at, files.initrd);
     target.memory.write(kModules, at, 4);
     target.memory.write(kModules + 4, at + files.initrd.size(), 4);

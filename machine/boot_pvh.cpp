@@ -17,7 +17,8 @@ std::optional<u64> find_entry(const ElfImage& elf, std::span<const u8> image) {
       const u64 value_bytes = load_le<u32>(p + 4);
       const u64 size = 12 + align_up(name_bytes, 4) + align_up(value_bytes, 4);
       if (size > note.file_bytes - at) break;
-      if (load_le<u32>(p + 8) == kPhys32Entry && name_bytes == 4 && load_le<u32>(p + 12) == 0x006e6558 && value_bytes >= 4) {
+      if (load_le<u32>(p + 8) == kPhys32Entry && name_bytes == 4 && load_le<u32>(p + 12) == 0x006e6558 &&
+          value_bytes >= 4) {
         return value_bytes >= 8 ? load_le<u64>(p + 16) & 0xffffffff : load_le<u32>(p + 16);
       }
       at += size;
@@ -37,15 +38,18 @@ bool is_pvh(std::span<const u8> image) {
 Result<> boot_pvh(const BootFiles& files, BootTarget& target) {
   TRY_ASSIGN(const ElfImage elf, parse_elf(files.kernel, files.kernel_name));
   TRY_ASSIGN(const u64 end, load_elf(elf, files.kernel, target, files.kernel_name));
-  if (files.command_line.size() > 4000) return make_error("command line: {} characters are more than 4000", files.command_line.size());
-  target.memory.write_bytes(boot_layout::kCommandLine,
-                            {reinterpret_cast<const u8*>(files.command_line.c_str()), files.command_line.size() + 1});
+  if (files.command_line.size() > 4000)
+    return make_error("command line: {} characters are more than 4000", files.command_line.size());
+  target.memory.write_bytes(
+      boot_layout::kCommandLine,
+      {reinterpret_cast<const u8*>(files.command_line.c_str()), files.command_line.size() + 1});
   constexpr u64 kInfo = boot_layout::kInfo, kModules = kInfo + 0x80, kMap = kInfo + 0x1000;
   u8 info[56] = {};
   store_le<u32>(info, kStartMagic);
   store_le<u32>(info + 4, 1);
   if (!files.initrd.empty()) {
-    TRY_ASSIGN(const u64 at, highest_ram(target, files.initrd.size(), u64{1} << 32, end, fmt::format("initrd '{}'", files.initrd_name)));
+    TRY_ASSIGN(const u64 at, highest_ram(target, files.initrd.size(), u64{1} << 32, end,
+                                         fmt::format("initrd '{}'", files.initrd_name)));
     target.memory.write_bytes(at, files.initrd);
     target.memory.write(kModules, at, 8);
     target.memory.write(kModules + 8, files.initrd.size(), 8);

@@ -49,10 +49,12 @@ std::optional<u64> ClockGovernor::correction(HostClock::time_point now, Tick tic
     const double sample = spent / static_cast<double>(ticks);
     even_rate_ = even_rate_ == 0 ? sample
                                  : even_rate_ * (1 - kSampleWeight) +
-                                       kSampleWeight * std::clamp(sample, even_rate_ / kMaxSampleFactor, even_rate_ * kMaxSampleFactor);
+                                       kSampleWeight * std::clamp(sample, even_rate_ / kMaxSampleFactor,
+                                                                  even_rate_ * kMaxSampleFactor);
   }
   if (even_rate_ == 0) return std::nullopt;
-  const double behind = static_cast<double>(ns_between(base_host_, now)) - static_cast<double>(clock_.now().ns - base_guest_.ns);
+  const double behind = static_cast<double>(ns_between(base_host_, now)) -
+                        static_cast<double>(clock_.now().ns - base_guest_.ns);
   const double slew = std::clamp(1.0 + behind / kHorizonNs, kMinSlew, kMaxSlew);
   const double rate = std::clamp(even_rate_ * slew, kMinRate, kMaxRate);
   const auto fixed_point = static_cast<u64>(rate * kOne);

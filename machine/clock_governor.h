@@ -1,8 +1,9 @@
-// ClockGovernor: how guest time follows the host's. `fixed` never changes the rate; `follow` corrects it about every
-// 10 ms of host time so that the guest's clock keeps up with the host's (docs/determinism.md).
+// ClockGovernor: how guest time follows the host's. `fixed` never changes the rate; `follow` corrects it
+// about every 10 ms of host time so that the guest's clock keeps up with the host's (docs/determinism.md).
 //
-// The engine's own speed (CPU time per tick run, smoothed) gives the even rate; how far guest time is behind the host's wall clock
-// slews it. A host that starves this process for a moment thus never makes guest time jump ahead.
+// The engine's own speed (CPU time per tick run, smoothed) gives the even rate; how far guest time is behind
+// the host's wall clock slews it. A host that starves this process for a moment thus never makes guest time
+// jump ahead.
 //
 // It only decides: the correction itself enters through the InputPort, so that a recording holds it.
 #pragma once
@@ -21,10 +22,11 @@ class ClockGovernor {
  public:
   ClockGovernor(ClockPolicy policy, const Clock& clock) : policy_(policy), clock_(clock) {}
 
-  /// The host moment from which guest time is followed: now. `cpu_ns`: CPU time of the machine's thread so far.
+  /// The host moment from which guest time is followed: now. `cpu_ns`: CPU time of the machine's thread so
+  /// far.
   void start(HostClock::time_point now, u64 cpu_ns);
-  /// A new rate for Clock::set_rate, when it is time for one and it differs. `ticks_run`: all ticks but idle ones, and
-  /// `cpu_ns` the CPU time of the machine's thread, both so far.
+  /// A new rate for Clock::set_rate, when it is time for one and it differs. `ticks_run`: all ticks but idle
+  /// ones, and `cpu_ns` the CPU time of the machine's thread, both so far.
   std::optional<u64> correction(HostClock::time_point now, Tick ticks_run, u64 cpu_ns);
   /// The host moment at which guest time reaches `time`, if the guest idles until then.
   HostClock::time_point host_time_of(VirtualTime time) const;
@@ -32,8 +34,8 @@ class ClockGovernor {
   VirtualTime guest_time_of(HostClock::time_point now) const;
   /// `fixed`, pacing an idle machine to the host: idle time counts from now.
   void start_idle(HostClock::time_point now);
-  /// The machine slept until `now` and had wanted to until `wanted` at most: a sleep is no host gap, oversleeping by more
-  /// than a second is.
+  /// The machine slept until `now` and had wanted to until `wanted` at most: a sleep is no host gap,
+  /// oversleeping by more than a second is.
   void end_idle(HostClock::time_point now, HostClock::time_point wanted);
 
  private:

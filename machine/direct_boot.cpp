@@ -16,7 +16,8 @@ Result<> check_ram(const BootTarget& target, u64 address, u64 size_bytes, std::s
   return make_error("{}: {} bytes at {:#x} do not fit into the machine's memory", what, size_bytes, address);
 }
 
-Result<u64> highest_ram(const BootTarget& target, u64 size_bytes, u64 limit, u64 floor, std::string_view what) {
+Result<u64> highest_ram(const BootTarget& target, u64 size_bytes, u64 limit, u64 floor,
+                        std::string_view what) {
   std::optional<u64> best;
   for (const auto& entry : target.e820) {
     if (entry.type != 1) continue;
@@ -40,9 +41,11 @@ void load_flat_segments(BootTarget& target, u16 code_selector) {
   s.idt_base = 0;
   s.idt_limit = 0;
   const auto segment = [](u64 descriptor, u16 selector) {
-    return cpu::Segment{.base = 0, .limit = 0xffffffff,
-                        .attributes = static_cast<u32>(bits(descriptor, 47, 40) | (bits(descriptor, 55, 52) << 12)),
-                        .selector = selector};
+    return cpu::Segment{
+        .base = 0,
+        .limit = 0xffffffff,
+        .attributes = static_cast<u32>(bits(descriptor, 47, 40) | (bits(descriptor, 55, 52) << 12)),
+        .selector = selector};
   };
   for (unsigned i = 0; i < 6; ++i) s.seg[i] = segment(kData, 0x18);
   s.seg[cpu::kCs] = segment(gdt[code_selector / 8], code_selector);
@@ -61,7 +64,8 @@ Result<> direct_boot(const BootFiles& files, BootTarget target) {
   if (is_bzimage(files.kernel)) return boot_linux(files, target);
   if (is_multiboot(files.kernel)) return boot_multiboot(files, target);
   if (is_pvh(files.kernel)) return boot_pvh(files, target);
-  return make_error("kernel '{}': neither a Linux bzImage nor a multiboot 1 nor a PVH ELF image", files.kernel_name);
+  return make_error("kernel '{}': neither a Linux bzImage nor a multiboot 1 nor a PVH ELF image",
+                    files.kernel_name);
 }
 
 }  // namespace orrery::machine

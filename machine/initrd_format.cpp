@@ -13,13 +13,17 @@ bool starts_with(std::span<const u8> image, std::string_view magic, size_t at = 
   return image.size() >= at + magic.size() && std::memcmp(image.data() + at, magic.data(), magic.size()) == 0;
 }
 
-bool is_cpio(std::span<const u8> image) { return starts_with(image, "070701") || starts_with(image, "070702"); }
+bool is_cpio(std::span<const u8> image) {
+  return starts_with(image, "070701") || starts_with(image, "070702");
+}
 
 /// Compressed by something that is not read here.
 bool is_other_compression(std::span<const u8> image) {
   using namespace std::string_view_literals;
-  for (const std::string_view magic : {"BZh"sv, "\x5d\0\0"sv, "\xfd" "7zXZ\0"sv, "\x89LZO"sv, "\x02\x21\x4c\x18"sv,
-                                       "\x28\xb5\x2f\xfd"sv}) {
+  for (const std::string_view magic : {"BZh"sv, "\x5d\0\0"sv,
+                                       "\xfd"
+                                       "7zXZ\0"sv,
+                                       "\x89LZO"sv, "\x02\x21\x4c\x18"sv, "\x28\xb5\x2f\xfd"sv}) {
     if (starts_with(image, magic)) return true;
   }
   return false;
@@ -27,8 +31,8 @@ bool is_other_compression(std::span<const u8> image) {
 
 /// ext2 and its successors, squashfs, cramfs, romfs: what the kernel's RAM disk loader knows.
 bool is_file_system(std::span<const u8> image) {
-  return starts_with(image, "\x53\xef", 0x438) || starts_with(image, "hsqs") || starts_with(image, "\x45\x3d\xcd\x28") ||
-         starts_with(image, "-rom1fs-");
+  return starts_with(image, "\x53\xef", 0x438) || starts_with(image, "hsqs") ||
+         starts_with(image, "\x45\x3d\xcd\x28") || starts_with(image, "-rom1fs-");
 }
 
 /// A field of eight hexadecimal digits.
@@ -106,10 +110,12 @@ Result<> check_initrd(std::span<const u8> image, std::string_view name) {
     } else if (starts_with(rest, "\x1f\x8b")) {
       size_bytes = gzip_size(rest);
     } else {
-      return make_error("initrd '{}': byte {} begins neither a newc cpio archive, compressed or not, nor a file system", name,
-                        at);
+      return make_error(
+          "initrd '{}': byte {} begins neither a newc cpio archive, compressed or not, nor a file system",
+          name, at);
     }
-    if (!size_bytes) return make_error("initrd '{}': the archive at byte {} is truncated or damaged", name, at);
+    if (!size_bytes)
+      return make_error("initrd '{}': the archive at byte {} is truncated or damaged", name, at);
     at += *size_bytes;
     found = true;
   }

@@ -46,8 +46,9 @@ Result<Config> restore_machine(const std::string& description) {
     TRY_ASSIGN(const FileIdentity now, identify_host_file(files[i]));
     const std::string found = fmt::format("{} {:016x} {}", now.size_bytes, now.hash, files[i]);
     if (found != recorded[i]) {
-      return make_error("'{}' differs from what was recorded: it has {} bytes and hash {:016x}, recorded was '{}'", files[i],
-                        now.size_bytes, now.hash, recorded[i]);
+      return make_error(
+          "'{}' differs from what was recorded: it has {} bytes and hash {:016x}, recorded was '{}'",
+          files[i], now.size_bytes, now.hash, recorded[i]);
     }
   }
   return config;

@@ -1,4 +1,5 @@
-// What a recording says about its machine: the effective configuration and the identity of every file that it read.
+// What a recording says about its machine: the effective configuration and the identity of every file that it
+// read.
 #pragma once
 
 #include <string>

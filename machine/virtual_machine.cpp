@@ -47,20 +47,23 @@ u64 thread_cpu_ns() {
 
 Result<u64> draw_seed() {
   u64 seed = 0;
-  if (getrandom(&seed, sizeof seed, 0) != sizeof seed) return make_errno_error("drawing a seed from the host");
+  if (getrandom(&seed, sizeof seed, 0) != sizeof seed)
+    return make_errno_error("drawing a seed from the host");
   return seed;
 }
 
 /// What the machine writes on the host must not be one of the files that it reads.
 Result<> check_serial_file(const Config& config) {
   struct stat serial {};
-  if (config.serial.kind != SerialConfig::Kind::kFile || stat(config.serial.path.c_str(), &serial) != 0) return {};
+  if (config.serial.kind != SerialConfig::Kind::kFile || stat(config.serial.path.c_str(), &serial) != 0)
+    return {};
   std::vector<std::string> inputs{config.kernel, config.initrd};
   for (const DiskConfig& disk : config.disks) inputs.push_back(disk.file);
   for (const std::string& input : inputs) {
     struct stat info {};
     if (stat(input.c_str(), &info) == 0 && info.st_dev == serial.st_dev && info.st_ino == serial.st_ino) {
-      return make_error("serial output file '{}': it is also '{}', which the machine reads", config.serial.path, input);
+      return make_error("serial output file '{}': it is also '{}', which the machine reads",
+                        config.serial.path, input);
     }
   }
   return {};
@@ -70,8 +73,14 @@ Result<> check_serial_file(const Config& config) {
 
 struct VirtualMachine::Impl final : public devices::MachineControl {
   Impl(const Config& machine_config, Options machine_options)
-      : config(machine_config), options(std::move(machine_options)), clock(timeline), events(timeline, clock),
-        inputs(timeline), memory(0), ports(0x10000), governor(config.clock, clock) {}
+      : config(machine_config),
+        options(std::move(machine_options)),
+        clock(timeline),
+        events(timeline, clock),
+        inputs(timeline),
+        memory(0),
+        ports(0x10000),
+        governor(config.clock, clock) {}
 
   Result<> build(bool replaying);
   Result<> power_on();
@@ -189,10 +198,16 @@ Result<> VirtualMachine::Impl::build(bool replaying) {
     if (rate != 0) clock.set_rate(rate);
   });
   for (u32 id = 0; id < config.cpus; ++id) {
-    cpus.push_back(std::make_unique<cpu::Vcpu>(
-        id, cpu::VcpuServices{.ram = *ram, .memory = memory, .ports = ports, .events = events, .entropy = entropy,
-                              .decode_cache = *decode_cache, .model = model, .tsc_hz = kTscHz, .cpu_count = config.cpus,
-                              .wall_clock_base = config.rtc_start}));
+    cpus.push_back(std::make_unique<cpu::Vcpu>(id, cpu::VcpuServices{.ram = *ram,
+                                                                     .memory = memory,
+                                                                     .ports = ports,
+                                                                     .events = events,
+                                                                     .entropy = entropy,
+                                                                     .decode_cache = *decode_cache,
+                                                                     .model = model,
+                                                                     .tsc_hz = kTscHz,
+                                                                     .cpu_count = config.cpus,
+                                                                     .wall_clock_base = config.rtc_start}));
     cpus.back()->apic().connect(apic_bus);
     apic_bus.add(*cpus.back());
     intr.add(*cpus.back());
@@ -200,9 +215,17 @@ Result<> VirtualMachine::Impl::build(bool replaying) {
   if (replaying) {
     for (DiskConfig& disk : config.disks) disk.snapshot = true;
   }
-  TRY_ASSIGN(board, make_board_minimal({.config = config, .ram = *ram, .memory = memory, .ports = ports, .events = events,
-                                        .inputs = inputs, .entropy = entropy, .msi = apic_bus, .intr = IrqLine(intr, 0),
-                                        .control = *this, .serial_output = options.serial_output}));
+  TRY_ASSIGN(board, make_board_minimal({.config = config,
+                                        .ram = *ram,
+                                        .memory = memory,
+                                        .ports = ports,
+                                        .events = events,
+                                        .inputs = inputs,
+                                        .entropy = entropy,
+                                        .msi = apic_bus,
+                                        .intr = IrqLine(intr, 0),
+                                        .control = *this,
+                                        .serial_output = options.serial_output}));
   for (auto& vcpu : cpus) vcpu->set_interrupt_acknowledge(board->interrupt_acknowledge());
   apic_bus.set_eoi_sink(board->eoi_sink());
   return power_on();
@@ -230,7 +253,8 @@ void VirtualMachine::Impl::correct_clock() {
   }
 }
 
-// Every vCPU halts: guest time moves on to `limit` or to the next input. True if the machine should look around again.
+// Every vCPU halts: guest time moves on to `limit` or to the next input. True if the machine should look
+// around again.
 bool VirtualMachine::Impl::idle_until(Tick limit) {
   const bool live = inputs.mode() != InputPort::Mode::kReplay;
   const bool paced = live && (config.clock == ClockPolicy::kFollow || options.interactive || limit == kNever);
@@ -278,10 +302,12 @@ StopReason VirtualMachine::Impl::run(Tick max_tick) {
     if (auto log = inputs.log_status(); !log) return host_error(log.error());
     const Tick now = timeline.now();
     if (now >= max_tick) return StopReason::kMaxTicks;
-    if (inputs.mode() == InputPort::Mode::kReplay && inputs.exhausted() && now >= inputs.replay_log().end_tick) {
+    if (inputs.mode() == InputPort::Mode::kReplay && inputs.exhausted() &&
+        now >= inputs.replay_log().end_tick) {
       return StopReason::kEndOfLog;
     }
-    Tick limit = std::min({max_tick, std::max(events.next_tick(), now + 1), std::max(inputs.next_tick(), now + 1)});
+    Tick limit =
+        std::min({max_tick, std::max(events.next_tick(), now + 1), std::max(inputs.next_tick(), now + 1)});
     if (inputs.mode() == InputPort::Mode::kReplay && inputs.replay_log().end_tick > now) {
       limit = std::min(limit, inputs.replay_log().end_tick);
     }
@@ -296,7 +322,8 @@ StopReason VirtualMachine::Impl::run(Tick max_tick) {
       continue;
     }
     cpu::Vcpu& vcpu = *cpus[current];
-    const bool skip = first && stopped_at_breakpoint && stopped_vcpu == current && vcpu.state.rip() == stopped_rip;
+    const bool skip =
+        first && stopped_at_breakpoint && stopped_vcpu == current && vcpu.state.rip() == stopped_rip;
     first = false;
     stopped_at_breakpoint = false;
     timeline.begin_slice(&vcpu.ticks_left, std::min(limit, now + std::max<u64>(quantum_left, 1)));
@@ -309,7 +336,9 @@ StopReason VirtualMachine::Impl::run(Tick max_tick) {
         if (quantum_left == 0) rotate();
         break;
       case cpu::EngineExit::kIdle:
-      case cpu::EngineExit::kYield: rotate(); break;
+      case cpu::EngineExit::kYield:
+        rotate();
+        break;
       case cpu::EngineExit::kShutdown:
         stop_message = cpu::explain_shutdown(vcpu);
         stopped_vcpu = current;
@@ -401,7 +430,8 @@ Result<std::unique_ptr<VirtualMachine>> VirtualMachine::create(const Config& giv
     config.seed_given = true;
   }
   if (config.rtc_start == 0) {
-    config.rtc_start = config.clock == ClockPolicy::kFixed ? kFixedEpoch : static_cast<u64>(std::time(nullptr));
+    config.rtc_start =
+        config.clock == ClockPolicy::kFixed ? kFixedEpoch : static_cast<u64>(std::time(nullptr));
   }
   if (!options.record_path.empty()) {
     for (DiskConfig& disk : config.disks) disk.snapshot = true;
@@ -417,7 +447,8 @@ Result<std::unique_ptr<VirtualMachine>> VirtualMachine::create(const Config& giv
   return std::unique_ptr<VirtualMachine>(new VirtualMachine(std::move(impl)));
 }
 
-Result<std::unique_ptr<VirtualMachine>> VirtualMachine::create_replay(const std::string& log_path, Options options) {
+Result<std::unique_ptr<VirtualMachine>> VirtualMachine::create_replay(const std::string& log_path,
+                                                                      Options options) {
   TRY_ASSIGN(InputLog log, InputLog::load(log_path));
   auto restored = restore_machine(log.description);
   if (!restored) return std::move(restored).take_error().with_context(fmt::format("log '{}'", log_path));
@@ -464,7 +495,9 @@ void VirtualMachine::visit_state(StateVisitor& v) { impl_->visit(v); }
 unsigned VirtualMachine::cpus() const { return static_cast<unsigned>(impl_->cpus.size()); }
 cpu::Vcpu& VirtualMachine::vcpu(unsigned index) { return *impl_->cpus[index]; }
 InputPort& VirtualMachine::inputs() { return impl_->inputs; }
-void VirtualMachine::type(std::span<const u8> bytes) { impl_->inputs.post(impl_->board->serial_channel(), bytes); }
+void VirtualMachine::type(std::span<const u8> bytes) {
+  impl_->inputs.post(impl_->board->serial_channel(), bytes);
+}
 
 bool VirtualMachine::read_linear(unsigned index, u64 address, std::span<u8> out) {
   while (!out.empty()) {
@@ -515,7 +548,9 @@ void VirtualMachine::remove_breakpoint(u64 address) {
 
 void VirtualMachine::add_watchpoint(u64 address, u64 length, WatchKind kind) {
   for (auto& vcpu : impl_->cpus) {
-    vcpu->watches.push_back({.address = address, .length = length, .on_read = kind != WatchKind::kWrite,
+    vcpu->watches.push_back({.address = address,
+                             .length = length,
+                             .on_read = kind != WatchKind::kWrite,
                              .on_write = kind != WatchKind::kRead});
     vcpu->debug_points_changed();
   }

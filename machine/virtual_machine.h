@@ -38,8 +38,8 @@ enum class WatchKind : u8 { kWrite, kRead, kAccess };
 
 class VirtualMachine {
  public:
-  /// Builds the machine and loads the kernel. With `record_path`, everything from the first input on is logged;
-  /// the file must not exist.
+  /// Builds the machine and loads the kernel. With `record_path`, everything from the first input on is
+  /// logged; the file must not exist.
   struct Options {
     std::string record_path;
     /// For tests: instead of the back end in `config.serial`, bytes go here (machine thread).
@@ -48,7 +48,8 @@ class VirtualMachine {
     bool interactive = false;
   };
   static Result<std::unique_ptr<VirtualMachine>> create(const Config& config, Options options);
-  /// The machine that `log_path` describes, ready to replay it. Refuses images that differ from the recorded ones.
+  /// The machine that `log_path` describes, ready to replay it. Refuses images that differ from the recorded
+  /// ones.
   static Result<std::unique_ptr<VirtualMachine>> create_replay(const std::string& log_path, Options options);
   ~VirtualMachine();
 
@@ -83,8 +84,9 @@ class VirtualMachine {
   /// Any thread: bytes typed at the serial port.
   void type(std::span<const u8> bytes);
 
-  /// Debugger access to memory. Linear addresses are translated by vCPU `index`'s tables without faults or A/D
-  /// updates; false if unmapped (what could be accessed has been). Physical access reaches RAM and ROM only.
+  /// Debugger access to memory. Linear addresses are translated by vCPU `index`'s tables without faults or
+  /// A/D updates; false if unmapped (what could be accessed has been). Physical access reaches RAM and ROM
+  /// only.
   bool read_linear(unsigned index, u64 address, std::span<u8> out);
   bool write_linear(unsigned index, u64 address, std::span<const u8> data);
   bool read_physical(u64 address, std::span<u8> out);

@@ -66,30 +66,59 @@ RegionId AddressSpace::add(Region region) {
   return regions_.back().id;
 }
 
-RegionId AddressSpace::add_ram(std::string name, u64 start, Ram& ram, u64 ram_offset, u64 size_bytes, int priority) {
-  CHECK(ram_offset + size_bytes <= ram.size_bytes() && ram_offset % kPageBytes == 0 && start % kPageBytes == 0);
-  return add({.id = 0, .name = std::move(name), .start = start, .size_bytes = size_bytes, .priority = priority,
-              .enabled = true, .kind = FlatRange::Kind::kRam, .limits = {}, .host = ram.data() + ram_offset,
-              .ram = &ram, .handler = nullptr});
+RegionId AddressSpace::add_ram(std::string name, u64 start, Ram& ram, u64 ram_offset, u64 size_bytes,
+                               int priority) {
+  CHECK(ram_offset + size_bytes <= ram.size_bytes() && ram_offset % kPageBytes == 0 &&
+        start % kPageBytes == 0);
+  return add({.id = 0,
+              .name = std::move(name),
+              .start = start,
+              .size_bytes = size_bytes,
+              .priority = priority,
+              .enabled = true,
+              .kind = FlatRange::Kind::kRam,
+              .limits = {},
+              .host = ram.data() + ram_offset,
+              .ram = &ram,
+              .handler = nullptr});
 }
 
-RegionId AddressSpace::add_rom(std::string name, u64 start, Ram& ram, u64 ram_offset, u64 size_bytes, int priority) {
-  CHECK(ram_offset + size_bytes <= ram.size_bytes() && ram_offset % kPageBytes == 0 && start % kPageBytes == 0);
-  return add({.id = 0, .name = std::move(name), .start = start, .size_bytes = size_bytes, .priority = priority,
-              .enabled = true, .kind = FlatRange::Kind::kRom, .limits = {}, .host = ram.data() + ram_offset,
-              .ram = &ram, .handler = nullptr});
+RegionId AddressSpace::add_rom(std::string name, u64 start, Ram& ram, u64 ram_offset, u64 size_bytes,
+                               int priority) {
+  CHECK(ram_offset + size_bytes <= ram.size_bytes() && ram_offset % kPageBytes == 0 &&
+        start % kPageBytes == 0);
+  return add({.id = 0,
+              .name = std::move(name),
+              .start = start,
+              .size_bytes = size_bytes,
+              .priority = priority,
+              .enabled = true,
+              .kind = FlatRange::Kind::kRom,
+              .limits = {},
+              .host = ram.data() + ram_offset,
+              .ram = &ram,
+              .handler = nullptr});
 }
 
-RegionId AddressSpace::add_io(std::string name, u64 start, u64 size_bytes, IoHandler& handler, AccessLimits limits,
-                              int priority) {
+RegionId AddressSpace::add_io(std::string name, u64 start, u64 size_bytes, IoHandler& handler,
+                              AccessLimits limits, int priority) {
   CHECK(std::has_single_bit(limits.min_bytes) && std::has_single_bit(limits.max_bytes));
-  return add({.id = 0, .name = std::move(name), .start = start, .size_bytes = size_bytes, .priority = priority,
-              .enabled = true, .kind = FlatRange::Kind::kIo, .limits = limits, .host = nullptr, .ram = nullptr,
+  return add({.id = 0,
+              .name = std::move(name),
+              .start = start,
+              .size_bytes = size_bytes,
+              .priority = priority,
+              .enabled = true,
+              .kind = FlatRange::Kind::kIo,
+              .limits = limits,
+              .host = nullptr,
+              .ram = nullptr,
               .handler = &handler});
 }
 
 AddressSpace::Region& AddressSpace::region(RegionId id) {
-  const auto it = std::find_if(regions_.begin(), regions_.end(), [id](const Region& r) { return r.id == id; });
+  const auto it =
+      std::find_if(regions_.begin(), regions_.end(), [id](const Region& r) { return r.id == id; });
   CHECK(it != regions_.end());
   return *it;
 }
@@ -125,7 +154,8 @@ void AddressSpace::changed() {
 }
 
 void AddressSpace::flatten() {
-  // Every region's edge starts a new range; the winner of each elementary range is found, equal neighbours join.
+  // Every region's edge starts a new range; the winner of each elementary range is found, equal neighbours
+  // join.
   const u64 top = size_bytes_ == 0 ? ~u64{0} : size_bytes_;
   std::vector<u64> edges{0, top};
   for (const Region& r : regions_) {
@@ -188,9 +218,12 @@ u64 AddressSpace::read(u64 address, unsigned size) const {
   }
   switch (range.kind) {
     case FlatRange::Kind::kRam:
-    case FlatRange::Kind::kRom: return load_le_n(range.host + (address - range.start), size);
-    case FlatRange::Kind::kIo: return read_io(range, address, size);
-    case FlatRange::Kind::kNone: break;
+    case FlatRange::Kind::kRom:
+      return load_le_n(range.host + (address - range.start), size);
+    case FlatRange::Kind::kIo:
+      return read_io(range, address, size);
+    case FlatRange::Kind::kNone:
+      break;
   }
   return low_mask(8 * size);
 }
@@ -211,9 +244,11 @@ void AddressSpace::write(u64 address, u64 value, unsigned size) {
       store_le_n(host, value, size);
       return;
     }
-    case FlatRange::Kind::kIo: return write_io(range, address, value, size);
+    case FlatRange::Kind::kIo:
+      return write_io(range, address, value, size);
     case FlatRange::Kind::kRom:
-    case FlatRange::Kind::kNone: return;
+    case FlatRange::Kind::kNone:
+      return;
   }
 }
 
@@ -226,7 +261,8 @@ void AddressSpace::read_bytes(u64 address, std::span<u8> out) const {
     } else if (range.kind == FlatRange::Kind::kIo) {
       // One piece at a time: each may change the map.
       in_range = piece_bytes(address, in_range, range.limits);
-      store_le_n(out.data(), read_io(range, address, static_cast<unsigned>(in_range)), static_cast<unsigned>(in_range));
+      store_le_n(out.data(), read_io(range, address, static_cast<unsigned>(in_range)),
+                 static_cast<unsigned>(in_range));
     } else {
       std::memset(out.data(), 0xff, in_range);
     }

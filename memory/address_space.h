@@ -1,9 +1,10 @@
 // AddressSpace: prioritised regions flattened to disjoint ranges. Serves physical memory and, with a size of
 // 64 KiB, the port space.
 //
-// Regions are RAM, ROM (RAM-backed, writes vanish) or I/O. Where regions overlap the higher priority wins, and of
-// equal ones the later. What no region covers reads as all-ones and swallows writes. Changes of the map happen
-// on the machine's thread between or inside instructions; a MapListener is told, so that TLBs drop what they derived.
+// Regions are RAM, ROM (RAM-backed, writes vanish) or I/O. Where regions overlap the higher priority wins,
+// and of equal ones the later. What no region covers reads as all-ones and swallows writes. Changes of the
+// map happen on the machine's thread between or inside instructions; a MapListener is told, so that TLBs drop
+// what they derived.
 #pragma once
 
 #include <memory>
@@ -25,8 +26,8 @@ class IoHandler {
   virtual void write(u64 offset, u64 value, unsigned size) = 0;
 };
 
-/// The accesses that a handler takes. Wider ones are split, low address first. A narrower read picks its bytes
-/// out of a `min_bytes` one; a narrower write vanishes.
+/// The accesses that a handler takes. Wider ones are split, low address first. A narrower read picks its
+/// bytes out of a `min_bytes` one; a narrower write vanishes.
 struct AccessLimits {
   u8 min_bytes = 1;
   u8 max_bytes = 4;

@@ -6,7 +6,8 @@
 namespace orrery::memory {
 namespace {
 
-/// Calls `each(range, address, done, bytes)` for the pieces of [address, address + size) that lie in one range.
+/// Calls `each(range, address, done, bytes)` for the pieces of [address, address + size) that lie in one
+/// range.
 template <class Each>
 void for_pieces(const AddressSpace& space, u64 address, u64 size_bytes, Each each) {
   for (u64 done = 0; done < size_bytes;) {

@@ -1,8 +1,8 @@
 // Ram: the guest's memory, one memfd, and one byte of flags per 4 KiB frame.
 //
-// A frame is a page of this store, numbered by its offset / 4096, wherever (and however often) the board maps it.
-// The flags are how writes to special frames are noticed at no cost to the rest: an engine keeps quick write
-// paths only to frames without flags.
+// A frame is a page of this store, numbered by its offset / 4096, wherever (and however often) the board maps
+// it. The flags are how writes to special frames are noticed at no cost to the rest: an engine keeps quick
+// write paths only to frames without flags.
 #pragma once
 
 #include <memory>
@@ -52,7 +52,8 @@ class Ram {
   /// Must be called before every write that does not come through an engine's quick path.
   void note_write(u64 offset, u64 size_bytes) {
     for (Frame f = offset / kPageBytes; f <= (offset + size_bytes - 1) / kPageBytes; ++f) {
-      if (flags_[f] & frame_flag::kCode) [[unlikely]] note_code_write(f, offset, size_bytes);
+      if (flags_[f] & frame_flag::kCode) [[unlikely]]
+        note_code_write(f, offset, size_bytes);
     }
   }
 

@@ -11,10 +11,32 @@ namespace {
 
 // Register numbers: the xAPIC offset divided by 16 [SDM3 table 10-1].
 enum : u32 {
-  kId = 0x02, kVersion = 0x03, kTpr = 0x08, kApr = 0x09, kPpr = 0x0a, kEoi = 0x0b, kLdr = 0x0d, kDfr = 0x0e,
-  kSvr = 0x0f, kIsr = 0x10, kTmr = 0x18, kIrr = 0x20, kEsr = 0x28, kCmci = 0x2f, kIcrLow = 0x30, kIcrHigh = 0x31,
-  kTimer = 0x32, kThermal = 0x33, kPerformance = 0x34, kLint0 = 0x35, kLint1 = 0x36, kError = 0x37,
-  kInitialCount = 0x38, kCurrentCount = 0x39, kDivide = 0x3e, kSelfIpi = 0x3f,
+  kId = 0x02,
+  kVersion = 0x03,
+  kTpr = 0x08,
+  kApr = 0x09,
+  kPpr = 0x0a,
+  kEoi = 0x0b,
+  kLdr = 0x0d,
+  kDfr = 0x0e,
+  kSvr = 0x0f,
+  kIsr = 0x10,
+  kTmr = 0x18,
+  kIrr = 0x20,
+  kEsr = 0x28,
+  kCmci = 0x2f,
+  kIcrLow = 0x30,
+  kIcrHigh = 0x31,
+  kTimer = 0x32,
+  kThermal = 0x33,
+  kPerformance = 0x34,
+  kLint0 = 0x35,
+  kLint1 = 0x36,
+  kError = 0x37,
+  kInitialCount = 0x38,
+  kCurrentCount = 0x39,
+  kDivide = 0x3e,
+  kSelfIpi = 0x3f,
 };
 // Indices of lvt_.
 enum : unsigned { kLvtCmci, kLvtTimer, kLvtThermal, kLvtPerformance, kLvtLint0, kLvtLint1, kLvtError };
@@ -43,7 +65,10 @@ std::optional<u8> highest(const u32 (&array)[8]) {
 }  // namespace
 
 LocalApic::LocalApic(Vcpu& cpu, EventQueue& events)
-    : cpu_(cpu), timer_(events, fmt::format("lapic{}", cpu.id()), [this] { timer_fired(); }), id_(cpu.id()), base_(0) {
+    : cpu_(cpu),
+      timer_(events, fmt::format("lapic{}", cpu.id()), [this] { timer_fired(); }),
+      id_(cpu.id()),
+      base_(0) {
   reset(false);
 }
 
@@ -137,7 +162,8 @@ void LocalApic::set_error(u32 error_bits) {
 
 void LocalApic::local_interrupt(u32 lvt) {
   if ((lvt & kMasked) != 0 || bus_ == nullptr) return;
-  bus_->deliver_to(cpu_, static_cast<ApicBus::Delivery>((lvt >> 8) & 7), static_cast<u8>(lvt), (lvt & (1u << 15)) != 0);
+  bus_->deliver_to(cpu_, static_cast<ApicBus::Delivery>((lvt >> 8) & 7), static_cast<u8>(lvt),
+                   (lvt & (1u << 15)) != 0);
 }
 
 bool LocalApic::accepts_extint() const {
@@ -165,7 +191,8 @@ void LocalApic::end_of_interrupt() {
   const auto vector = highest(isr_);
   if (!vector) return;
   clear_bit(isr_, *vector);
-  if (test_bit(tmr_, *vector) && bus_ != nullptr && (svr_ & kSuppressBroadcast) == 0) bus_->broadcast_eoi(*vector);
+  if (test_bit(tmr_, *vector) && bus_ != nullptr && (svr_ & kSuppressBroadcast) == 0)
+    bus_->broadcast_eoi(*vector);
   changed();
 }
 
@@ -200,7 +227,9 @@ void LocalApic::send_ipi(u64 icr) {
       bus_->deliver(destination, logical, mode, vector, false);
       break;
     }
-    case 1: bus_->deliver_to(cpu_, mode, vector, false); break;
+    case 1:
+      bus_->deliver_to(cpu_, mode, vector, false);
+      break;
     case 2:
     case 3:
       for (Vcpu* other : bus_->cpus()) {
@@ -208,7 +237,8 @@ void LocalApic::send_ipi(u64 icr) {
         bus_->deliver_to(*other, mode, vector, false);
       }
       break;
-    default: break;
+    default:
+      break;
   }
 }
 
@@ -221,7 +251,8 @@ u64 LocalApic::timer_divisor() const {
 u32 LocalApic::current_count() const {
   if (initial_count_ == 0 || timer_mode(lvt_[kLvtTimer]) == kTscDeadline) return 0;
   const u64 elapsed = (cpu_.services().events.clock().now().ns - timer_start_ns_) / timer_divisor();
-  if (timer_mode(lvt_[kLvtTimer]) == kPeriodic) return initial_count_ - static_cast<u32>(elapsed % initial_count_);
+  if (timer_mode(lvt_[kLvtTimer]) == kPeriodic)
+    return initial_count_ - static_cast<u32>(elapsed % initial_count_);
   return elapsed >= initial_count_ ? 0 : initial_count_ - static_cast<u32>(elapsed);
 }
 
@@ -232,7 +263,8 @@ void LocalApic::start_timer() {
     if (tsc_deadline_ == 0) return;
     const u64 now = cpu_.read_tsc();
     if (tsc_deadline_ <= now) return timer_.arm(clock.now());
-    const u128 ahead = static_cast<u128>(tsc_deadline_ - cpu_.state.tsc_offset) * 1'000'000'000 + cpu_.services().tsc_hz - 1;
+    const u128 ahead =
+        static_cast<u128>(tsc_deadline_ - cpu_.state.tsc_offset) * 1'000'000'000 + cpu_.services().tsc_hz - 1;
     const u128 at = ahead / cpu_.services().tsc_hz;
     timer_.arm(VirtualTime{at > kEndOfTime.ns ? kEndOfTime.ns - 1 : static_cast<u64>(at)});
     return;
@@ -244,7 +276,9 @@ void LocalApic::start_timer() {
 void LocalApic::timer_fired() {
   const u32 lvt = lvt_[kLvtTimer];
   switch (timer_mode(lvt)) {
-    case kTscDeadline: tsc_deadline_ = 0; break;
+    case kTscDeadline:
+      tsc_deadline_ = 0;
+      break;
     case kPeriodic: {
       const u64 period = u64{initial_count_} * timer_divisor();
       const u64 now = cpu_.services().events.clock().now().ns;
@@ -252,7 +286,8 @@ void LocalApic::timer_fired() {
       timer_.arm(VirtualTime{timer_start_ns_ + period});
       break;
     }
-    default: break;
+    default:
+      break;
   }
   if ((lvt & kMasked) == 0) accept(static_cast<u8>(lvt), false);
 }
@@ -269,27 +304,48 @@ u32 LocalApic::read_register(u32 index) {
   if (index >= kTmr && index < kTmr + 8) return tmr_[index - kTmr];
   if (index >= kIrr && index < kIrr + 8) return irr_[index - kIrr];
   switch (index) {
-    case kId: return x2apic() ? id_ : id_ << 24;
-    case kVersion: return kVersionValue;
-    case kTpr: return tpr_;
-    case kPpr: return processor_priority();
-    case kLdr: return x2apic() ? x2apic_ldr() : ldr_;
-    case kDfr: return dfr_;
-    case kSvr: return svr_;
-    case kEsr: return esr_;
-    case kCmci: return lvt_[kLvtCmci];
-    case kIcrLow: return static_cast<u32>(icr_);
-    case kIcrHigh: return static_cast<u32>(icr_ >> 32);
-    case kTimer: return lvt_[kLvtTimer];
-    case kThermal: return lvt_[kLvtThermal];
-    case kPerformance: return lvt_[kLvtPerformance];
-    case kLint0: return lvt_[kLvtLint0];
-    case kLint1: return lvt_[kLvtLint1];
-    case kError: return lvt_[kLvtError];
-    case kInitialCount: return initial_count_;
-    case kCurrentCount: return current_count();
-    case kDivide: return divide_;
-    default: break;
+    case kId:
+      return x2apic() ? id_ : id_ << 24;
+    case kVersion:
+      return kVersionValue;
+    case kTpr:
+      return tpr_;
+    case kPpr:
+      return processor_priority();
+    case kLdr:
+      return x2apic() ? x2apic_ldr() : ldr_;
+    case kDfr:
+      return dfr_;
+    case kSvr:
+      return svr_;
+    case kEsr:
+      return esr_;
+    case kCmci:
+      return lvt_[kLvtCmci];
+    case kIcrLow:
+      return static_cast<u32>(icr_);
+    case kIcrHigh:
+      return static_cast<u32>(icr_ >> 32);
+    case kTimer:
+      return lvt_[kLvtTimer];
+    case kThermal:
+      return lvt_[kLvtThermal];
+    case kPerformance:
+      return lvt_[kLvtPerformance];
+    case kLint0:
+      return lvt_[kLvtLint0];
+    case kLint1:
+      return lvt_[kLvtLint1];
+    case kError:
+      return lvt_[kLvtError];
+    case kInitialCount:
+      return initial_count_;
+    case kCurrentCount:
+      return current_count();
+    case kDivide:
+      return divide_;
+    default:
+      break;
   }
   return 0;
 }
@@ -354,16 +410,26 @@ bool LocalApic::write_register(u32 index, u32 value) {
       }
       return true;
     }
-    case kCmci: write_lvt(kLvtCmci, value, kLvtValid); return true;
-    case kThermal: write_lvt(kLvtThermal, value, kLvtValid); return true;
-    case kPerformance: write_lvt(kLvtPerformance, value, kLvtValid); return true;
+    case kCmci:
+      write_lvt(kLvtCmci, value, kLvtValid);
+      return true;
+    case kThermal:
+      write_lvt(kLvtThermal, value, kLvtValid);
+      return true;
+    case kPerformance:
+      write_lvt(kLvtPerformance, value, kLvtValid);
+      return true;
     case kLint0:
       write_lvt(kLvtLint0, value, kLvtValid | (5u << 13));
       cpu_.set_attention();
       cpu_.end_slice_soon();
       return true;
-    case kLint1: write_lvt(kLvtLint1, value, kLvtValid | (5u << 13)); return true;
-    case kError: write_lvt(kLvtError, value, 0xff | kMasked); return true;
+    case kLint1:
+      write_lvt(kLvtLint1, value, kLvtValid | (5u << 13));
+      return true;
+    case kError:
+      write_lvt(kLvtError, value, 0xff | kMasked);
+      return true;
     case kInitialCount:
       if (timer_mode(lvt_[kLvtTimer]) == kTscDeadline) return true;
       initial_count_ = value;
@@ -377,13 +443,15 @@ bool LocalApic::write_register(u32 index, u32 value) {
         start_timer();
       }
       return true;
-    default: break;
+    default:
+      break;
   }
   return false;
 }
 
 void LocalApic::mmio_read(u32 offset, void* out, unsigned size) {
-  // Registers are 32 bits at 16-byte steps; other accesses are undefined, and read as the bytes of the register.
+  // Registers are 32 bits at 16-byte steps; other accesses are undefined, and read as the bytes of the
+  // register.
   u8 bytes[16] = {};
   store_le<u32>(bytes, read_register(offset >> 4));
   std::memset(out, 0, size);
@@ -400,13 +468,21 @@ bool LocalApic::x2apic_read(u32 msr, u64& value) {
   const u32 index = msr - 0x800;
   if (!x2apic() || index > 0x3f) return false;
   switch (index) {
-    case kIcrLow: value = icr_; return true;
-    case kEoi: case kIcrHigh: case kDfr: case kApr: case kSelfIpi: return false;
-    default: break;
+    case kIcrLow:
+      value = icr_;
+      return true;
+    case kEoi:
+    case kIcrHigh:
+    case kDfr:
+    case kApr:
+    case kSelfIpi:
+      return false;
+    default:
+      break;
   }
-  const bool known = index == kId || index == kVersion || index == kTpr || index == kPpr || index == kLdr || index == kSvr ||
-                     (index >= kIsr && index < kIrr + 8) || index == kEsr || (index >= kCmci && index <= kCurrentCount) ||
-                     index == kDivide;
+  const bool known = index == kId || index == kVersion || index == kTpr || index == kPpr || index == kLdr ||
+                     index == kSvr || (index >= kIsr && index < kIrr + 8) || index == kEsr ||
+                     (index >= kCmci && index <= kCurrentCount) || index == kDivide;
   if (!known) return false;
   value = read_register(index);
   return true;
@@ -461,12 +537,23 @@ void LocalApic::visit_state(StateVisitor& v) {
 void ApicBus::deliver_to(Vcpu& cpu, Delivery mode, u8 vector, bool level) {
   switch (mode) {
     case Delivery::kFixed:
-    case Delivery::kLowest: cpu.apic().accept(vector, level); break;
-    case Delivery::kNmi: cpu.set_nmi(); break;
-    case Delivery::kInit: cpu.set_init(); break;
-    case Delivery::kStartup: cpu.set_sipi(vector); break;
-    case Delivery::kExtInt: cpu.set_attention(); break;
-    case Delivery::kSmi: break;  // no SMM
+    case Delivery::kLowest:
+      cpu.apic().accept(vector, level);
+      break;
+    case Delivery::kNmi:
+      cpu.set_nmi();
+      break;
+    case Delivery::kInit:
+      cpu.set_init();
+      break;
+    case Delivery::kStartup:
+      cpu.set_sipi(vector);
+      break;
+    case Delivery::kExtInt:
+      cpu.set_attention();
+      break;
+    case Delivery::kSmi:
+      break;  // no SMM
   }
 }
 

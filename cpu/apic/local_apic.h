@@ -1,5 +1,5 @@
-// The local APIC: xAPIC and x2APIC, timer with one-shot, periodic and TSC-deadline modes, interprocessor interrupts.
-// [SDM3 10]
+// The local APIC: xAPIC and x2APIC, timer with one-shot, periodic and TSC-deadline modes, interprocessor
+// interrupts. [SDM3 10]
 //
 // Not modelled: CMCI, thermal and performance LVT delivery (the registers exist), APIC-access virtualization.
 #pragma once
@@ -69,8 +69,8 @@ class LocalApic {
   u64 tsc_deadline() const { return tsc_deadline_; }
   void set_tsc_deadline(u64 value);
 
-  /// What firmware leaves behind: enabled, LINT1 as NMI, and on the bootstrap processor LINT0 as ExtINT, so that the 8259
-  /// pair works before (or without) an operating system that knows the APIC. [MP 1.4 3.6.2.2]
+  /// What firmware leaves behind: enabled, LINT1 as NMI, and on the bootstrap processor LINT0 as ExtINT, so
+  /// that the 8259 pair works before (or without) an operating system that knows the APIC. [MP 1.4 3.6.2.2]
   void enter_virtual_wire_mode();
 
   void connect(ApicBus& bus) { bus_ = &bus; }
@@ -113,13 +113,22 @@ class LocalApic {
   u64 tsc_deadline_ = 0;
 };
 
-/// Connects the local APICs: interprocessor interrupts, messages from I/O APICs and devices, end-of-interrupt broadcasts.
+/// Connects the local APICs: interprocessor interrupts, messages from I/O APICs and devices, end-of-interrupt
+/// broadcasts.
 class ApicBus final : public MsiSink {
  public:
   void add(Vcpu& cpu) { cpus_.push_back(&cpu); }
   void set_eoi_sink(EoiSink& sink) { eoi_sink_ = &sink; }
 
-  enum class Delivery : u8 { kFixed = 0, kLowest = 1, kSmi = 2, kNmi = 4, kInit = 5, kStartup = 6, kExtInt = 7 };
+  enum class Delivery : u8 {
+    kFixed = 0,
+    kLowest = 1,
+    kSmi = 2,
+    kNmi = 4,
+    kInit = 5,
+    kStartup = 6,
+    kExtInt = 7
+  };
   void deliver(u32 destination, bool logical, Delivery mode, u8 vector, bool level);
   void deliver_to(Vcpu& cpu, Delivery mode, u8 vector, bool level);
   const std::vector<Vcpu*>& cpus() const { return cpus_; }

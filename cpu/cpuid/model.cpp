@@ -1,5 +1,5 @@
-// Not modelled: topology beyond one package of single-threaded cores, cache parameters beyond a plausible hierarchy,
-// AVX and later (their rows are not implemented yet, so x86-64-v3 leaves their bits clear).
+// Not modelled: topology beyond one package of single-threaded cores, cache parameters beyond a plausible
+// hierarchy, AVX and later (their rows are not implemented yet, so x86-64-v3 leaves their bits clear).
 #include "cpu/cpuid/model.h"
 
 #include <cstring>
@@ -19,22 +19,35 @@ constexpr u64 mask(F... f) {
 }
 
 constexpr u64 kBaseline =
-    mask(Feature::kBase, Feature::kFpu, Feature::kCx8, Feature::kCmov, Feature::kMmx, Feature::kFxsr, Feature::kSse,
-         Feature::kSse2, Feature::kSyscall, Feature::kSep, Feature::kClflush, Feature::kTsc, Feature::kMsr,
-         Feature::kMmxExt, Feature::kPrefetchw);
-constexpr u64 kV2 = kBaseline | mask(Feature::kSse3, Feature::kSsse3, Feature::kSse41, Feature::kSse42, Feature::kPopcnt,
-                                     Feature::kCx16, Feature::kLahf);
+    mask(Feature::kBase, Feature::kFpu, Feature::kCx8, Feature::kCmov, Feature::kMmx, Feature::kFxsr,
+         Feature::kSse, Feature::kSse2, Feature::kSyscall, Feature::kSep, Feature::kClflush, Feature::kTsc,
+         Feature::kMsr, Feature::kMmxExt, Feature::kPrefetchw);
+constexpr u64 kV2 = kBaseline | mask(Feature::kSse3, Feature::kSsse3, Feature::kSse41, Feature::kSse42,
+                                     Feature::kPopcnt, Feature::kCx16, Feature::kLahf);
 // What every system of the v2 era and later has besides its level.
-constexpr u64 kPlatform = mask(Feature::kRdtscp, Feature::kXsave, Feature::kXsaveopt, Feature::kXsavec, Feature::kXsaves,
-                               Feature::kFsgsbase, Feature::kInvpcid, Feature::kSmap, Feature::kUmip,
-                               Feature::kRdrand, Feature::kRdseed, Feature::kClflushopt, Feature::kRdpid);
-constexpr u64 kV3 = kV2 | mask(Feature::kAes, Feature::kPclmul, Feature::kSha, Feature::kSse4a, Feature::kMovbe, Feature::kBmi1, Feature::kBmi2, Feature::kLzcnt, Feature::kAdx, Feature::kClwb);
+constexpr u64 kPlatform =
+    mask(Feature::kRdtscp, Feature::kXsave, Feature::kXsaveopt, Feature::kXsavec, Feature::kXsaves,
+         Feature::kFsgsbase, Feature::kInvpcid, Feature::kSmap, Feature::kUmip, Feature::kRdrand,
+         Feature::kRdseed, Feature::kClflushopt, Feature::kRdpid);
+constexpr u64 kV3 =
+    kV2 | mask(Feature::kAes, Feature::kPclmul, Feature::kSha, Feature::kSse4a, Feature::kMovbe,
+               Feature::kBmi1, Feature::kBmi2, Feature::kLzcnt, Feature::kAdx, Feature::kClwb);
 
 constexpr CpuModel kModels[] = {
-    {.name = "x86-64-v2", .features = kV2 | kPlatform, .physical_address_bits = 40, .linear_address_bits = 48, .amd = true,
-     .family_model_stepping = 0x00b00f21, .brand = "Orrery x86-64-v2"},
-    {.name = "x86-64-v3", .features = kV3 | kPlatform, .physical_address_bits = 40, .linear_address_bits = 48, .amd = true,
-     .family_model_stepping = 0x00b00f21, .brand = "Orrery x86-64-v3"},
+    {.name = "x86-64-v2",
+     .features = kV2 | kPlatform,
+     .physical_address_bits = 40,
+     .linear_address_bits = 48,
+     .amd = true,
+     .family_model_stepping = 0x00b00f21,
+     .brand = "Orrery x86-64-v2"},
+    {.name = "x86-64-v3",
+     .features = kV3 | kPlatform,
+     .physical_address_bits = 40,
+     .linear_address_bits = 48,
+     .amd = true,
+     .family_model_stepping = 0x00b00f21,
+     .brand = "Orrery x86-64-v3"},
 };
 
 constexpr u32 feature_bit(bool has, unsigned n) { return has ? 1u << n : 0; }
@@ -45,7 +58,8 @@ u32 leaf1_ecx(const Vcpu& cpu) {
          feature_bit(m.has(Feature::kMonitor), 3) | feature_bit(m.has(Feature::kSsse3), 9) |
          feature_bit(m.has(Feature::kFma), 12) | feature_bit(m.has(Feature::kCx16), 13) |
          feature_bit(m.has(Feature::kInvpcid), 17) |  // PCID
-         feature_bit(m.has(Feature::kSse41), 19) | feature_bit(m.has(Feature::kSse42), 20) | feature_bit(true, 21) |  // x2APIC
+         feature_bit(m.has(Feature::kSse41), 19) | feature_bit(m.has(Feature::kSse42), 20) |
+         feature_bit(true, 21) |  // x2APIC
          feature_bit(m.has(Feature::kMovbe), 22) | feature_bit(m.has(Feature::kPopcnt), 23) |
          feature_bit(true, 24) |  // TSC-deadline
          feature_bit(m.has(Feature::kAes), 25) | feature_bit(m.has(Feature::kXsave), 26) |
@@ -76,14 +90,21 @@ CpuidResult leaf_xsave(const Vcpu& cpu, u32 subleaf) {
   if (!m.has(Feature::kXsave)) return {};
   const u64 supported = xsave::supported(m);
   switch (subleaf) {
-    case 0: return {static_cast<u32>(supported), xsave::standard_bytes(cpu.state.xcr0), xsave::standard_bytes(supported), 0};
+    case 0:
+      return {static_cast<u32>(supported), xsave::standard_bytes(cpu.state.xcr0),
+              xsave::standard_bytes(supported), 0};
     case 1:
       return {feature_bit(m.has(Feature::kXsaveopt), 0) | feature_bit(m.has(Feature::kXsavec), 1) |
                   feature_bit(m.has(Feature::kXsavec), 2) | feature_bit(m.has(Feature::kXsaves), 3),
               xsave::compacted_bytes(cpu.state.xcr0 | cpu.state.xss), 0, 0};
-    case 2: return (supported & xcr0::AVX) != 0 ? CpuidResult{xsave::kAvxBytes, xsave::kAvxOffset, 0, 0} : CpuidResult{};
-    case 9: return (supported & xcr0::PKRU) != 0 ? CpuidResult{xsave::kPkruBytes, xsave::kPkruOffset, 0, 0} : CpuidResult{};
-    default: return {};
+    case 2:
+      return (supported & xcr0::AVX) != 0 ? CpuidResult{xsave::kAvxBytes, xsave::kAvxOffset, 0, 0}
+                                          : CpuidResult{};
+    case 9:
+      return (supported & xcr0::PKRU) != 0 ? CpuidResult{xsave::kPkruBytes, xsave::kPkruOffset, 0, 0}
+                                           : CpuidResult{};
+    default:
+      return {};
   }
 }
 
@@ -96,11 +117,16 @@ CpuidResult text16(const char* text) {
 CpuidResult hypervisor_leaf(const Vcpu& cpu, u32 leaf) {
   if (!cpu.model().kvm_signature) return {};
   switch (leaf) {
-    case 0x40000000: return {0x40000010, 0x4b4d564b, 0x564b4d56, 0x0000004d};  // "KVMKVMKVM"
+    case 0x40000000:
+      return {0x40000010, 0x4b4d564b, 0x564b4d56, 0x0000004d};  // "KVMKVMKVM"
     // Both kvmclock interfaces, no I/O delays, and a clock that is stable across CPUs.
-    case 0x40000001: return {(1u << 0) | (1u << 1) | (1u << 3) | (1u << 24), 0, 0, 0};
-    case 0x40000010: return {static_cast<u32>(cpu.services().tsc_hz / 1000), static_cast<u32>(LocalApic::kTimerHz / 1000), 0, 0};
-    default: return {};
+    case 0x40000001:
+      return {(1u << 0) | (1u << 1) | (1u << 3) | (1u << 24), 0, 0, 0};
+    case 0x40000010:
+      return {static_cast<u32>(cpu.services().tsc_hz / 1000), static_cast<u32>(LocalApic::kTimerHz / 1000), 0,
+              0};
+    default:
+      return {};
   }
 }
 
@@ -108,14 +134,17 @@ CpuidResult extended_leaf(const Vcpu& cpu, u32 leaf) {
   const CpuModel& m = cpu.model();
   const u32 cpus = cpu.services().cpu_count;
   switch (leaf) {
-    case 0x80000000: return {0x80000021, 0x68747541, 0x444d4163, 0x69746e65};
+    case 0x80000000:
+      return {0x80000021, 0x68747541, 0x444d4163, 0x69746e65};
     case 0x80000001: {
-      const u32 ecx = feature_bit(m.has(Feature::kLahf), 0) | feature_bit(cpus > 1, 1) | feature_bit(true, 4) |  // CR8
+      const u32 ecx = feature_bit(m.has(Feature::kLahf), 0) | feature_bit(cpus > 1, 1) |
+                      feature_bit(true, 4) |  // CR8
                       feature_bit(m.has(Feature::kLzcnt), 5) | feature_bit(m.has(Feature::kSse4a), 6) |
                       feature_bit(true, 7) |  // misaligned SSE
                       feature_bit(m.has(Feature::kPrefetchw), 8);
       u32 edx = leaf1_edx(cpu) & 0x0183f3ff;
-      edx |= (1u << 11) | (1u << 20) | (1u << 22) | (1u << 26) | (1u << 27) | (1u << 29);  // SYSCALL NX MMXEXT 1G RDTSCP LM
+      edx |= (1u << 11) | (1u << 20) | (1u << 22) | (1u << 26) | (1u << 27) |
+             (1u << 29);  // SYSCALL NX MMXEXT 1G RDTSCP LM
       return {m.family_model_stepping, 0, ecx, edx};
     }
     case 0x80000002:
@@ -125,16 +154,21 @@ CpuidResult extended_leaf(const Vcpu& cpu, u32 leaf) {
       std::memcpy(text, m.brand.data(), std::min<size_t>(m.brand.size(), sizeof text - 1));
       return text16(text + 16 * (leaf - 0x80000002));
     }
-    case 0x80000005: return {0xff40ff40, 0xff40ff40, 0x20080140, 0x20080140};
-    case 0x80000006: return {0x48002200, 0x68004200, 0x02006140, 0x00409140};
-    case 0x80000007: return {0, 0, 0, 1u << 8};  // invariant TSC
+    case 0x80000005:
+      return {0xff40ff40, 0xff40ff40, 0x20080140, 0x20080140};
+    case 0x80000006:
+      return {0x48002200, 0x68004200, 0x02006140, 0x00409140};
+    case 0x80000007:
+      return {0, 0, 0, 1u << 8};  // invariant TSC
     case 0x80000008:
       // EBX: XSAVE always writes FIP, FDP and FOP (2); SSB_NO (26), BTC_NO (29): see docs/limits.md.
-      return {m.physical_address_bits | (u32{m.linear_address_bits} << 8), (1u << 2) | (1u << 26) | (1u << 29), cpus - 1, 0};
+      return {m.physical_address_bits | (u32{m.linear_address_bits} << 8),
+              (1u << 2) | (1u << 26) | (1u << 29), cpus - 1, 0};
     case 0x80000021:
       // LFENCE serialises, null selectors clear bases, AutoIBRS, SRSO_NO; ECX: TSA_SQ_NO, TSA_L1_NO.
       return {(1u << 2) | (1u << 6) | (1u << 8) | (1u << 29), 0, (1u << 1) | (1u << 2), 0};
-    default: return {};
+    default:
+      return {};
   }
 }
 
@@ -155,12 +189,15 @@ CpuidResult cpuid(const Vcpu& cpu, u32 leaf, u32 subleaf) {
   if (leaf >= 0x40000000 && leaf < 0x40000100) return hypervisor_leaf(cpu, leaf);
   if (leaf >= 0x80000000) return leaf <= 0x80000021 ? extended_leaf(cpu, leaf) : CpuidResult{};
   switch (leaf) {
-    case 0: return {kMaxBasic, 0x68747541, 0x444d4163, 0x69746e65};  // "AuthenticAMD"
+    case 0:
+      return {kMaxBasic, 0x68747541, 0x444d4163, 0x69746e65};  // "AuthenticAMD"
     case 1:
-      return {m.family_model_stepping, (cpu.id() << 24) | (cpu.services().cpu_count << 16) | (8u << 8), leaf1_ecx(cpu),
-              leaf1_edx(cpu)};
-    case 5: return m.has(Feature::kMonitor) ? CpuidResult{64, 64, 3, 0} : CpuidResult{};
-    case 6: return {1u << 2, 0, 0, 0};  // ARAT: the APIC timer never stops
+      return {m.family_model_stepping, (cpu.id() << 24) | (cpu.services().cpu_count << 16) | (8u << 8),
+              leaf1_ecx(cpu), leaf1_edx(cpu)};
+    case 5:
+      return m.has(Feature::kMonitor) ? CpuidResult{64, 64, 3, 0} : CpuidResult{};
+    case 6:
+      return {1u << 2, 0, 0, 0};  // ARAT: the APIC timer never stops
     case 7:
       if (subleaf != 0) return {};
       return {0, leaf7_ebx(m),
@@ -174,8 +211,10 @@ CpuidResult cpuid(const Vcpu& cpu, u32 leaf, u32 subleaf) {
       if (subleaf == 1) return {shift, cpu.services().cpu_count, (2u << 8) | 1, cpu.id()};
       return {0, 0, subleaf & 0xff, cpu.id()};
     }
-    case 0xd: return leaf_xsave(cpu, subleaf);
-    default: return {};
+    case 0xd:
+      return leaf_xsave(cpu, subleaf);
+    default:
+      return {};
   }
 }
 

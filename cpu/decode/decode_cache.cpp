@@ -34,7 +34,8 @@ const Trace* DecodeCache::build(const u8* host, const u8* host_end, u32 key) {
     if (status == Decoder::Status::kTruncated) break;
     at += insn.length;
     ++count;
-    if (status == Decoder::Status::kInvalid || (isa::rows()[insn.row].traits & isa::trait::kEndsTrace) != 0) break;
+    if (status == Decoder::Status::kInvalid || (isa::rows()[insn.row].traits & isa::trait::kEndsTrace) != 0)
+      break;
   }
   if (count == 0) return nullptr;
   pool_used_ += count;
@@ -43,8 +44,12 @@ const Trace* DecodeCache::build(const u8* host, const u8* host_end, u32 key) {
   if (traces_[slot].host != nullptr) unlink(slot);
   const memory::Frame frame = ram_.frame_of(host);
   u32& head = frame_heads_[frame];
-  traces_[slot] = {.host = host, .key = key, .count = static_cast<u16>(count),
-                   .bytes = static_cast<u16>(at - host), .insns = first, .next_in_frame = head};
+  traces_[slot] = {.host = host,
+                   .key = key,
+                   .count = static_cast<u16>(count),
+                   .bytes = static_cast<u16>(at - host),
+                   .insns = first,
+                   .next_in_frame = head};
   head = slot + 1;
   if ((ram_.flags(frame) & memory::frame_flag::kCode) == 0) ram_.set_flag(frame, memory::frame_flag::kCode);
   return &traces_[slot];

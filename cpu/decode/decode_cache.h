@@ -1,8 +1,8 @@
-// DecodeCache: straight runs of decoded instructions (traces), keyed by where their bytes lie in host memory (so
-// that aliases of a frame share them) and by the decode key. One per machine, shared by its vCPUs.
+// DecodeCache: straight runs of decoded instructions (traces), keyed by where their bytes lie in host memory
+// (so that aliases of a frame share them) and by the decode key. One per machine, shared by its vCPUs.
 //
-// A frame that holds decoded bytes carries frame_flag::kCode, so engines notice stores to it; a store drops just
-// the traces that it overlaps.
+// A frame that holds decoded bytes carries frame_flag::kCode, so engines notice stores to it; a store drops
+// just the traces that it overlaps.
 #pragma once
 
 #include <unordered_map>
@@ -16,10 +16,10 @@ namespace orrery::cpu {
 struct Trace {
   const u8* host = nullptr;  // of the first byte; null: empty slot
   u32 key = 0;
-  u16 count = 0;             // instructions
+  u16 count = 0;  // instructions
   u16 bytes = 0;
   const Insn* insns = nullptr;
-  u32 next_in_frame = 0;     // slot + 1 of another trace in the same frame
+  u32 next_in_frame = 0;  // slot + 1 of another trace in the same frame
 };
 
 class DecodeCache final : public memory::FrameListener {
@@ -32,8 +32,8 @@ class DecodeCache final : public memory::FrameListener {
     const Trace& t = traces_[slot_of(host, key)];
     return t.host == host && t.key == key ? &t : nullptr;
   }
-  /// Decodes a trace from `host`, which points into RAM, up to `host_end` (the end of its page). Null if the first
-  /// instruction crosses the page: that is decoded by itself each time.
+  /// Decodes a trace from `host`, which points into RAM, up to `host_end` (the end of its page). Null if the
+  /// first instruction crosses the page: that is decoded by itself each time.
   const Trace* build(const u8* host, const u8* host_end, u32 key);
   const Decoder& decoder() const { return decoder_; }
   void flush();

@@ -22,7 +22,8 @@ struct RegisterNumber {
 RegisterNumber number_of(ZydisRegister reg) {
   const auto in = [reg](ZydisRegister first, ZydisRegister last) { return reg >= first && reg <= last; };
   const auto from = [reg](ZydisRegister first) { return static_cast<u8>(reg - first); };
-  if (in(ZYDIS_REGISTER_AL, ZYDIS_REGISTER_BL)) return {OperandKind::kGpr, static_cast<u8>(8 * from(ZYDIS_REGISTER_AL))};
+  if (in(ZYDIS_REGISTER_AL, ZYDIS_REGISTER_BL))
+    return {OperandKind::kGpr, static_cast<u8>(8 * from(ZYDIS_REGISTER_AL))};
   if (in(ZYDIS_REGISTER_AH, ZYDIS_REGISTER_BH)) {
     return {OperandKind::kGpr, static_cast<u8>(8 * from(ZYDIS_REGISTER_AH) + 1)};
   }
@@ -45,10 +46,14 @@ RegisterNumber number_of(ZydisRegister reg) {
 
 u8 log2_bytes(unsigned bits) {
   switch (bits) {
-    case 16: return 1;
-    case 32: return 2;
-    case 64: return 3;
-    default: return 0;
+    case 16:
+      return 1;
+    case 32:
+      return 2;
+    case 64:
+      return 3;
+    default:
+      return 0;
   }
 }
 
@@ -94,15 +99,18 @@ Decoder::Decoder(const CpuModel& model) : impl_(std::make_unique<Impl>()) {
     ZydisDecoderEnableMode(&d, ZYDIS_DECODER_MODE_CLDEMOTE, ZYAN_FALSE);
     ZydisDecoderEnableMode(&d, ZYDIS_DECODER_MODE_WBNOINVD, ZYAN_FALSE);
     ZydisDecoderEnableMode(&d, ZYDIS_DECODER_MODE_AMD_BRANCHES, model.amd ? ZYAN_TRUE : ZYAN_FALSE);
-    ZydisDecoderEnableMode(&d, ZYDIS_DECODER_MODE_LZCNT, model.has(isa::Feature::kLzcnt) ? ZYAN_TRUE : ZYAN_FALSE);
-    ZydisDecoderEnableMode(&d, ZYDIS_DECODER_MODE_TZCNT, model.has(isa::Feature::kBmi1) ? ZYAN_TRUE : ZYAN_FALSE);
+    ZydisDecoderEnableMode(&d, ZYDIS_DECODER_MODE_LZCNT,
+                           model.has(isa::Feature::kLzcnt) ? ZYAN_TRUE : ZYAN_FALSE);
+    ZydisDecoderEnableMode(&d, ZYDIS_DECODER_MODE_TZCNT,
+                           model.has(isa::Feature::kBmi1) ? ZYAN_TRUE : ZYAN_FALSE);
   }
   impl_->features = model.features;
   impl_->amd = model.amd;
   impl_->row_of_mnemonic.resize(ZYDIS_MNEMONIC_MAX_VALUE + 1);
   for (unsigned m = 1; m <= ZYDIS_MNEMONIC_MAX_VALUE; ++m) {
     std::string name = ZydisMnemonicGetString(static_cast<ZydisMnemonic>(m));
-    std::transform(name.begin(), name.end(), name.begin(), [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
+    std::transform(name.begin(), name.end(), name.begin(),
+                   [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
     impl_->row_of_mnemonic[m] = isa::row_of(name);
   }
 }
@@ -123,10 +131,11 @@ Decoder::Status Decoder::decode(std::span<const u8> bytes, u32 key, Insn& insn) 
   insn.length = 1;
   const ZyanStatus status = ZydisDecoderDecodeFull(&decoder, bytes.data(), given, &z, operands);
   if (status == ZYDIS_STATUS_NO_MORE_DATA && given < ZYDIS_MAX_INSTRUCTION_LENGTH) return Status::kTruncated;
-  // Zydis decodes Knights Corner's VEX forms of TZCNT, LZCNT, POPCNT and mask instructions in every mode; no x86-64 level has
-  // them.
+  // Zydis decodes Knights Corner's VEX forms of TZCNT, LZCNT, POPCNT and mask instructions in every mode; no
+  // x86-64 level has them.
   const bool knights_corner = ZYAN_SUCCESS(status) && z.encoding == ZYDIS_INSTRUCTION_ENCODING_VEX &&
-                              z.meta.isa_set >= ZYDIS_ISA_SET_KNCE && z.meta.isa_set <= ZYDIS_ISA_SET_KNC_PF_HINT;
+                              z.meta.isa_set >= ZYDIS_ISA_SET_KNCE &&
+                              z.meta.isa_set <= ZYDIS_ISA_SET_KNC_PF_HINT;
   if (!ZYAN_SUCCESS(status) || knights_corner) {
     const bool too_long = status == ZYDIS_STATUS_NO_MORE_DATA || status == ZYDIS_STATUS_INSTRUCTION_TOO_LONG;
     insn.handler = too_long ? raise_gp0 : exec::raise_ud;
@@ -174,12 +183,15 @@ Decoder::Status Decoder::decode(std::span<const u8> bytes, u32 key, Insn& insn) 
         kind = OperandKind::kMem;
         number = kMemOperand;
         // Of string instructions' two memory operands the DS:rSI one (overridable) is kept.
-        if (!memory_taken || (!visible && o.mem.segment != ZYDIS_REGISTER_ES && o.mem.base != ZYDIS_REGISTER_RSP)) {
+        if (!memory_taken ||
+            (!visible && o.mem.segment != ZYDIS_REGISTER_ES && o.mem.base != ZYDIS_REGISTER_RSP)) {
           if (visible || !memory_taken) take_memory(o.mem, z.address_width, insn);
-          if (o.encoding == ZYDIS_OPERAND_ENCODING_DISP16_32_64) insn.imm = static_cast<u64>(o.mem.disp.value);
+          if (o.encoding == ZYDIS_OPERAND_ENCODING_DISP16_32_64)
+            insn.imm = static_cast<u64>(o.mem.disp.value);
           memory_taken = true;
         }
-        if ((o.mem.base == ZYDIS_REGISTER_RSI || o.mem.base == ZYDIS_REGISTER_ESI || o.mem.base == ZYDIS_REGISTER_SI) &&
+        if ((o.mem.base == ZYDIS_REGISTER_RSI || o.mem.base == ZYDIS_REGISTER_ESI ||
+             o.mem.base == ZYDIS_REGISTER_SI) &&
             o.mem.segment != ZYDIS_REGISTER_NONE) {
           insn.mem = static_cast<u8>((insn.mem & ~(7u << 2)) | (number_of(o.mem.segment).number << 2));
         }
@@ -198,7 +210,8 @@ Decoder::Status Decoder::decode(std::span<const u8> bytes, u32 key, Insn& insn) 
           insn.imm = (insn.imm & 0xffffffff) | (o.imm.value.u << 32);
         }
         break;
-      default: break;
+      default:
+        break;
     }
     if (!fits) continue;
     insn.op[form.operand_count] = number;
@@ -221,16 +234,22 @@ Decoder::Status Decoder::decode(std::span<const u8> bytes, u32 key, Insn& insn) 
   const bool em = (key & decode_key::kEm) != 0;
   const bool ts = (key & decode_key::kTs) != 0;
   if ((row.traits & isa::trait::kAvx) != 0) {
-    if (real || (key & decode_key::kAvxEnabled) == 0) insn.handler = exec::raise_ud;
-    else if (ts) insn.handler = exec::raise_nm;
+    if (real || (key & decode_key::kAvxEnabled) == 0)
+      insn.handler = exec::raise_ud;
+    else if (ts)
+      insn.handler = exec::raise_nm;
   } else if ((row.traits & isa::trait::kMmx) != 0 &&
              ((row.traits & isa::trait::kSse) == 0 || form.kind[0] == OperandKind::kMmx ||
               form.kind[1] == OperandKind::kMmx)) {
-    if (em) insn.handler = exec::raise_ud;
-    else if (ts) insn.handler = exec::raise_nm;
+    if (em)
+      insn.handler = exec::raise_ud;
+    else if (ts)
+      insn.handler = exec::raise_nm;
   } else if ((row.traits & isa::trait::kSse) != 0) {
-    if (em || (key & decode_key::kOsfxsr) == 0) insn.handler = exec::raise_ud;
-    else if (ts) insn.handler = exec::raise_nm;
+    if (em || (key & decode_key::kOsfxsr) == 0)
+      insn.handler = exec::raise_ud;
+    else if (ts)
+      insn.handler = exec::raise_nm;
   } else if ((row.traits & isa::trait::kX87) != 0) {
     if (em || ts) insn.handler = exec::raise_nm;
   } else if ((row.traits & isa::trait::kWait) != 0) {

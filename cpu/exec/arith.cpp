@@ -97,7 +97,8 @@ Outcome cmpxchg(Vcpu& cpu, const Insn& insn) {
   } else {
     old = cpu.reg<T>(insn.op[0]);
     Sub::apply<T>(cpu.state, accumulator, old);
-    // A 32-bit destination is zero-extended even when it keeps its value only if the accumulator is not written.
+    // A 32-bit destination is zero-extended even when it keeps its value only if the accumulator is not
+    // written.
     if (accumulator == old) {
       cpu.set_reg<T>(insn.op[0], source);
     } else {
@@ -147,7 +148,8 @@ template <class T, u64 kFlag>
 Outcome add_with_flag(Vcpu& cpu, const Insn& insn) {
   T source;
   if (!read_operand<T>(cpu, insn, 1, source)) return Outcome::kFault;
-  const u128 sum = static_cast<u128>(cpu.reg<T>(insn.op[0])) + source + ((cpu.state.rflags & kFlag) != 0 ? 1 : 0);
+  const u128 sum =
+      static_cast<u128>(cpu.reg<T>(insn.op[0])) + source + ((cpu.state.rflags & kFlag) != 0 ? 1 : 0);
   cpu.set_reg<T>(insn.op[0], static_cast<T>(sum));
   set_flags(cpu.state, kFlag, (sum >> kBitsOf<T>) != 0 ? kFlag : 0);
   return Outcome::kNext;
@@ -171,7 +173,11 @@ Handler select_xadd(const Insn&, const DecodedForm& f) { return ORRERY_BY_SIZE(f
 Handler select_cmpxchg(const Insn&, const DecodedForm& f) { return ORRERY_BY_SIZE(f.size_bits[0], cmpxchg); }
 Handler select_cmpxchg8b(const Insn&, const DecodedForm&) { return cmpxchg8b; }
 Handler select_cmpxchg16b(const Insn&, const DecodedForm&) { return cmpxchg16b; }
-Handler select_adcx(const Insn&, const DecodedForm& f) { return f.size_bits[0] == 64 ? kAdcx<u64> : kAdcx<u32>; }
-Handler select_adox(const Insn&, const DecodedForm& f) { return f.size_bits[0] == 64 ? kAdox<u64> : kAdox<u32>; }
+Handler select_adcx(const Insn&, const DecodedForm& f) {
+  return f.size_bits[0] == 64 ? kAdcx<u64> : kAdcx<u32>;
+}
+Handler select_adox(const Insn&, const DecodedForm& f) {
+  return f.size_bits[0] == 64 ? kAdox<u64> : kAdox<u32>;
+}
 
 }  // namespace orrery::cpu::exec

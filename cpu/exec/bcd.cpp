@@ -1,7 +1,7 @@
 // Decimal adjustment: AAA AAS AAM AAD DAA DAS; SALC. Not in 64-bit mode. [SDM2], [APM3 3]
 //
-// Undefined flags follow AMD: AAA and AAS compute SF, ZF, PF from the new AL and clear OF; DAA and DAS clear OF; AAM and AAD
-// clear OF, AF and CF.
+// Undefined flags follow AMD: AAA and AAS compute SF, ZF, PF from the new AL and clear OF; DAA and DAS clear
+// OF; AAM and AAD clear OF, AF and CF.
 #include "cpu/exec/common.h"
 #include "cpu/flags.h"
 

@@ -1,7 +1,8 @@
 // Bit instructions: BT BTS BTR BTC, BSF BSR TZCNT LZCNT POPCNT, BSWAP MOVBE, BMI1 and BMI2. [SDM2], [APM3 3]
 //
-// Undefined flags follow AMD's Zen: BT* change CF only; BSF and BSR clear CF, AF, SF and OF, set PF by the index, and
-// with a zero source keep the destination; TZCNT and LZCNT keep OF and clear SF, AF and PF; PF of BMI is the result's.
+// Undefined flags follow AMD's Zen: BT* change CF only; BSF and BSR clear CF, AF, SF and OF, set PF by the
+// index, and with a zero source keep the destination; TZCNT and LZCNT keep OF and clear SF, AF and PF; PF of
+// BMI is the result's.
 #include "cpu/exec/common.h"
 #include "cpu/flags.h"
 
@@ -51,10 +52,14 @@ Outcome bit_test(Vcpu& cpu, const Insn& insn) {
 template <BitOp kOp>
 Handler select_bit_test(const DecodedForm& f) {
   switch (f.size_bits[0]) {
-    case 16: return &bit_test<u16, kOp>;
-    case 32: return &bit_test<u32, kOp>;
-    case 64: return &bit_test<u64, kOp>;
-    default: return nullptr;
+    case 16:
+      return &bit_test<u16, kOp>;
+    case 32:
+      return &bit_test<u32, kOp>;
+    case 64:
+      return &bit_test<u64, kOp>;
+    default:
+      return nullptr;
   }
 }
 
@@ -119,7 +124,8 @@ Outcome bswap(Vcpu& cpu, const Insn& insn) {
 template <class T>
 Outcome movbe(Vcpu& cpu, const Insn& insn) {
   T v;
-  if (!read_operand<T>(cpu, insn, 1, v) || !write_operand<T>(cpu, insn, 0, swap_bytes<T>(v))) return Outcome::kFault;
+  if (!read_operand<T>(cpu, insn, 1, v) || !write_operand<T>(cpu, insn, 0, swap_bytes<T>(v)))
+    return Outcome::kFault;
   return Outcome::kNext;
 }
 
@@ -219,13 +225,17 @@ Handler select_bsf(const Insn&, const DecodedForm& f) { return ORRERY_BY_SIZE_NO
 Handler select_bsr(const Insn&, const DecodedForm& f) { return ORRERY_BY_SIZE_NO8(f.size_bits[0], bsr); }
 Handler select_tzcnt(const Insn&, const DecodedForm& f) { return ORRERY_BY_SIZE_NO8(f.size_bits[0], tzcnt); }
 Handler select_lzcnt(const Insn&, const DecodedForm& f) { return ORRERY_BY_SIZE_NO8(f.size_bits[0], lzcnt); }
-Handler select_popcnt(const Insn&, const DecodedForm& f) { return ORRERY_BY_SIZE_NO8(f.size_bits[0], popcnt); }
+Handler select_popcnt(const Insn&, const DecodedForm& f) {
+  return ORRERY_BY_SIZE_NO8(f.size_bits[0], popcnt);
+}
 Handler select_bswap(const Insn&, const DecodedForm& f) { return ORRERY_BY_SIZE_NO8(f.size_bits[0], bswap); }
 Handler select_movbe(const Insn&, const DecodedForm& f) { return ORRERY_BY_SIZE_NO8(f.size_bits[0], movbe); }
 Handler select_andn(const Insn&, const DecodedForm& f) { return ORRERY_BY_SIZE_NO8(f.size_bits[0], andn); }
 Handler select_bextr(const Insn&, const DecodedForm& f) { return ORRERY_BY_SIZE_NO8(f.size_bits[0], bextr); }
 Handler select_blsi(const Insn&, const DecodedForm& f) { return ORRERY_BY_SIZE_NO8(f.size_bits[0], blsi); }
-Handler select_blsmsk(const Insn&, const DecodedForm& f) { return ORRERY_BY_SIZE_NO8(f.size_bits[0], blsmsk); }
+Handler select_blsmsk(const Insn&, const DecodedForm& f) {
+  return ORRERY_BY_SIZE_NO8(f.size_bits[0], blsmsk);
+}
 Handler select_blsr(const Insn&, const DecodedForm& f) { return ORRERY_BY_SIZE_NO8(f.size_bits[0], blsr); }
 Handler select_bzhi(const Insn&, const DecodedForm& f) { return ORRERY_BY_SIZE_NO8(f.size_bits[0], bzhi); }
 Handler select_pdep(const Insn&, const DecodedForm& f) { return ORRERY_BY_SIZE_NO8(f.size_bits[0], pdep); }

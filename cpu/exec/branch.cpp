@@ -1,4 +1,5 @@
-// Near control flow: JMP CALL RET Jcc LOOP JCXZ. Targets are checked before anything changes. [SDM2], [APM3 3]
+// Near control flow: JMP CALL RET Jcc LOOP JCXZ. Targets are checked before anything changes. [SDM2], [APM3
+// 3]
 #include "cpu/exec/common.h"
 #include "cpu/exec/selectors.h"
 #include "cpu/exec/stack.h"
@@ -9,7 +10,8 @@ namespace {
 
 /// #GP(0) unless the target is canonical (64-bit code) or within the code segment.
 inline bool check_target(Vcpu& cpu, u64 target) {
-  if (cpu.long64() ? cpu.canonical(target) : target <= cpu.state.seg[kCs].limit) [[likely]] return true;
+  if (cpu.long64() ? cpu.canonical(target) : target <= cpu.state.seg[kCs].limit) [[likely]]
+    return true;
   cpu.raise(kGP, 0);
   return false;
 }
@@ -53,7 +55,8 @@ Outcome call_relative(Vcpu& cpu, const Insn& insn) {
 template <class T>
 Outcome call_indirect(Vcpu& cpu, const Insn& insn) {
   T target;
-  return read_operand<T>(cpu, insn, 0, target) && call_to<T>(cpu, target) ? Outcome::kEndTrace : Outcome::kFault;
+  return read_operand<T>(cpu, insn, 0, target) && call_to<T>(cpu, target) ? Outcome::kEndTrace
+                                                                          : Outcome::kFault;
 }
 
 template <class T>
@@ -92,7 +95,9 @@ Outcome loop(Vcpu& cpu, const Insn& insn) {
   cpu.state.gpr[kRip] = target;
   return Outcome::kEndTrace;
 }
-Outcome jcxz(Vcpu& cpu, const Insn& insn) { return counter(cpu, insn) == 0 ? jmp_relative(cpu, insn) : Outcome::kNext; }
+Outcome jcxz(Vcpu& cpu, const Insn& insn) {
+  return counter(cpu, insn) == 0 ? jmp_relative(cpu, insn) : Outcome::kNext;
+}
 
 }  // namespace
 

@@ -47,7 +47,7 @@ inline bool write_operand(Vcpu& cpu, const Insn& insn, unsigned n, T value) {
 }
 
 /// Picks `H<u8>`, `H<u16>`, `H<u32>` or `H<u64>` by operand 0's (or another's) size.
-#define ORRERY_BY_SIZE(bits, H)                                                              \
+#define ORRERY_BY_SIZE(bits, H) \
   ((bits) == 8 ? &H<u8> : (bits) == 16 ? &H<u16> : (bits) == 32 ? &H<u32> : (bits) == 64 ? &H<u64> : nullptr)
 #define ORRERY_BY_SIZE_NO8(bits, H) \
   ((bits) == 16 ? &H<u16> : (bits) == 32 ? &H<u32> : (bits) == 64 ? &H<u64> : nullptr)

@@ -1,7 +1,8 @@
 // Far control flow: JMP, CALL and RET far, IRET, INT n, INT3, INT1, INTO, SYSCALL, SYSRET, SYSENTER, SYSEXIT.
 // [SDM2], [SDM3 5.8, 6.12], [APM2 4, 6, 8]
 //
-// Not modelled: call gates and task switches (a far transfer through a system descriptor raises #GP with its selector).
+// Not modelled: call gates and task switches (a far transfer through a system descriptor raises #GP with its
+// selector).
 #include "cpu/exec/common.h"
 #include "cpu/exec/selectors.h"
 #include "cpu/exec/stack.h"
@@ -20,7 +21,8 @@ bool find_code_segment(Vcpu& cpu, u16 selector, Descriptor& d, unsigned& new_cpl
   bool good = d.is_code();
   if (good && cpu.long_mode() && d.is_long() && d.is_default_big()) good = false;
   if (good) {
-    good = d.is_conforming() ? d.dpl() <= cpu.cpl() : d.dpl() == cpu.cpl() && (selector & kSelectorRplMask) <= cpu.cpl();
+    good = d.is_conforming() ? d.dpl() <= cpu.cpl()
+                             : d.dpl() == cpu.cpl() && (selector & kSelectorRplMask) <= cpu.cpl();
   }
   if (!good) {
     cpu.raise(kGP, selector_error(selector));
@@ -74,7 +76,8 @@ Outcome jmp_far(Vcpu& cpu, const Insn& insn) {
   }
   Descriptor d;
   unsigned cpl = 0;
-  if (!find_code_segment(cpu, to.selector, d, cpl) || !check_offset(cpu, d, to.offset) || !mark_accessed(cpu, d)) {
+  if (!find_code_segment(cpu, to.selector, d, cpl) || !check_offset(cpu, d, to.offset) ||
+      !mark_accessed(cpu, d)) {
     return Outcome::kFault;
   }
   set_code_segment(cpu, d, to.selector, cpl);
@@ -89,7 +92,8 @@ Outcome call_far(Vcpu& cpu, const Insn& insn) {
   Descriptor d;
   unsigned cpl = 0;
   if (segmented(cpu)) {
-    if (!find_code_segment(cpu, to.selector, d, cpl) || !check_offset(cpu, d, to.offset)) return Outcome::kFault;
+    if (!find_code_segment(cpu, to.selector, d, cpl) || !check_offset(cpu, d, to.offset))
+      return Outcome::kFault;
   } else if (to.offset > cpu.state.seg[kCs].limit) {
     return cpu.raise(kGP, 0);
   }
@@ -134,9 +138,10 @@ bool find_return_segment(Vcpu& cpu, u16 selector, Descriptor& d) {
   return true;
 }
 
-/// The stack segment of a return to an outer ring (or any IRET in 64-bit mode). `null_allowed`: a 64-bit target below
-/// ring 3 may have a null one.
-bool find_return_stack(Vcpu& cpu, u16 selector, unsigned rpl, bool null_allowed, Descriptor& d, bool& is_null) {
+/// The stack segment of a return to an outer ring (or any IRET in 64-bit mode). `null_allowed`: a 64-bit
+/// target below ring 3 may have a null one.
+bool find_return_stack(Vcpu& cpu, u16 selector, unsigned rpl, bool null_allowed, Descriptor& d,
+                       bool& is_null) {
   is_null = is_null_selector(selector);
   if (is_null) {
     if (null_allowed && rpl != 3 && (selector & kSelectorRplMask) == rpl) return true;
@@ -144,7 +149,8 @@ bool find_return_stack(Vcpu& cpu, u16 selector, unsigned rpl, bool null_allowed,
     return false;
   }
   if (!read_descriptor(cpu, selector, d, kGP)) return false;
-  if ((selector & kSelectorRplMask) != rpl || d.is_system() || d.is_code() || !d.is_readable_or_writable() || d.dpl() != rpl) {
+  if ((selector & kSelectorRplMask) != rpl || d.is_system() || d.is_code() || !d.is_readable_or_writable() ||
+      d.dpl() != rpl) {
     cpu.raise(kGP, selector_error(selector));
     return false;
   }
@@ -159,7 +165,8 @@ bool find_return_stack(Vcpu& cpu, u16 selector, unsigned rpl, bool null_allowed,
 void drop_inner_data_segments(Vcpu& cpu) {
   for (const SegmentIndex index : {kEs, kDs, kFs, kGs}) {
     Segment& s = cpu.state.seg[index];
-    const bool conforming = (s.attributes & seg_attr::kCode) != 0 && (s.attributes & seg_attr::kConforming) != 0;
+    const bool conforming =
+        (s.attributes & seg_attr::kCode) != 0 && (s.attributes & seg_attr::kConforming) != 0;
     if (s.usable() && s.dpl() < cpu.cpl() && !conforming) {
       s = {.base = 0, .limit = 0, .attributes = seg_attr::kUnusable, .selector = 0};
     } else if (!s.usable() && is_null_selector(s.selector)) {
@@ -226,7 +233,8 @@ Outcome ret_far(Vcpu& cpu, const Insn& insn) {
   if (outer) {
     T rsp;
     T ss;
-    if (!peek<T>(cpu, 2 * sizeof(T) + release, rsp) || !peek<T>(cpu, 3 * sizeof(T) + release, ss)) return Outcome::kFault;
+    if (!peek<T>(cpu, 2 * sizeof(T) + release, rsp) || !peek<T>(cpu, 3 * sizeof(T) + release, ss))
+      return Outcome::kFault;
     frame.rsp = rsp + release;
     frame.ss = static_cast<u16>(ss);
   }
@@ -265,7 +273,8 @@ Outcome iret(Vcpu& cpu, const Insn&) {
   T rip;
   T cs;
   T flags;
-  if (!peek<T>(cpu, 0, rip) || !peek<T>(cpu, sizeof(T), cs) || !peek<T>(cpu, 2 * sizeof(T), flags)) return Outcome::kFault;
+  if (!peek<T>(cpu, 0, rip) || !peek<T>(cpu, sizeof(T), cs) || !peek<T>(cpu, 2 * sizeof(T), flags))
+    return Outcome::kFault;
   if (!segmented(cpu)) {
     if (rip > cpu.state.seg[kCs].limit) return cpu.raise(kGP, 0);
     drop(cpu, 3 * sizeof(T));
@@ -323,11 +332,16 @@ Outcome into(Vcpu& cpu, const Insn&) {
 }
 
 // ---- Fast system calls ----
-constexpr u32 kFlatCode = seg_attr::kP | seg_attr::kS | seg_attr::kCode | seg_attr::kReadable | seg_attr::kAccessed | seg_attr::kG;
-constexpr u32 kFlatData = seg_attr::kP | seg_attr::kS | seg_attr::kWritable | seg_attr::kAccessed | seg_attr::kG | seg_attr::kDb;
+constexpr u32 kFlatCode =
+    seg_attr::kP | seg_attr::kS | seg_attr::kCode | seg_attr::kReadable | seg_attr::kAccessed | seg_attr::kG;
+constexpr u32 kFlatData =
+    seg_attr::kP | seg_attr::kS | seg_attr::kWritable | seg_attr::kAccessed | seg_attr::kG | seg_attr::kDb;
 
 void set_flat(Vcpu& cpu, SegmentIndex index, u16 selector, u32 attributes, unsigned dpl) {
-  cpu.state.seg[index] = {.base = 0, .limit = 0xffffffff, .attributes = attributes | (dpl << seg_attr::kDplShift), .selector = selector};
+  cpu.state.seg[index] = {.base = 0,
+                          .limit = 0xffffffff,
+                          .attributes = attributes | (dpl << seg_attr::kDplShift),
+                          .selector = selector};
 }
 
 Outcome syscall(Vcpu& cpu, const Insn&) {
@@ -364,7 +378,8 @@ Outcome sysret(Vcpu& cpu, const Insn& insn) {
   if (to_64 && !cpu.model().amd && !cpu.canonical(s.gpr[kRcx])) return cpu.raise(kGP, 0);
   const auto base = static_cast<u16>(s.star >> 48);
   const bool from_long = cpu.long_mode();
-  set_flat(cpu, kCs, static_cast<u16>((base + (to_64 ? 16 : 0)) | 3), kFlatCode | (to_64 ? seg_attr::kL : seg_attr::kDb), 3);
+  set_flat(cpu, kCs, static_cast<u16>((base + (to_64 ? 16 : 0)) | 3),
+           kFlatCode | (to_64 ? seg_attr::kL : seg_attr::kDb), 3);
   // AMD's SYSRET leaves the hidden part of SS alone; the selector and DPL change [APM3 SYSRET].
   if (cpu.model().amd) {
     s.seg[kSs].selector = static_cast<u16>((base + 8) | 3);
@@ -406,11 +421,13 @@ Outcome sysenter(Vcpu& cpu, const Insn&) {
 Outcome sysexit(Vcpu& cpu, const Insn& insn) {
   if (cpu.model().amd && cpu.long_mode()) return cpu.raise(kUD);
   CpuState& s = cpu.state;
-  if (!cpu.protected_mode() || cpu.cpl() != 0 || is_null_selector(static_cast<u16>(s.sysenter_cs))) return cpu.raise(kGP, 0);
+  if (!cpu.protected_mode() || cpu.cpl() != 0 || is_null_selector(static_cast<u16>(s.sysenter_cs)))
+    return cpu.raise(kGP, 0);
   const bool to_64 = insn.has(insn_flag::kRexW);
   if (to_64 && (!cpu.canonical(s.gpr[kRdx]) || !cpu.canonical(s.gpr[kRcx]))) return cpu.raise(kGP, 0);
   const auto base = static_cast<u16>(s.sysenter_cs & 0xfffc);
-  set_flat(cpu, kCs, static_cast<u16>((base + (to_64 ? 32 : 16)) | 3), kFlatCode | (to_64 ? seg_attr::kL : seg_attr::kDb), 3);
+  set_flat(cpu, kCs, static_cast<u16>((base + (to_64 ? 32 : 16)) | 3),
+           kFlatCode | (to_64 ? seg_attr::kL : seg_attr::kDb), 3);
   set_flat(cpu, kSs, static_cast<u16>((base + (to_64 ? 40 : 24)) | 3), kFlatData, 3);
   s.gpr[kRsp] = to_64 ? s.gpr[kRcx] : static_cast<u32>(s.gpr[kRcx]);
   s.gpr[kRip] = to_64 ? s.gpr[kRdx] : static_cast<u32>(s.gpr[kRdx]);

@@ -1,9 +1,10 @@
-// The x87 register stack as its instructions see it: stack faults, exception flags, last-instruction pointers.
-// [SDM1 8.1, 8.5], [APM1 6]
+// The x87 register stack as its instructions see it: stack faults, exception flags, last-instruction
+// pointers. [SDM1 8.1, 8.5], [APM1 6]
 //
-// An instruction gathers flags in `env` and then asks `report`: unmasked IE, DE and ZE leave destination and stack
-// alone, everything else is written; either way the exception stays pending in FSW.ES for the next waiting one.
-// Not modelled: FERR# and IRQ 13 (CR0.NE clear is taken as #MF); FCS and FDS of compatibility mode read as zero.
+// An instruction gathers flags in `env` and then asks `report`: unmasked IE, DE and ZE leave destination and
+// stack alone, everything else is written; either way the exception stays pending in FSW.ES for the next
+// waiting one. Not modelled: FERR# and IRQ 13 (CR0.NE clear is taken as #MF); FCS and FDS of compatibility
+// mode read as zero.
 #pragma once
 
 #include "cpu/exec/simd_operands.h"
@@ -51,7 +52,8 @@ class X87 {
     assign(fsw::C0, c0);
   }
 
-  /// Rounds results to the precision control's width: add, subtract, multiply, divide, square root. [SDM1 8.1.5.2]
+  /// Rounds results to the precision control's width: add, subtract, multiply, divide, square root.
+  /// [SDM1 8.1.5.2]
   void use_precision_control() {
     constexpr u8 kBits[4] = {24, 64, 53, 64};
     env.precision = kBits[(s.fcw >> 8) & 3];
@@ -104,7 +106,8 @@ class X87 {
 inline bool probe_last_byte(Vcpu& cpu, const Insn& insn, unsigned size, Access access) {
   const u64 last = (cpu.effective_address(insn) + size - 1) & insn.address_mask();
   u8 byte = 0;
-  return access == Access::kWrite ? cpu.probe_write(insn.segment(), last, 1) : cpu.read(insn.segment(), last, byte);
+  return access == Access::kWrite ? cpu.probe_write(insn.segment(), last, 1)
+                                  : cpu.read(insn.segment(), last, byte);
 }
 
 /// x87 environments are checked at their first field, then at their last byte.

@@ -26,12 +26,18 @@ Outcome mov(Vcpu& cpu, const Insn& insn) {
 template <class T>
 Handler mov_of(Form form) {
   switch (form) {
-    case Form::kRegReg: return mov<T, Form::kRegReg>;
-    case Form::kRegMem: return mov<T, Form::kRegMem>;
-    case Form::kMemReg: return mov<T, Form::kMemReg>;
-    case Form::kRegImm: return mov<T, Form::kRegImm>;
-    case Form::kMemImm: return mov<T, Form::kMemImm>;
-    default: return nullptr;
+    case Form::kRegReg:
+      return mov<T, Form::kRegReg>;
+    case Form::kRegMem:
+      return mov<T, Form::kRegMem>;
+    case Form::kMemReg:
+      return mov<T, Form::kMemReg>;
+    case Form::kRegImm:
+      return mov<T, Form::kRegImm>;
+    case Form::kMemImm:
+      return mov<T, Form::kMemImm>;
+    default:
+      return nullptr;
   }
 }
 
@@ -46,7 +52,7 @@ Outcome mov_from_offset(Vcpu& cpu, const Insn& insn) {
 template <class T>
 Outcome mov_to_offset(Vcpu& cpu, const Insn& insn) {
   return cpu.write<T>(insn.segment(), insn.imm & insn.address_mask(), cpu.reg<T>(kRax)) ? Outcome::kNext
-                                                                                       : Outcome::kFault;
+                                                                                        : Outcome::kFault;
 }
 
 template <class To, class From>
@@ -79,7 +85,8 @@ Outcome xchg(Vcpu& cpu, const Insn& insn) {
   return Outcome::kNext;
 }
 
-// The source is read whether or not the condition holds, and a 32-bit destination is zero-extended either way.
+// The source is read whether or not the condition holds, and a 32-bit destination is zero-extended either
+// way.
 template <class T, unsigned kCc>
 Outcome cmov(Vcpu& cpu, const Insn& insn) {
   T value;
@@ -94,7 +101,8 @@ Handler cmov_of(const DecodedForm& f) {
 
 template <unsigned kCc>
 Outcome setcc(Vcpu& cpu, const Insn& insn) {
-  return write_operand<u8>(cpu, insn, 0, condition<kCc>(cpu.state.rflags) ? 1 : 0) ? Outcome::kNext : Outcome::kFault;
+  return write_operand<u8>(cpu, insn, 0, condition<kCc>(cpu.state.rflags) ? 1 : 0) ? Outcome::kNext
+                                                                                   : Outcome::kFault;
 }
 
 template <class T>
@@ -113,7 +121,8 @@ Outcome xlat(Vcpu& cpu, const Insn& insn) {
 
 template <class To, class From>
 Outcome extend_accumulator(Vcpu& cpu, const Insn&) {
-  cpu.set_reg<To>(kRax, static_cast<To>(static_cast<std::make_signed_t<From>>(static_cast<From>(cpu.state.gpr[kRax]))));
+  cpu.set_reg<To>(
+      kRax, static_cast<To>(static_cast<std::make_signed_t<From>>(static_cast<From>(cpu.state.gpr[kRax]))));
   return Outcome::kNext;
 }
 template <class T>
@@ -136,35 +145,50 @@ Outcome sahf(Vcpu& cpu, const Insn&) {
 }  // namespace
 
 Handler select_mov(const Insn& insn, const DecodedForm& f) {
-  if (f.kind[0] == OperandKind::kSegment || f.kind[1] == OperandKind::kSegment) return select_mov_segment(insn, f);
-  if (f.kind[0] == OperandKind::kControl || f.kind[1] == OperandKind::kControl) return select_mov_control(insn, f);
+  if (f.kind[0] == OperandKind::kSegment || f.kind[1] == OperandKind::kSegment)
+    return select_mov_segment(insn, f);
+  if (f.kind[0] == OperandKind::kControl || f.kind[1] == OperandKind::kControl)
+    return select_mov_control(insn, f);
   if (f.kind[0] == OperandKind::kDebug || f.kind[1] == OperandKind::kDebug) return select_mov_debug(insn, f);
   if (f.opcode == 0xa0 || f.opcode == 0xa1) return ORRERY_BY_SIZE(f.size_bits[0], mov_from_offset);
   if (f.opcode == 0xa2 || f.opcode == 0xa3) return ORRERY_BY_SIZE(f.size_bits[0], mov_to_offset);
   switch (f.size_bits[0]) {
-    case 8: return mov_of<u8>(form_of(f));
-    case 16: return mov_of<u16>(form_of(f));
-    case 32: return mov_of<u32>(form_of(f));
-    case 64: return mov_of<u64>(form_of(f));
-    default: return nullptr;
+    case 8:
+      return mov_of<u8>(form_of(f));
+    case 16:
+      return mov_of<u16>(form_of(f));
+    case 32:
+      return mov_of<u32>(form_of(f));
+    case 64:
+      return mov_of<u64>(form_of(f));
+    default:
+      return nullptr;
   }
 }
 Handler select_movzx(const Insn&, const DecodedForm& f) {
   const bool byte = f.size_bits[1] == 8;
   switch (f.size_bits[0]) {
-    case 16: return byte ? &extend<u16, u8> : &extend<u16, u16>;
-    case 32: return byte ? &extend<u32, u8> : &extend<u32, u16>;
-    case 64: return byte ? &extend<u64, u8> : &extend<u64, u16>;
-    default: return nullptr;
+    case 16:
+      return byte ? &extend<u16, u8> : &extend<u16, u16>;
+    case 32:
+      return byte ? &extend<u32, u8> : &extend<u32, u16>;
+    case 64:
+      return byte ? &extend<u64, u8> : &extend<u64, u16>;
+    default:
+      return nullptr;
   }
 }
 Handler select_movsx(const Insn&, const DecodedForm& f) {
   const bool byte = f.size_bits[1] == 8;
   switch (f.size_bits[0]) {
-    case 16: return byte ? &extend<i16, i8> : &extend<i16, i16>;
-    case 32: return byte ? &extend<i32, i8> : &extend<i32, i16>;
-    case 64: return byte ? &extend<i64, i8> : &extend<i64, i16>;
-    default: return nullptr;
+    case 16:
+      return byte ? &extend<i16, i8> : &extend<i16, i16>;
+    case 32:
+      return byte ? &extend<i32, i8> : &extend<i32, i16>;
+    case 64:
+      return byte ? &extend<i64, i8> : &extend<i64, i16>;
+    default:
+      return nullptr;
   }
 }
 Handler select_movsxd(const Insn&, const DecodedForm& f) {
@@ -184,7 +208,7 @@ Handler select_cqo(const Insn&, const DecodedForm&) { return sign_to_rdx<u64>; }
 Handler select_lahf(const Insn&, const DecodedForm&) { return lahf; }
 Handler select_sahf(const Insn&, const DecodedForm&) { return sahf; }
 
-#define ORRERY_CONDITION(name, cc)                                                       \
+#define ORRERY_CONDITION(name, cc)                                                        \
   Handler select_cmov##name(const Insn&, const DecodedForm& f) { return cmov_of<cc>(f); } \
   Handler select_set##name(const Insn&, const DecodedForm&) { return setcc<cc>; }
 ORRERY_CONDITION(o, 0)

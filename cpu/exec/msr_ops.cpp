@@ -88,7 +88,9 @@ Handler select_rdtsc(const Insn&, const DecodedForm&) { return rdtsc; }
 Handler select_rdtscp(const Insn&, const DecodedForm&) { return rdtscp; }
 Handler select_rdpid(const Insn&, const DecodedForm&) { return rdpid; }
 Handler select_rdpmc(const Insn&, const DecodedForm&) { return rdpmc; }
-Handler select_random(const Insn&, const DecodedForm& f) { return ORRERY_BY_SIZE_NO8(f.size_bits[0], random); }
+Handler select_random(const Insn&, const DecodedForm& f) {
+  return ORRERY_BY_SIZE_NO8(f.size_bits[0], random);
+}
 Handler select_rdpkru(const Insn&, const DecodedForm&) { return rdpkru; }
 Handler select_wrpkru(const Insn&, const DecodedForm&) { return wrpkru; }
 

@@ -1,7 +1,7 @@
 // MUL IMUL MULX DIV IDIV. [SDM2], [APM3 3]
 //
-// Undefined flags of multiplication follow AMD's Zen: SF, ZF, AF and PF keep their values (Zen leaves them alone);
-// division sets AF, clears SF, ZF and PF, and leaves CF and OF alone.
+// Undefined flags of multiplication follow AMD's Zen: SF, ZF, AF and PF keep their values (Zen leaves them
+// alone); division sets AF, clears SF, ZF and PF, and leaves CF and OF alone.
 #include "cpu/exec/common.h"
 #include "cpu/flags.h"
 
@@ -45,7 +45,8 @@ Unsigned2<T> accumulator_pair(Vcpu& cpu) {
   if constexpr (sizeof(T) == 1) {
     return cpu.reg<u16>(kRax);
   } else {
-    return static_cast<Unsigned2<T>>((static_cast<Unsigned2<T>>(cpu.reg<T>(kRdx)) << kBitsOf<T>) | cpu.reg<T>(kRax));
+    return static_cast<Unsigned2<T>>((static_cast<Unsigned2<T>>(cpu.reg<T>(kRdx)) << kBitsOf<T>) |
+                                     cpu.reg<T>(kRax));
   }
 }
 template <class T>
@@ -75,8 +76,8 @@ template <class T>
 Outcome imul1(Vcpu& cpu, const Insn& insn) {
   T b;
   if (!read_operand<T>(cpu, insn, 0, b)) return Outcome::kFault;
-  const auto product = static_cast<Signed2<T>>(static_cast<Signed2<T>>(static_cast<Signed1<T>>(cpu.reg<T>(kRax))) *
-                                               static_cast<Signed1<T>>(b));
+  const auto product = static_cast<Signed2<T>>(
+      static_cast<Signed2<T>>(static_cast<Signed1<T>>(cpu.reg<T>(kRax))) * static_cast<Signed1<T>>(b));
   const T low = static_cast<T>(product);
   set_accumulator_pair<T>(cpu, low, static_cast<T>(product >> kBitsOf<T>));
   set_overflow(cpu.state, product != static_cast<Signed1<T>>(low));
@@ -125,7 +126,8 @@ Outcome idiv(Vcpu& cpu, const Insn& insn) {
   const Unsigned2<T> pair = accumulator_pair<T>(cpu);
   const auto dividend = static_cast<Signed2<T>>(pair);
   // The most negative dividend overflows whatever the quotient would be; and -1 must not trap on the host.
-  const bool most_negative = pair == static_cast<Unsigned2<T>>(static_cast<Unsigned2<T>>(1) << (2 * kBitsOf<T> - 1));
+  const bool most_negative =
+      pair == static_cast<Unsigned2<T>>(static_cast<Unsigned2<T>>(1) << (2 * kBitsOf<T> - 1));
   if (most_negative && divisor == -1) return cpu.raise(kDE);
   const auto quotient = static_cast<Signed2<T>>(dividend / divisor);
   const auto remainder = static_cast<Signed2<T>>(dividend % divisor);
@@ -151,11 +153,14 @@ Outcome mulx(Vcpu& cpu, const Insn& insn) {
 Handler select_mul(const Insn&, const DecodedForm& f) { return ORRERY_BY_SIZE(f.size_bits[0], mul); }
 Handler select_imul(const Insn& insn, const DecodedForm& f) {
   // Of the one-operand form Zydis lists the accumulator too on some encodings; the opcode tells.
-  if (f.opcode == 0xf6 || f.opcode == 0xf7) return ORRERY_BY_SIZE(8u << (f.opcode == 0xf6 ? 0 : insn.operand_log2()), imul1);
+  if (f.opcode == 0xf6 || f.opcode == 0xf7)
+    return ORRERY_BY_SIZE(8u << (f.opcode == 0xf6 ? 0 : insn.operand_log2()), imul1);
   return ORRERY_BY_SIZE_NO8(f.size_bits[0], imul);
 }
 Handler select_div(const Insn&, const DecodedForm& f) { return ORRERY_BY_SIZE(f.size_bits[0], div); }
 Handler select_idiv(const Insn&, const DecodedForm& f) { return ORRERY_BY_SIZE(f.size_bits[0], idiv); }
-Handler select_mulx(const Insn&, const DecodedForm& f) { return f.size_bits[0] == 64 ? &mulx<u64> : &mulx<u32>; }
+Handler select_mulx(const Insn&, const DecodedForm& f) {
+  return f.size_bits[0] == 64 ? &mulx<u64> : &mulx<u32>;
+}
 
 }  // namespace orrery::cpu::exec

@@ -1,6 +1,6 @@
-// The shapes of integer instructions: an operation applied to (destination, source), to one destination, or to
-// two sources for flags only, in every operand form and size. An operation is a struct with
-// `template <class T> static T apply(CpuState&, T a, T b)`.
+// The shapes of integer instructions: an operation applied to (destination, source), to one destination, or
+// to two sources for flags only, in every operand form and size. An operation is a struct with `template
+// <class T> static T apply(CpuState&, T a, T b)`.
 #pragma once
 
 #include "cpu/exec/common.h"
@@ -10,9 +10,11 @@ namespace orrery::cpu::exec {
 template <class Op, class T, Form kForm>
 Outcome binary_form(Vcpu& cpu, const Insn& insn) {
   if constexpr (kForm == Form::kRegReg) {
-    cpu.set_reg<T>(insn.op[0], Op::template apply<T>(cpu.state, cpu.reg<T>(insn.op[0]), cpu.reg<T>(insn.op[1])));
+    cpu.set_reg<T>(insn.op[0],
+                   Op::template apply<T>(cpu.state, cpu.reg<T>(insn.op[0]), cpu.reg<T>(insn.op[1])));
   } else if constexpr (kForm == Form::kRegImm) {
-    cpu.set_reg<T>(insn.op[0], Op::template apply<T>(cpu.state, cpu.reg<T>(insn.op[0]), static_cast<T>(insn.imm)));
+    cpu.set_reg<T>(insn.op[0],
+                   Op::template apply<T>(cpu.state, cpu.reg<T>(insn.op[0]), static_cast<T>(insn.imm)));
   } else if constexpr (kForm == Form::kRegMem) {
     T source;
     if (!cpu.read<T>(insn, source)) return Outcome::kFault;
@@ -64,22 +66,33 @@ namespace detail {
 template <template <class, class, Form> class Holder, class Op, Form kForm>
 Handler by_size(unsigned bits) {
   switch (bits) {
-    case 8: return Holder<Op, u8, kForm>::kHandler;
-    case 16: return Holder<Op, u16, kForm>::kHandler;
-    case 32: return Holder<Op, u32, kForm>::kHandler;
-    case 64: return Holder<Op, u64, kForm>::kHandler;
-    default: return nullptr;
+    case 8:
+      return Holder<Op, u8, kForm>::kHandler;
+    case 16:
+      return Holder<Op, u16, kForm>::kHandler;
+    case 32:
+      return Holder<Op, u32, kForm>::kHandler;
+    case 64:
+      return Holder<Op, u64, kForm>::kHandler;
+    default:
+      return nullptr;
   }
 }
 template <template <class, class, Form> class Holder, class Op>
 Handler by_two_operand_form(const DecodedForm& f) {
   switch (form_of(f)) {
-    case Form::kRegReg: return by_size<Holder, Op, Form::kRegReg>(f.size_bits[0]);
-    case Form::kRegMem: return by_size<Holder, Op, Form::kRegMem>(f.size_bits[0]);
-    case Form::kMemReg: return by_size<Holder, Op, Form::kMemReg>(f.size_bits[0]);
-    case Form::kRegImm: return by_size<Holder, Op, Form::kRegImm>(f.size_bits[0]);
-    case Form::kMemImm: return by_size<Holder, Op, Form::kMemImm>(f.size_bits[0]);
-    default: return nullptr;
+    case Form::kRegReg:
+      return by_size<Holder, Op, Form::kRegReg>(f.size_bits[0]);
+    case Form::kRegMem:
+      return by_size<Holder, Op, Form::kRegMem>(f.size_bits[0]);
+    case Form::kMemReg:
+      return by_size<Holder, Op, Form::kMemReg>(f.size_bits[0]);
+    case Form::kRegImm:
+      return by_size<Holder, Op, Form::kRegImm>(f.size_bits[0]);
+    case Form::kMemImm:
+      return by_size<Holder, Op, Form::kMemImm>(f.size_bits[0]);
+    default:
+      return nullptr;
   }
 }
 template <class Op, class T, Form kForm>

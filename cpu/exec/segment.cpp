@@ -21,16 +21,23 @@ Outcome mov_to_segment(Vcpu& cpu, const Insn& insn) {
   const auto index = static_cast<SegmentIndex>(insn.op[0]);
   if (index == kCs) return cpu.raise(kUD);
   u16 selector;
-  if (!read_operand<u16>(cpu, insn, 1, selector) || !load_data_segment(cpu, index, selector)) return Outcome::kFault;
+  if (!read_operand<u16>(cpu, insn, 1, selector) || !load_data_segment(cpu, index, selector))
+    return Outcome::kFault;
   return shadow_if_ss(cpu, index);
 }
 Outcome mov_from_segment(Vcpu& cpu, const Insn& insn) {
   const u16 selector = cpu.state.seg[insn.op[1]].selector;
   if (insn.mem_at(0)) return cpu.write<u16>(insn, selector) ? Outcome::kNext : Outcome::kFault;
   switch (insn.operand_log2()) {
-    case 1: cpu.set_reg<u16>(insn.op[0], selector); break;
-    case 2: cpu.set_reg<u32>(insn.op[0], selector); break;
-    default: cpu.set_reg<u64>(insn.op[0], selector); break;
+    case 1:
+      cpu.set_reg<u16>(insn.op[0], selector);
+      break;
+    case 2:
+      cpu.set_reg<u32>(insn.op[0], selector);
+      break;
+    default:
+      cpu.set_reg<u64>(insn.op[0], selector);
+      break;
   }
   return Outcome::kNext;
 }
@@ -81,11 +88,20 @@ bool protected_only(Vcpu& cpu) {
 bool visible_type(const Vcpu& cpu, const Descriptor& d, bool gates) {
   if (!d.is_system()) return true;
   switch (d.type()) {
-    case 1: case 3: return !cpu.long_mode();
-    case 2: case 9: case 11: return true;
-    case 4: case 5: return gates && !cpu.long_mode();
-    case 12: return gates;
-    default: return false;
+    case 1:
+    case 3:
+      return !cpu.long_mode();
+    case 2:
+    case 9:
+    case 11:
+      return true;
+    case 4:
+    case 5:
+      return gates && !cpu.long_mode();
+    case 12:
+      return gates;
+    default:
+      return false;
   }
 }
 bool privilege_allows(const Vcpu& cpu, const Descriptor& d, u16 selector) {
@@ -100,14 +116,21 @@ Outcome lar_lsl(Vcpu& cpu, const Insn& insn) {
   Descriptor d;
   const Peek found = peek_descriptor(cpu, selector, d);
   if (found == Peek::kFault) return Outcome::kFault;
-  const bool good = found == Peek::kFound && visible_type(cpu, d, !kLimit) && privilege_allows(cpu, d, selector);
+  const bool good =
+      found == Peek::kFound && visible_type(cpu, d, !kLimit) && privilege_allows(cpu, d, selector);
   set_flags(cpu.state, rflags::ZF, good ? rflags::ZF : 0);
   if (!good) return Outcome::kNext;
   const u32 value = kLimit ? d.limit() : static_cast<u32>(d.low >> 32) & 0x00ffff00u;
   switch (insn.operand_log2()) {
-    case 1: cpu.set_reg<u16>(insn.op[0], static_cast<u16>(value)); break;
-    case 2: cpu.set_reg<u32>(insn.op[0], value); break;
-    default: cpu.set_reg<u64>(insn.op[0], value); break;
+    case 1:
+      cpu.set_reg<u16>(insn.op[0], static_cast<u16>(value));
+      break;
+    case 2:
+      cpu.set_reg<u32>(insn.op[0], value);
+      break;
+    default:
+      cpu.set_reg<u64>(insn.op[0], value);
+      break;
   }
   return Outcome::kNext;
 }
@@ -120,7 +143,8 @@ Outcome verify(Vcpu& cpu, const Insn& insn) {
   const Peek found = peek_descriptor(cpu, selector, d);
   if (found == Peek::kFault) return Outcome::kFault;
   bool good = found == Peek::kFound && !d.is_system() && privilege_allows(cpu, d, selector);
-  if (good) good = kWrite ? !d.is_code() && d.is_readable_or_writable() : !d.is_code() || d.is_readable_or_writable();
+  if (good)
+    good = kWrite ? !d.is_code() && d.is_readable_or_writable() : !d.is_code() || d.is_readable_or_writable();
   set_flags(cpu.state, rflags::ZF, good ? rflags::ZF : 0);
   return Outcome::kNext;
 }

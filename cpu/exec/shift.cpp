@@ -109,8 +109,8 @@ struct Rcr {
   }
 };
 
-// The count is CL or an immediate. A count of zero changes no flag, but the destination is still accessed, and a
-// 32-bit register still zero-extended.
+// The count is CL or an immediate. A count of zero changes no flag, but the destination is still accessed,
+// and a 32-bit register still zero-extended.
 template <class Op, class T, Form kForm>
 Outcome shift_form(Vcpu& cpu, const Insn& insn) {
   const unsigned raw = insn.op[1] == kImmOperand ? static_cast<unsigned>(insn.imm) : cpu.reg<u8>(8 * kRcx);
@@ -197,7 +197,8 @@ template <class T, Flagless kOp>
 Outcome flagless(Vcpu& cpu, const Insn& insn) {
   T a;
   if (!read_operand<T>(cpu, insn, 1, a)) return Outcome::kFault;
-  const unsigned n = (kOp == Flagless::kRorx ? static_cast<unsigned>(insn.imm) : cpu.reg<u32>(insn.op[2])) & kCountMask<T>;
+  const unsigned n =
+      (kOp == Flagless::kRorx ? static_cast<unsigned>(insn.imm) : cpu.reg<u32>(insn.op[2])) & kCountMask<T>;
   T r = a;
   if constexpr (kOp == Flagless::kShlx) r = static_cast<T>(a << n);
   if constexpr (kOp == Flagless::kShrx) r = static_cast<T>(a >> n);

@@ -102,9 +102,7 @@ struct MulLowUnsigned {
   static u64 lane(u64 a, u64 b) { return (a & 0xffffffff) * (b & 0xffffffff); }
 };
 struct MulLowSigned {
-  static u64 lane(u64 a, u64 b) {
-    return static_cast<u64>(i64{static_cast<i32>(a)} * static_cast<i32>(b));
-  }
+  static u64 lane(u64 a, u64 b) { return static_cast<u64>(i64{static_cast<i32>(a)} * static_cast<i32>(b)); }
 };
 struct Sign {
   template <class T>
@@ -196,7 +194,8 @@ struct Horizontal {
     V out;
     for (unsigned i = 0; i < kHalf; ++i) {
       out.template at<T>(i) = F::template lane<T>(a.template at<T>(2 * i), a.template at<T>(2 * i + 1));
-      out.template at<T>(kHalf + i) = F::template lane<T>(b.template at<T>(2 * i), b.template at<T>(2 * i + 1));
+      out.template at<T>(kHalf + i) =
+          F::template lane<T>(b.template at<T>(2 * i), b.template at<T>(2 * i + 1));
     }
     return out;
   }

@@ -1,8 +1,8 @@
-// Register files and operand access of the SIMD families: MMX (64 bits, aliased on the x87 registers) and XMM.
+// Register files and operand access of the SIMD families: MMX (64 bits, aliased on the x87 registers) and
+// XMM.
 //
-// A handler is a template over a register file R and an operation on whole `Lanes`, so that VEX forms need only
-// another register file. [SDM1 9, 10], [APM1 4, 5]
-// Not modelled: VEX forms (a later family).
+// A handler is a template over a register file R and an operation on whole `Lanes`, so that VEX forms need
+// only another register file. [SDM1 9, 10], [APM1 4, 5] Not modelled: VEX forms (a later family).
 #pragma once
 
 #include <algorithm>
@@ -50,17 +50,20 @@ struct Xmm {
   static bool aligned(Vcpu& cpu, const Insn& insn) {
     return (cpu.state.mxcsr & mxcsr::MM) != 0 || cpu.check_aligned(insn, 16);
   }
-  static bool load(Vcpu& cpu, const Insn& insn, Value& out) { return aligned(cpu, insn) && cpu.read(insn, out); }
+  static bool load(Vcpu& cpu, const Insn& insn, Value& out) {
+    return aligned(cpu, insn) && cpu.read(insn, out);
+  }
 };
 
-/// MMX registers: the significands of the physical x87 registers. A write sets the exponent to ones, and every MMX
-/// instruction makes TOP 0 and all tags valid. [SDM1 9.5]
+/// MMX registers: the significands of the physical x87 registers. A write sets the exponent to ones, and
+/// every MMX instruction makes TOP 0 and all tags valid. [SDM1 9.5]
 struct Mmx {
   static constexpr unsigned kBytes = 8;
   using Value = Lanes<8>;
   static constexpr OperandKind kKind = OperandKind::kMmx;
   static bool ready(Vcpu& cpu) {
-    if (!x87_pending(cpu)) [[likely]] return true;
+    if (!x87_pending(cpu)) [[likely]]
+      return true;
     cpu.raise(kMF);
     return false;
   }

@@ -1,4 +1,5 @@
-// Packed shifts: by an immediate, by a register's low 64 bits, and of the whole register by bytes. [SDM2 PSLLW ...]
+// Packed shifts: by an immediate, by a register's low 64 bits, and of the whole register by bytes. [SDM2
+// PSLLW ...]
 //
 // Counts of the lane's width and more give zeros, or copies of the sign.
 // Not modelled: nothing.
@@ -51,7 +52,8 @@ Outcome shift_by_immediate(Vcpu& cpu, const Insn& insn) {
 template <class R, class T, Shift kKind>
 Handler shift_in(const DecodedForm& f) {
   if (f.kind[1] == OperandKind::kImm) return &shift_by_immediate<R, T, kKind>;
-  return f.kind[1] == OperandKind::kMem ? &shift_by_source<R, T, kKind, true> : &shift_by_source<R, T, kKind, false>;
+  return f.kind[1] == OperandKind::kMem ? &shift_by_source<R, T, kKind, true>
+                                        : &shift_by_source<R, T, kKind, false>;
 }
 template <class T, Shift kKind>
 Handler shift_form(const DecodedForm& f) {
@@ -64,8 +66,10 @@ Outcome shift_bytes(Vcpu& cpu, const Insn& insn) {
   const Lanes<16> a = Xmm::get(cpu, insn.op[0]);
   Lanes<16> out{};
   for (unsigned i = count; i < 16; ++i) {
-    if (kLeft) out.b[i] = a.b[i - count];
-    else out.b[i - count] = a.b[i];
+    if (kLeft)
+      out.b[i] = a.b[i - count];
+    else
+      out.b[i - count] = a.b[i];
   }
   Xmm::set(cpu, insn.op[0], out);
   return Outcome::kNext;

@@ -1,4 +1,5 @@
-// Shuffles, blends, packs, unpacks and lane widening. [SDM2 PSHUFB, PACKSSWB, PUNPCK*, SHUFPS, PALIGNR, PMOVSX ...]
+// Shuffles, blends, packs, unpacks and lane widening. [SDM2 PSHUFB, PACKSSWB, PUNPCK*, SHUFPS, PALIGNR,
+// PMOVSX ...]
 //
 // Not modelled: nothing.
 #include <limits>
@@ -167,7 +168,8 @@ Outcome insert_lane(Vcpu& cpu, const Insn& insn) {
 template <class R, class T, bool kMem>
 Outcome extract_lane(Vcpu& cpu, const Insn& insn) {
   if (!R::ready(cpu)) return Outcome::kFault;
-  const T value = R::get(cpu, insn.op[1]).template at<T>(static_cast<u8>(insn.imm) & (R::kBytes / sizeof(T) - 1));
+  const T value =
+      R::get(cpu, insn.op[1]).template at<T>(static_cast<u8>(insn.imm) & (R::kBytes / sizeof(T) - 1));
   if constexpr (kMem) {
     if (!cpu.write(insn, value)) return Outcome::kFault;
   } else {
@@ -183,12 +185,12 @@ Outcome extract_lane(Vcpu& cpu, const Insn& insn) {
   Handler select_##name(const Insn&, const DecodedForm& f) { return packed_form<__VA_ARGS__>(f); }
 #define XMM_ONLY(name, ...) \
   Handler select_##name(const Insn&, const DecodedForm& f) { return xmm_form<__VA_ARGS__>(f); }
-#define BY_SOURCE(name, handler, ...)                                                               \
-  Handler select_##name(const Insn&, const DecodedForm& f) {                                        \
+#define BY_SOURCE(name, handler, ...)                                                                   \
+  Handler select_##name(const Insn&, const DecodedForm& f) {                                            \
     return f.kind[1] == OperandKind::kMem ? &handler<__VA_ARGS__, true> : &handler<__VA_ARGS__, false>; \
   }
-#define BY_DESTINATION(name, handler, ...)                                                          \
-  Handler select_##name(const Insn&, const DecodedForm& f) {                                        \
+#define BY_DESTINATION(name, handler, ...)                                                              \
+  Handler select_##name(const Insn&, const DecodedForm& f) {                                            \
     return f.kind[0] == OperandKind::kMem ? &handler<__VA_ARGS__, true> : &handler<__VA_ARGS__, false>; \
   }
 
@@ -238,7 +240,8 @@ Handler select_insertps(const Insn&, const DecodedForm& f) {
 }
 Handler select_pinsrw(const Insn&, const DecodedForm& f) {
   const bool mem = f.kind[1] == OperandKind::kMem;
-  if (f.kind[0] == OperandKind::kMmx) return mem ? &insert_lane<Mmx, u16, true> : &insert_lane<Mmx, u16, false>;
+  if (f.kind[0] == OperandKind::kMmx)
+    return mem ? &insert_lane<Mmx, u16, true> : &insert_lane<Mmx, u16, false>;
   return mem ? &insert_lane<Xmm, u16, true> : &insert_lane<Xmm, u16, false>;
 }
 Handler select_pextrw(const Insn&, const DecodedForm& f) {
@@ -246,8 +249,9 @@ Handler select_pextrw(const Insn&, const DecodedForm& f) {
   return f.kind[0] == OperandKind::kMem ? &extract_lane<Xmm, u16, true> : &extract_lane<Xmm, u16, false>;
 }
 
-// The low unpacks read only the half of a memory operand that they use: 4 bytes for MMX; 8 for XMM, under the alignment rule
-// of all 16 (where MXCSR.MM lifts that, a zen reads no more, and the operand may end at a page that is not there).
+// The low unpacks read only the half of a memory operand that they use: 4 bytes for MMX; 8 for XMM, under the
+// alignment rule of all 16 (where MXCSR.MM lifts that, a zen reads no more, and the operand may end at a page
+// that is not there).
 namespace {
 template <class T, class R>
 Outcome unpack_low_mem(Vcpu& cpu, const Insn& insn) {

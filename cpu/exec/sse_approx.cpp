@@ -1,7 +1,8 @@
-// RCPPS, RSQRTPS and their scalar forms: approximations of our own, the same on every host. [SDM2 RCPPS, RSQRTPS]
+// RCPPS, RSQRTPS and their scalar forms: approximations of our own, the same on every host. [SDM2 RCPPS,
+// RSQRTPS]
 //
-// The exact quotient or root rounded to 12 significand bits: a relative error under 2^-13, the manual's bound is
-// 1.5 * 2^-12. No exceptions, no flags; denormal operands count as zeros, denormal results become zeros.
+// The exact quotient or root rounded to 12 significand bits: a relative error under 2^-13, the manual's bound
+// is 1.5 * 2^-12. No exceptions, no flags; denormal operands count as zeros, denormal results become zeros.
 // Not modelled: any vendor's own table.
 #include "cpu/exec/sse_float.h"
 #include "cpu/fp/arith.h"

@@ -1,5 +1,5 @@
-// SSE floating-point arithmetic: add, subtract, multiply, divide, square root, minimum, maximum, horizontal forms and
-// dot products. [SDM2 ADDPS, SQRTPS, MINPS, HADDPS, ADDSUBPS, DPPS ...]
+// SSE floating-point arithmetic: add, subtract, multiply, divide, square root, minimum, maximum, horizontal
+// forms and dot products. [SDM2 ADDPS, SQRTPS, MINPS, HADDPS, ADDSUBPS, DPPS ...]
 //
 // Not modelled: nothing.
 #include "cpu/exec/sse_float.h"
@@ -104,8 +104,8 @@ Outcome add_subtract(Vcpu& cpu, const Insn& insn) {
   return Outcome::kNext;
 }
 
-/// DPPS, DPPD: products chosen by imm[7:4], added in pairs, stored where imm[3:0] says. Each step rounds, and an
-/// unmasked exception of a step stops the instruction before the next. [SDM2 DPPS]
+/// DPPS, DPPD: products chosen by imm[7:4], added in pairs, stored where imm[3:0] says. Each step rounds, and
+/// an unmasked exception of a step stops the instruction before the next. [SDM2 DPPS]
 template <class F, bool kMem>
 Outcome dot_product(Vcpu& cpu, const Insn& insn) {
   using S = typename F::Storage;
@@ -133,12 +133,13 @@ Outcome dot_product(Vcpu& cpu, const Insn& insn) {
 
 template <class F, class Op, unsigned kLanes>
 Handler arithmetic_form(const DecodedForm& f) {
-  return f.kind[1] == OperandKind::kMem ? &arithmetic<F, Op, kLanes, true> : &arithmetic<F, Op, kLanes, false>;
+  return f.kind[1] == OperandKind::kMem ? &arithmetic<F, Op, kLanes, true>
+                                        : &arithmetic<F, Op, kLanes, false>;
 }
 
 }  // namespace
 
-#define ARITH(name, Op)                                                                                \
+#define ARITH(name, Op)                                                                                   \
   Handler select_##name##ps(const Insn&, const DecodedForm& f) { return arithmetic_form<F32, Op, 4>(f); } \
   Handler select_##name##pd(const Insn&, const DecodedForm& f) { return arithmetic_form<F64, Op, 2>(f); } \
   Handler select_##name##ss(const Insn&, const DecodedForm& f) { return arithmetic_form<F32, Op, 1>(f); } \

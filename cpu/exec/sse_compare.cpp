@@ -13,13 +13,22 @@ using fp::Relation;
 /// Predicates 0..7: EQ LT LE UNORD NEQ NLT NLE ORD. LT, LE and their negations signal on quiet NaNs.
 bool holds(fp::Environment& env, const fp::Unpacked& a, const fp::Unpacked& b, unsigned predicate) {
   const bool signalling = (predicate & 3) == 1 || (predicate & 3) == 2;
-  const Relation r = fp::compare(env, a, b, signalling ? fp::NanCompare::kSignalling : fp::NanCompare::kQuiet);
+  const Relation r =
+      fp::compare(env, a, b, signalling ? fp::NanCompare::kSignalling : fp::NanCompare::kQuiet);
   bool result = false;
   switch (predicate & 3) {
-    case 0: result = r == Relation::kEqual; break;
-    case 1: result = r == Relation::kLess; break;
-    case 2: result = r == Relation::kLess || r == Relation::kEqual; break;
-    default: result = r == Relation::kUnordered; break;
+    case 0:
+      result = r == Relation::kEqual;
+      break;
+    case 1:
+      result = r == Relation::kLess;
+      break;
+    case 2:
+      result = r == Relation::kLess || r == Relation::kEqual;
+      break;
+    default:
+      result = r == Relation::kUnordered;
+      break;
   }
   return result != ((predicate & 4) != 0);
 }

@@ -35,7 +35,8 @@ struct StorageOf<T, true> {
 template <class T>
 using Storage = typename StorageOf<T, std::is_integral_v<T>>::Type;
 
-/// Packed conversions between XMM registers: the low kLanes lanes; what they don't fill of 16 bytes becomes zero.
+/// Packed conversions between XMM registers: the low kLanes lanes; what they don't fill of 16 bytes becomes
+/// zero.
 template <class To, class From, unsigned kLanes, bool kTruncate, bool kMem>
 Outcome convert_packed(Vcpu& cpu, const Insn& insn) {
   Lanes<16> in, out{};
@@ -117,7 +118,8 @@ Outcome convert_to_mmx(Vcpu& cpu, const Insn& insn) {
   if (!float_source<From, 2, kMem>(cpu, insn, 1, in)) return Outcome::kFault;
   SseFloat fpu(cpu);
   Lanes<8> out;
-  for (unsigned i = 0; i < 2; ++i) out.d[i] = convert_lane<i32, From, kTruncate>(fpu.env, in.at<Storage<From>>(i));
+  for (unsigned i = 0; i < 2; ++i)
+    out.d[i] = convert_lane<i32, From, kTruncate>(fpu.env, in.at<Storage<From>>(i));
   Mmx::enter(cpu);  // even if an exception follows
   if (!fpu.finish(cpu)) return Outcome::kFault;
   Mmx::set(cpu, insn.op[0], out);
@@ -132,9 +134,11 @@ Outcome round_lanes(Vcpu& cpu, const Insn& insn) {
   if (!float_source<F, kLanes, kMem>(cpu, insn, 1, b)) return Outcome::kFault;
   Lanes<16> a = Xmm::get(cpu, insn.op[0]);
   SseFloat fpu(cpu);
-  const fp::Rounding rounding = (insn.imm & 4) != 0 ? fpu.env.rounding : static_cast<fp::Rounding>(insn.imm & 3);
+  const fp::Rounding rounding =
+      (insn.imm & 4) != 0 ? fpu.env.rounding : static_cast<fp::Rounding>(insn.imm & 3);
   for (unsigned i = 0; i < kLanes; ++i) {
-    a.at<S>(i) = fp::round_to_integral<F>(fpu.env, fp::unpack<F>(fpu.env, b.at<S>(i)), rounding, (insn.imm & 8) == 0);
+    a.at<S>(i) =
+        fp::round_to_integral<F>(fpu.env, fp::unpack<F>(fpu.env, b.at<S>(i)), rounding, (insn.imm & 8) == 0);
   }
   if (!fpu.finish(cpu)) return Outcome::kFault;
   Xmm::set(cpu, insn.op[0], a);

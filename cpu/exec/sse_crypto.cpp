@@ -1,4 +1,5 @@
-// AES-NI, PCLMULQDQ and the SHA extensions in legacy encodings. [SDM1 12.13], [SDM2], [FIPS 197], [FIPS 180-4]
+// AES-NI, PCLMULQDQ and the SHA extensions in legacy encodings. [SDM1 12.13], [SDM2], [FIPS 197], [FIPS
+// 180-4]
 //
 // Not modelled: VEX forms, Key Locker.
 #include <array>
@@ -59,7 +60,8 @@ Lanes<16> mix_columns(const Lanes<16>& in, bool inverse) {
   Lanes<16> out{};
   for (unsigned c = 0; c < 4; ++c) {
     for (unsigned r = 0; r < 4; ++r) {
-      for (unsigned k = 0; k < 4; ++k) out.b[4 * c + r] ^= multiply(in.b[4 * c + k], coefficient[(k + 4 - r) & 3]);
+      for (unsigned k = 0; k < 4; ++k)
+        out.b[4 * c + r] ^= multiply(in.b[4 * c + k], coefficient[(k + 4 - r) & 3]);
     }
   }
   return out;
@@ -233,8 +235,8 @@ Outcome sha_memory(Vcpu& cpu, const Insn& insn) {
   Xmm::set(cpu, insn.op[0], Op::apply(Xmm::get(cpu, insn.op[0]), b, static_cast<u8>(insn.imm)));
   return Outcome::kNext;
 }
-#define SHA(name, ...)                                                                        \
-  Handler select_##name(const Insn&, const DecodedForm& f) {                                  \
+#define SHA(name, ...)                                                                           \
+  Handler select_##name(const Insn&, const DecodedForm& f) {                                     \
     return f.kind[1] == OperandKind::kMem ? &sha_memory<__VA_ARGS__> : xmm_form<__VA_ARGS__>(f); \
   }
 SHA(sha1msg1, Sha1Msg1)

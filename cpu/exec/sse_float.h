@@ -1,8 +1,8 @@
 // The frame of SSE floating-point instructions: environment from MXCSR, flags of all lanes, #XM. [SDM1 11.5]
 //
-// Every lane is computed; if an unmasked exception was found before computing (IE, DE, ZE) in any lane, those found
-// after it (OE, UE, PE) are not reported. The destination changes only if nothing is unmasked.
-// Not modelled: nothing.
+// Every lane is computed; if an unmasked exception was found before computing (IE, DE, ZE) in any lane, those
+// found after it (OE, UE, PE) are not reported. The destination changes only if nothing is unmasked. Not
+// modelled: nothing.
 #pragma once
 
 #include "cpu/exec/simd_operands.h"
@@ -27,7 +27,8 @@ class SseFloat {
     if (flags == 0) return true;
     if ((flags & env.unmasked & fp::flag::kBefore) != 0) flags &= fp::flag::kBefore;
     cpu.state.mxcsr |= flags;
-    if ((flags & env.unmasked) == 0) [[likely]] return true;
+    if ((flags & env.unmasked) == 0) [[likely]]
+      return true;
     cpu.raise((cpu.state.cr4 & cr4::OSXMMEXCPT) != 0 ? kXM : kUD);
     return false;
   }

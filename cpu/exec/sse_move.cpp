@@ -209,8 +209,10 @@ Outcome masked_store(Vcpu& cpu, const Insn& insn) {
     // A page fault names the whole access's first byte in that page, and MMX state has been entered.
     Fault fault = cpu.fault();
     if (fault.vector == kPF && i != 0) {
-      if (!cpu.probe_write(segment, cpu.state.gpr[kRdi] & address_mask, 1)) fault = cpu.fault();
-      else fault.address = std::max(fault.address - i, align_down(fault.address, memory::kPageBytes));
+      if (!cpu.probe_write(segment, cpu.state.gpr[kRdi] & address_mask, 1))
+        fault = cpu.fault();
+      else
+        fault.address = std::max(fault.address - i, align_down(fault.address, memory::kPageBytes));
     }
     if constexpr (std::is_same_v<R, Mmx>) Mmx::enter(cpu);
     return cpu.raise(fault);
@@ -267,7 +269,9 @@ Handler select_movdq2q(const Insn&, const DecodedForm&) { return &movdq2q; }
 Handler select_movq2dq(const Insn&, const DecodedForm&) { return &movq2dq; }
 Handler select_movntq(const Insn&, const DecodedForm&) { return &store_mmx<u64>; }
 
-Handler select_movddup(const Insn&, const DecodedForm& f) { return is_mem(f, 1) ? &movddup<true> : &movddup<false>; }
+Handler select_movddup(const Insn&, const DecodedForm& f) {
+  return is_mem(f, 1) ? &movddup<true> : &movddup<false>;
+}
 Handler select_movsldup(const Insn&, const DecodedForm& f) { return xmm_form<DuplicatePairs<0>>(f); }
 Handler select_movshdup(const Insn&, const DecodedForm& f) { return xmm_form<DuplicatePairs<1>>(f); }
 

@@ -28,9 +28,13 @@ Outcome insert(Vcpu& cpu, const Insn& insn, u64 control) {
 u64 immediate_control(const Insn& insn) { return (insn.imm & 63) | ((insn.imm >> 32) & 63) << 8; }
 
 Outcome extrq_immediate(Vcpu& cpu, const Insn& insn) { return extract(cpu, insn, immediate_control(insn)); }
-Outcome extrq_register(Vcpu& cpu, const Insn& insn) { return extract(cpu, insn, cpu.state.vec[insn.op[1]].q[0]); }
+Outcome extrq_register(Vcpu& cpu, const Insn& insn) {
+  return extract(cpu, insn, cpu.state.vec[insn.op[1]].q[0]);
+}
 Outcome insertq_immediate(Vcpu& cpu, const Insn& insn) { return insert(cpu, insn, immediate_control(insn)); }
-Outcome insertq_register(Vcpu& cpu, const Insn& insn) { return insert(cpu, insn, cpu.state.vec[insn.op[1]].q[1]); }
+Outcome insertq_register(Vcpu& cpu, const Insn& insn) {
+  return insert(cpu, insn, cpu.state.vec[insn.op[1]].q[1]);
+}
 
 }  // namespace
 

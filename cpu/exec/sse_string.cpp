@@ -9,10 +9,14 @@ namespace {
 /// Lanes of either size and signedness, chosen by imm[1:0], as 32-bit numbers.
 i32 element(const Lanes<16>& v, unsigned i, u8 imm) {
   switch (imm & 3) {
-    case 0: return v.b[i];
-    case 1: return v.w[i];
-    case 2: return v.at<i8>(i);
-    default: return v.at<i16>(i);
+    case 0:
+      return v.b[i];
+    case 1:
+      return v.w[i];
+    case 2:
+      return v.at<i8>(i);
+    default:
+      return v.at<i16>(i);
   }
 }
 
@@ -30,13 +34,15 @@ unsigned explicit_length(u64 v, bool wide, unsigned count) {
 }
 
 /// IntRes1: the aggregation of all comparisons. Invalid elements are overridden by each mode.
-u32 aggregate(const Lanes<16>& a, unsigned length_a, const Lanes<16>& b, unsigned length_b, u8 imm, unsigned count) {
+u32 aggregate(const Lanes<16>& a, unsigned length_a, const Lanes<16>& b, unsigned length_b, u8 imm,
+              unsigned count) {
   u32 result = 0;
   for (unsigned j = 0; j < count; ++j) {  // element of b, the second operand
     bool bit_j = false;
     switch ((imm >> 2) & 3) {
       case 0:  // equal any
-        for (unsigned i = 0; i < length_a && j < length_b; ++i) bit_j |= element(a, i, imm) == element(b, j, imm);
+        for (unsigned i = 0; i < length_a && j < length_b; ++i)
+          bit_j |= element(a, i, imm) == element(b, j, imm);
         break;
       case 1:  // ranges
         for (unsigned i = 0; i + 1 < length_a && j < length_b; i += 2) {
@@ -44,8 +50,10 @@ u32 aggregate(const Lanes<16>& a, unsigned length_a, const Lanes<16>& b, unsigne
         }
         break;
       case 2:  // equal each
-        if (j >= length_a || j >= length_b) bit_j = j >= length_a && j >= length_b;
-        else bit_j = element(a, j, imm) == element(b, j, imm);
+        if (j >= length_a || j >= length_b)
+          bit_j = j >= length_a && j >= length_b;
+        else
+          bit_j = element(a, j, imm) == element(b, j, imm);
         break;
       default:  // equal ordered: a as a substring of b from j on
         bit_j = true;
@@ -93,8 +101,10 @@ Outcome compare_strings(Vcpu& cpu, const Insn& insn) {
     if ((imm & 0x40) != 0) {
       for (unsigned i = 0; i < count; ++i) {
         if (((result >> i) & 1) == 0) continue;
-        if (count == 16) mask.b[i] = 0xff;
-        else mask.w[i] = 0xffff;
+        if (count == 16)
+          mask.b[i] = 0xff;
+        else
+          mask.w[i] = 0xffff;
       }
     } else {
       mask.q[0] = result;
@@ -112,10 +122,10 @@ Outcome compare_strings(Vcpu& cpu, const Insn& insn) {
 
 }  // namespace
 
-#define STRING(name, is_explicit, is_index)                                                      \
-  Handler select_##name(const Insn&, const DecodedForm& f) {                                     \
-    return f.kind[1] == OperandKind::kMem ? &compare_strings<is_explicit, is_index, true>        \
-                                          : &compare_strings<is_explicit, is_index, false>;      \
+#define STRING(name, is_explicit, is_index)                                                 \
+  Handler select_##name(const Insn&, const DecodedForm& f) {                                \
+    return f.kind[1] == OperandKind::kMem ? &compare_strings<is_explicit, is_index, true>   \
+                                          : &compare_strings<is_explicit, is_index, false>; \
   }
 STRING(pcmpestri, true, true)
 STRING(pcmpestrm, true, false)

@@ -48,11 +48,13 @@ Outcome pusha(Vcpu& cpu, const Insn&) {
   const u64 mask = stack_mask(cpu);
   const u64 sp = cpu.state.gpr[kRsp];
   // The lowest and highest bytes first: what can fault does so before anything is written.
-  if (!cpu.probe_write(kSs, (sp - 8 * sizeof(T)) & mask, sizeof(T)) || !cpu.probe_write(kSs, (sp - sizeof(T)) & mask, sizeof(T))) {
+  if (!cpu.probe_write(kSs, (sp - 8 * sizeof(T)) & mask, sizeof(T)) ||
+      !cpu.probe_write(kSs, (sp - sizeof(T)) & mask, sizeof(T))) {
     return Outcome::kFault;
   }
   for (unsigned i = 0; i < 8; ++i) {
-    if (!cpu.write<T>(kSs, (sp - (i + 1) * sizeof(T)) & mask, static_cast<T>(cpu.state.gpr[i]))) return Outcome::kFault;
+    if (!cpu.write<T>(kSs, (sp - (i + 1) * sizeof(T)) & mask, static_cast<T>(cpu.state.gpr[i])))
+      return Outcome::kFault;
   }
   set_stack_pointer(cpu, sp - 8 * sizeof(T), mask);
   return Outcome::kNext;

@@ -32,6 +32,8 @@ bool peek(Vcpu& cpu, u64 at, T& value) {
   return cpu.read<T>(kSs, (cpu.state.gpr[kRsp] + at) & stack_mask(cpu), value);
 }
 
-inline void drop(Vcpu& cpu, u64 bytes) { set_stack_pointer(cpu, cpu.state.gpr[kRsp] + bytes, stack_mask(cpu)); }
+inline void drop(Vcpu& cpu, u64 bytes) {
+  set_stack_pointer(cpu, cpu.state.gpr[kRsp] + bytes, stack_mask(cpu));
+}
 
 }  // namespace orrery::cpu::exec

@@ -1,8 +1,8 @@
 // String instructions: MOVS STOS LODS CMPS SCAS INS OUTS with REP, REPE, REPNE. [SDM2], [APM3 3]
 //
-// Ticks (docs/determinism.md): a repeated MOVS, STOS or LODS costs one tick per started group of at most 64 bytes; a
-// group never crosses a page of either operand (an element that does is a group by itself). CMPS, SCAS, INS and
-// OUTS cost one per iteration. The instruction can be interrupted between groups only.
+// Ticks (docs/determinism.md): a repeated MOVS, STOS or LODS costs one tick per started group of at most 64
+// bytes; a group never crosses a page of either operand (an element that does is a group by itself). CMPS,
+// SCAS, INS and OUTS cost one per iteration. The instruction can be interrupted between groups only.
 #include "cpu/exec/common.h"
 #include "cpu/exec/io.h"
 #include "cpu/flags.h"
@@ -230,10 +230,10 @@ Outcome outs(Vcpu& cpu, const Insn& insn) {
 }  // namespace
 
 // MOVSD and CMPSD are SSE2 mnemonics too: their rows choose by opcode (sse_*.cpp).
-#define ORRERY_STRING(name)                                                                   \
-  Handler select_##name##b(const Insn&, const DecodedForm&) { return name<u8>; }              \
-  Handler select_##name##w(const Insn&, const DecodedForm&) { return name<u16>; }             \
-  Handler select_##name##d_string(const Insn&, const DecodedForm&) { return name<u32>; }      \
+#define ORRERY_STRING(name)                                                              \
+  Handler select_##name##b(const Insn&, const DecodedForm&) { return name<u8>; }         \
+  Handler select_##name##w(const Insn&, const DecodedForm&) { return name<u16>; }        \
+  Handler select_##name##d_string(const Insn&, const DecodedForm&) { return name<u32>; } \
   Handler select_##name##q(const Insn&, const DecodedForm&) { return name<u64>; }
 ORRERY_STRING(movs)
 ORRERY_STRING(stos)

@@ -1,5 +1,6 @@
-// System instructions: control and debug registers, descriptor-table registers, TLB and cache control, HLT, interrupt
-// flag, MONITOR and MWAIT. MSRs, CPUID, time stamps and entropy: msr_ops.cpp. [SDM2], [SDM3 2.8], [APM2 3]
+// System instructions: control and debug registers, descriptor-table registers, TLB and cache control, HLT,
+// interrupt flag, MONITOR and MWAIT. MSRs, CPUID, time stamps and entropy: msr_ops.cpp. [SDM2], [SDM3 2.8],
+// [APM2 3]
 //
 // Not modelled: caches (WBINVD, INVD, CLFLUSH only order), performance counters.
 #include "cpu/apic/local_apic.h"
@@ -21,12 +22,23 @@ Outcome mov_from_control(Vcpu& cpu, const Insn& insn) {
   if (!ring0(cpu)) return Outcome::kFault;
   u64 value = 0;
   switch (insn.op[1]) {
-    case 0: value = cpu.state.cr0; break;
-    case 2: value = cpu.state.cr2; break;
-    case 3: value = cpu.state.cr3; break;
-    case 4: value = cpu.state.cr4; break;
-    case 8: value = cpu.apic().cr8(); break;
-    default: return cpu.raise(kUD);
+    case 0:
+      value = cpu.state.cr0;
+      break;
+    case 2:
+      value = cpu.state.cr2;
+      break;
+    case 3:
+      value = cpu.state.cr3;
+      break;
+    case 4:
+      value = cpu.state.cr4;
+      break;
+    case 8:
+      value = cpu.apic().cr8();
+      break;
+    default:
+      return cpu.raise(kUD);
   }
   if (cpu.long64()) {
     cpu.state.gpr[insn.op[0]] = value;
@@ -40,16 +52,26 @@ Outcome mov_to_control(Vcpu& cpu, const Insn& insn) {
   const u64 value = cpu.long64() ? cpu.state.gpr[insn.op[1]] : cpu.reg<u32>(insn.op[1]);
   bool done = false;
   switch (insn.op[0]) {
-    case 0: done = write_cr0(cpu, value); break;
-    case 2: cpu.state.cr2 = value; done = true; break;
-    case 3: done = write_cr3(cpu, value); break;
-    case 4: done = write_cr4(cpu, value); break;
+    case 0:
+      done = write_cr0(cpu, value);
+      break;
+    case 2:
+      cpu.state.cr2 = value;
+      done = true;
+      break;
+    case 3:
+      done = write_cr3(cpu, value);
+      break;
+    case 4:
+      done = write_cr4(cpu, value);
+      break;
     case 8:
       if ((value & ~u64{15}) != 0) return cpu.raise(kGP, 0);
       cpu.apic().set_cr8(static_cast<u8>(value));
       done = true;
       break;
-    default: return cpu.raise(kUD);
+    default:
+      return cpu.raise(kUD);
   }
   return done ? Outcome::kEndTrace : Outcome::kFault;
 }
@@ -106,7 +128,8 @@ Outcome load_table(Vcpu& cpu, const Insn& insn) {
   if (!ring0(cpu)) return Outcome::kFault;
   u8 raw[10];
   const unsigned base_bytes = cpu.long64() ? 8 : 4;
-  if (!cpu.read_bytes(insn.segment(), cpu.effective_address(insn), raw, 2 + base_bytes)) return Outcome::kFault;
+  if (!cpu.read_bytes(insn.segment(), cpu.effective_address(insn), raw, 2 + base_bytes))
+    return Outcome::kFault;
   u64 base = load_le_n(raw + 2, base_bytes);
   if (cpu.long64() && !cpu.canonical(base)) return cpu.raise(kGP, 0);
   if (!cpu.long64() && insn.operand_log2() == 1) base &= 0xffffff;
@@ -127,7 +150,7 @@ Outcome store_table(Vcpu& cpu, const Insn& insn) {
   store_le<u16>(raw, static_cast<u16>(kIdt ? cpu.state.idt_limit : cpu.state.gdt_limit));
   store_le_n(raw + 2, kIdt ? cpu.state.idt_base : cpu.state.gdt_base, base_bytes);
   return cpu.write_bytes(insn.segment(), cpu.effective_address(insn), raw, 2 + base_bytes) ? Outcome::kNext
-                                                                                         : Outcome::kFault;
+                                                                                           : Outcome::kFault;
 }
 Outcome lmsw(Vcpu& cpu, const Insn& insn) {
   u16 value;
@@ -138,11 +161,18 @@ Outcome lmsw(Vcpu& cpu, const Insn& insn) {
 }
 Outcome smsw(Vcpu& cpu, const Insn& insn) {
   if (!umip_allows(cpu)) return Outcome::kFault;
-  if (insn.mem_at(0)) return cpu.write<u16>(insn, static_cast<u16>(cpu.state.cr0)) ? Outcome::kNext : Outcome::kFault;
+  if (insn.mem_at(0))
+    return cpu.write<u16>(insn, static_cast<u16>(cpu.state.cr0)) ? Outcome::kNext : Outcome::kFault;
   switch (insn.operand_log2()) {
-    case 1: cpu.set_reg<u16>(insn.op[0], static_cast<u16>(cpu.state.cr0)); break;
-    case 2: cpu.set_reg<u32>(insn.op[0], static_cast<u32>(cpu.state.cr0)); break;
-    default: cpu.state.gpr[insn.op[0]] = cpu.state.cr0; break;
+    case 1:
+      cpu.set_reg<u16>(insn.op[0], static_cast<u16>(cpu.state.cr0));
+      break;
+    case 2:
+      cpu.set_reg<u32>(insn.op[0], static_cast<u32>(cpu.state.cr0));
+      break;
+    default:
+      cpu.state.gpr[insn.op[0]] = cpu.state.cr0;
+      break;
   }
   return Outcome::kNext;
 }
@@ -178,9 +208,15 @@ Outcome invpcid(Vcpu& cpu, const Insn& insn) {
       if (!cpu.canonical(descriptor.linear)) return cpu.raise(kGP, 0);
       cpu.flush_tlb_page_pcid(descriptor.linear, pcid);
       break;
-    case 1: cpu.flush_tlb_pcid(pcid); break;
-    case 2: cpu.flush_tlb_all(); break;
-    default: cpu.flush_tlb_non_global(); break;
+    case 1:
+      cpu.flush_tlb_pcid(pcid);
+      break;
+    case 2:
+      cpu.flush_tlb_all();
+      break;
+    default:
+      cpu.flush_tlb_non_global();
+      break;
   }
   return Outcome::kEndTrace;
 }
@@ -235,7 +271,8 @@ Outcome monitor(Vcpu& cpu, const Insn& insn) {
 Outcome mwait(Vcpu& cpu, const Insn&) {
   if (!ring0(cpu)) return cpu.raise(kUD);
   if ((cpu.state.gpr[kRcx] & ~u64{1}) != 0) return cpu.raise(kGP, 0);
-  // It may return at once for any reason [SDM2 MWAIT]: it gives up the quantum, so a waiter sees the store that it waits for.
+  // It may return at once for any reason [SDM2 MWAIT]: it gives up the quantum, so a waiter sees the store
+  // that it waits for.
   cpu.yield_requested = true;
   cpu.set_attention();
   return Outcome::kEndTrace;
@@ -258,9 +295,11 @@ Outcome change_ac(Vcpu& cpu, const Insn&) {
 template <class T>
 Outcome bound(Vcpu& cpu, const Insn& insn) {
   T range[2];
-  if (!cpu.read_bytes(insn.segment(), cpu.effective_address(insn), range, sizeof range)) return Outcome::kFault;
+  if (!cpu.read_bytes(insn.segment(), cpu.effective_address(insn), range, sizeof range))
+    return Outcome::kFault;
   const auto index = static_cast<std::make_signed_t<T>>(cpu.reg<T>(insn.op[0]));
-  if (index < static_cast<std::make_signed_t<T>>(range[0]) || index > static_cast<std::make_signed_t<T>>(range[1])) {
+  if (index < static_cast<std::make_signed_t<T>>(range[0]) ||
+      index > static_cast<std::make_signed_t<T>>(range[1])) {
     return cpu.raise(kBR);
   }
   return Outcome::kNext;
@@ -304,7 +343,9 @@ Handler select_cld(const Insn&, const DecodedForm&) { return change_flags<rflags
 Handler select_std(const Insn&, const DecodedForm&) { return change_flags<0, rflags::DF, 0>; }
 Handler select_clac(const Insn&, const DecodedForm&) { return change_ac<false>; }
 Handler select_stac(const Insn&, const DecodedForm&) { return change_ac<true>; }
-Handler select_bound(const Insn& insn, const DecodedForm&) { return insn.operand_log2() == 1 ? &bound<u16> : &bound<u32>; }
+Handler select_bound(const Insn& insn, const DecodedForm&) {
+  return insn.operand_log2() == 1 ? &bound<u16> : &bound<u32>;
+}
 Handler select_ud(const Insn&, const DecodedForm&) { return ud; }
 
 }  // namespace orrery::cpu::exec

@@ -1,5 +1,5 @@
-// x87 arithmetic: FADD FMUL FSUB FSUBR FDIV FDIVR with their P and I forms, FSQRT, FABS, FCHS, FRNDINT, FSCALE,
-// FXTRACT, FPREM, FPREM1. [SDM1 8.3.5], [SDM2]
+// x87 arithmetic: FADD FMUL FSUB FSUBR FDIV FDIVR with their P and I forms, FSQRT, FABS, FCHS, FRNDINT,
+// FSCALE, FXTRACT, FPREM, FPREM1. [SDM1 8.3.5], [SDM2]
 //
 // Not modelled: nothing.
 #include "cpu/exec/fp_stack.h"
@@ -8,10 +8,10 @@
 namespace orrery::cpu::exec {
 namespace {
 
+using fp::Environment;
 using fp::F32;
 using fp::F64;
 using fp::F80;
-using fp::Environment;
 using fp::Unpacked;
 
 struct Add {
@@ -176,9 +176,9 @@ Outcome fxtract(Vcpu& cpu, const Insn& insn) {
 
 }  // namespace
 
-#define ARITH(name, Op)                                                                                           \
-  Handler select_f##name(const Insn&, const DecodedForm& d) { return arith_form<Op>(d); }                         \
-  Handler select_f##name##p(const Insn&, const DecodedForm&) { return &arith_register<Op, true>; }                \
+#define ARITH(name, Op)                                                                            \
+  Handler select_f##name(const Insn&, const DecodedForm& d) { return arith_form<Op>(d); }          \
+  Handler select_f##name##p(const Insn&, const DecodedForm&) { return &arith_register<Op, true>; } \
   Handler select_fi##name(const Insn&, const DecodedForm& d) { return arith_integer_form<Op>(d); }
 ARITH(add, Add)
 ARITH(mul, Mul)

@@ -89,11 +89,21 @@ Outcome fxam(Vcpu& cpu, const Insn& insn) {
   }
   const Unpacked a = f.get(0);
   switch (a.cls) {
-    case fp::Class::kZero: f.set_condition(true, false, false); break;
-    case fp::Class::kFinite: f.set_condition(a.denormal, true, false); break;
-    case fp::Class::kInfinity: f.set_condition(false, true, true); break;
-    case fp::Class::kUnsupported: f.set_condition(false, false, false); break;
-    default: f.set_condition(false, false, true); break;
+    case fp::Class::kZero:
+      f.set_condition(true, false, false);
+      break;
+    case fp::Class::kFinite:
+      f.set_condition(a.denormal, true, false);
+      break;
+    case fp::Class::kInfinity:
+      f.set_condition(false, true, true);
+      break;
+    case fp::Class::kUnsupported:
+      f.set_condition(false, false, false);
+      break;
+    default:
+      f.set_condition(false, false, true);
+      break;
   }
   return Outcome::kNext;
 }
@@ -108,7 +118,9 @@ Handler compare_form(const DecodedForm& d) {
 
 Handler select_fcom(const Insn&, const DecodedForm& d) { return compare_form<0>(d); }
 Handler select_fcomp(const Insn&, const DecodedForm& d) { return compare_form<1>(d); }
-Handler select_fcompp(const Insn&, const DecodedForm&) { return &compare_register<NanCompare::kSignalling, 2>; }
+Handler select_fcompp(const Insn&, const DecodedForm&) {
+  return &compare_register<NanCompare::kSignalling, 2>;
+}
 Handler select_fucom(const Insn&, const DecodedForm&) { return &compare_register<NanCompare::kQuiet, 0>; }
 Handler select_fucomp(const Insn&, const DecodedForm&) { return &compare_register<NanCompare::kQuiet, 1>; }
 Handler select_fucompp(const Insn&, const DecodedForm&) { return &compare_register<NanCompare::kQuiet, 2>; }
@@ -118,10 +130,18 @@ Handler select_ficom(const Insn&, const DecodedForm& d) {
 Handler select_ficomp(const Insn&, const DecodedForm& d) {
   return d.size_bits[0] == 16 ? &compare_memory<i16, 1> : &compare_memory<i32, 1>;
 }
-Handler select_fcomi(const Insn&, const DecodedForm&) { return &compare_to_flags<NanCompare::kSignalling, false>; }
-Handler select_fcomip(const Insn&, const DecodedForm&) { return &compare_to_flags<NanCompare::kSignalling, true>; }
-Handler select_fucomi(const Insn&, const DecodedForm&) { return &compare_to_flags<NanCompare::kQuiet, false>; }
-Handler select_fucomip(const Insn&, const DecodedForm&) { return &compare_to_flags<NanCompare::kQuiet, true>; }
+Handler select_fcomi(const Insn&, const DecodedForm&) {
+  return &compare_to_flags<NanCompare::kSignalling, false>;
+}
+Handler select_fcomip(const Insn&, const DecodedForm&) {
+  return &compare_to_flags<NanCompare::kSignalling, true>;
+}
+Handler select_fucomi(const Insn&, const DecodedForm&) {
+  return &compare_to_flags<NanCompare::kQuiet, false>;
+}
+Handler select_fucomip(const Insn&, const DecodedForm&) {
+  return &compare_to_flags<NanCompare::kQuiet, true>;
+}
 Handler select_ftst(const Insn&, const DecodedForm&) { return &ftst; }
 Handler select_fxam(const Insn&, const DecodedForm&) { return &fxam; }
 

@@ -1,5 +1,5 @@
-// x87 control: FLDCW FNSTCW FNSTSW FNCLEX FNINIT FLDENV FNSTENV FRSTOR FNSAVE FFREE FINCSTP FDECSTP FNOP FWAIT, and
-// EMMS. [SDM1 8.1, 8.3.11], [APM1 6.5]
+// x87 control: FLDCW FNSTCW FNSTSW FNCLEX FNINIT FLDENV FNSTENV FRSTOR FNSAVE FFREE FINCSTP FDECSTP FNOP
+// FWAIT, and EMMS. [SDM1 8.1, 8.3.11], [APM1 6.5]
 //
 // Environments have four layouts: 14 or 28 bytes, real mode or protected mode. [SDM1 figures 8-9 to 8-12]
 // Not modelled: FCS and FDS are stored as zero where the instruction ran in 64-bit mode.
@@ -26,14 +26,23 @@ void make_environment(const Vcpu& cpu, const Insn& insn, u8* out) {
   const u64 fip = s.fip, fdp = s.fdp;
   if (environment_bytes(insn) == 14) {
     const u16 words[7] = {
-        s.fcw, s.fsw, tags, static_cast<u16>(fip),
+        s.fcw,
+        s.fsw,
+        tags,
+        static_cast<u16>(fip),
         real_layout(cpu) ? static_cast<u16>(((fip >> 4) & 0xf000) | (s.fop & 0x7ff)) : s.fcs,
-        static_cast<u16>(fdp), real_layout(cpu) ? static_cast<u16>((fdp >> 4) & 0xf000) : s.fds};
+        static_cast<u16>(fdp),
+        real_layout(cpu) ? static_cast<u16>((fdp >> 4) & 0xf000) : s.fds};
     __builtin_memcpy(out, words, 14);
     return;
   }
-  u32 words[7] = {0xffff0000u | s.fcw, 0xffff0000u | s.fsw, 0xffff0000u | tags, static_cast<u32>(fip),
-                  (u32{s.fop} & 0x7ff) << 16 | s.fcs, static_cast<u32>(fdp), 0xffff0000u | s.fds};
+  u32 words[7] = {0xffff0000u | s.fcw,
+                  0xffff0000u | s.fsw,
+                  0xffff0000u | tags,
+                  static_cast<u32>(fip),
+                  (u32{s.fop} & 0x7ff) << 16 | s.fcs,
+                  static_cast<u32>(fdp),
+                  0xffff0000u | s.fds};
   if (real_layout(cpu)) {
     words[3] = 0xffff0000u | (fip & 0xffff);
     words[4] = static_cast<u32>((fip >> 16) & 0xffff) << 12 | (s.fop & 0x7ff);
@@ -133,8 +142,10 @@ Outcome fnsave(Vcpu& cpu, const Insn& insn) {
   if (!probe_ends(cpu, insn, environment + 80, Access::kWrite)) return Outcome::kFault;
   make_environment(cpu, insn, image);
   const unsigned top = (cpu.state.fsw >> fsw::kTopShift) & 7;
-  for (unsigned i = 0; i < 8; ++i) __builtin_memcpy(image + environment + 10 * i, &cpu.state.fpr[(top + i) & 7], 10);
-  if (!cpu.write_bytes(insn.segment(), cpu.effective_address(insn), image, environment + 80)) return Outcome::kFault;
+  for (unsigned i = 0; i < 8; ++i)
+    __builtin_memcpy(image + environment + 10 * i, &cpu.state.fpr[(top + i) & 7], 10);
+  if (!cpu.write_bytes(insn.segment(), cpu.effective_address(insn), image, environment + 80))
+    return Outcome::kFault;
   initialise(cpu.state);
   return Outcome::kNext;
 }
@@ -143,10 +154,12 @@ Outcome frstor(Vcpu& cpu, const Insn& insn) {
   u8 image[28 + 80];
   const unsigned environment = environment_bytes(insn);
   if (!probe_ends(cpu, insn, environment + 80, Access::kRead)) return Outcome::kFault;
-  if (!cpu.read_bytes(insn.segment(), cpu.effective_address(insn), image, environment + 80)) return Outcome::kFault;
+  if (!cpu.read_bytes(insn.segment(), cpu.effective_address(insn), image, environment + 80))
+    return Outcome::kFault;
   take_environment(cpu, insn, image);
   const unsigned top = (cpu.state.fsw >> fsw::kTopShift) & 7;
-  for (unsigned i = 0; i < 8; ++i) std::copy_n(image + environment + 10 * i, 10, reinterpret_cast<u8*>(&cpu.state.fpr[(top + i) & 7]));
+  for (unsigned i = 0; i < 8; ++i)
+    std::copy_n(image + environment + 10 * i, 10, reinterpret_cast<u8*>(&cpu.state.fpr[(top + i) & 7]));
   return Outcome::kNext;
 }
 

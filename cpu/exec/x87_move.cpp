@@ -1,4 +1,5 @@
-// x87 data transfer: FLD FST FSTP FILD FIST FISTP FISTTP FBLD FBSTP FXCH FCMOVcc and the constants. [SDM1 8.3.3-4]
+// x87 data transfer: FLD FST FSTP FILD FIST FISTP FISTTP FBLD FBSTP FXCH FCMOVcc and the constants.
+// [SDM1 8.3.3-4]
 //
 // Not modelled: nothing.
 #include "cpu/exec/fp_stack.h"
@@ -111,7 +112,8 @@ Outcome fbld(Vcpu& cpu, const Insn& insn) {
   for (int i = 8; i >= 0; --i) value = value * 100 + (bcd[i] >> 4) * 10u + (bcd[i] & 15u);
   const bool negative = (bcd[9] & 0x80) != 0;
   fp::Environment exact;
-  f.push_checked(value == 0 ? fp::zero<F80>(negative) : fp::convert<F80>(exact, fp::from_u64(value, negative)));
+  f.push_checked(value == 0 ? fp::zero<F80>(negative)
+                            : fp::convert<F80>(exact, fp::from_u64(value, negative)));
   return Outcome::kNext;
 }
 Outcome fbstp(Vcpu& cpu, const Insn& insn) {

@@ -14,7 +14,9 @@ using fp::Unpacked;
 using fp::Wide;
 
 /// NaNs and unsupported encodings of one operand.
-bool special(Environment& e, const Unpacked& a, Float80& out) { return fp::special_operands<F80>(e, a, a, out); }
+bool special(Environment& e, const Unpacked& a, Float80& out) {
+  return fp::special_operands<F80>(e, a, a, out);
+}
 Float80 one() { return fp::assemble<F80>(false, fp::kBias<F80>, fp::kIntegerBit); }
 Float80 angle(Environment& e, Wide w, bool sign) {
   w.sign = sign;
@@ -50,9 +52,12 @@ Outcome circular(Vcpu& cpu, const Insn& insn) {
   } else {
     if (a.denormal) f.env.raise(fp::flag::DE);
     const fp::SineCosine sc = fp::sine_cosine(a);
-    if (kKind == Circular::kCosine) first = fp::from_wide(f.env, sc.cosine);
-    else if (kKind == Circular::kTangent) first = fp::from_wide(f.env, sc.sine / sc.cosine);
-    else first = fp::from_wide(f.env, sc.sine);
+    if (kKind == Circular::kCosine)
+      first = fp::from_wide(f.env, sc.cosine);
+    else if (kKind == Circular::kTangent)
+      first = fp::from_wide(f.env, sc.sine / sc.cosine);
+    else
+      first = fp::from_wide(f.env, sc.sine);
     if (kKind == Circular::kBoth) second = fp::from_wide(f.env, sc.cosine);
   }
   if (!f.report()) return Outcome::kNext;
@@ -74,7 +79,9 @@ Outcome f2xm1(Vcpu& cpu, const Insn& insn) {
   } else if (a.is_zero()) {
     out = fp::zero<F80>(a.sign);
   } else if (a.is_infinity() || a.exponent > 0 || (a.exponent == 0 && a.significand != fp::kIntegerBit)) {
-    out = !a.is_infinity() ? f.raw(0) : a.sign ? fp::assemble<F80>(true, fp::kBias<F80>, fp::kIntegerBit) : f.raw(0);
+    out = !a.is_infinity() ? f.raw(0)
+          : a.sign         ? fp::assemble<F80>(true, fp::kBias<F80>, fp::kIntegerBit)
+                           : f.raw(0);
   } else if (a.exponent == 0) {  // exactly +-1
     out = a.sign ? fp::assemble<F80>(true, fp::kBias<F80> - 1, fp::kIntegerBit) : one();
   } else {
@@ -155,7 +162,8 @@ Float80 angle_of(Environment& e, const Unpacked& x, const Unpacked& y) {
     Wide ratio = fp::to_wide(y);
     ratio.exponent -= x.exponent;
     ratio.significand -= 1;
-    if ((ratio.significand >> 127) == 0) ratio = fp::normalized(ratio.sign, ratio.exponent, ratio.significand);
+    if ((ratio.significand >> 127) == 0)
+      ratio = fp::normalized(ratio.sign, ratio.exponent, ratio.significand);
     return fp::from_wide(e, ratio);
   }
   Wide w = fp::arc_tangent(y, x);

@@ -51,7 +51,8 @@ void put_x87(const CpuState& s, bool wide, Image& image) {
   image.put<u16>(2, s.fsw);
   image.put<u16>(4, s.ftw);
   if ((s.fsw & fsw::ES) == 0) {
-    // AMD saves the last instruction's pointers only while an exception is pending; zeros otherwise. [APM2 11.4.4]
+    // AMD saves the last instruction's pointers only while an exception is pending; zeros otherwise.
+    // [APM2 11.4.4]
   } else if (wide) {
     image.put<u16>(6, s.fop);
     image.put<u64>(8, s.fip);
@@ -94,10 +95,12 @@ void initialise_x87(CpuState& s) {
   for (Float80& r : s.fpr) r = Float80{};
 }
 void put_sse(const Vcpu& cpu, Image& image) {
-  for (unsigned i = 0; i < xmm_count(cpu); ++i) __builtin_memcpy(image.bytes + kXmmOffset + 16 * i, &cpu.state.vec[i], 16);
+  for (unsigned i = 0; i < xmm_count(cpu); ++i)
+    __builtin_memcpy(image.bytes + kXmmOffset + 16 * i, &cpu.state.vec[i], 16);
 }
 void take_sse(Vcpu& cpu, const Image& image) {
-  for (unsigned i = 0; i < xmm_count(cpu); ++i) __builtin_memcpy(&cpu.state.vec[i], image.bytes + kXmmOffset + 16 * i, 16);
+  for (unsigned i = 0; i < xmm_count(cpu); ++i)
+    __builtin_memcpy(&cpu.state.vec[i], image.bytes + kXmmOffset + 16 * i, 16);
 }
 bool valid_mxcsr(u32 v) { return (v & ~mxcsr::kWritable) == 0; }
 
@@ -118,7 +121,9 @@ Outcome stmxcsr(Vcpu& cpu, const Insn& insn) {
 
 // ---- FXSAVE, FXRSTOR ----
 /// With EFER.FFXSR, CPL 0 in 64-bit mode skips the XMM registers. [APM2 11.5.2]
-bool fast_fxsr(const Vcpu& cpu) { return (cpu.state.efer & efer::FFXSR) != 0 && cpu.cpl() == 0 && cpu.long64(); }
+bool fast_fxsr(const Vcpu& cpu) {
+  return (cpu.state.efer & efer::FFXSR) != 0 && cpu.cpl() == 0 && cpu.long64();
+}
 
 template <bool kWide>
 Outcome fxsave(Vcpu& cpu, const Insn& insn) {
@@ -142,7 +147,8 @@ Outcome fxrstor(Vcpu& cpu, const Insn& insn) {
   if (!aligned(cpu, insn, 16)) return Outcome::kFault;
   Image image;
   if (!probe_last_byte(cpu, insn, kLegacyBytes, Access::kRead)) return Outcome::kFault;
-  if (!cpu.read_bytes(insn.segment(), cpu.effective_address(insn), image.bytes, kLegacyBytes)) return Outcome::kFault;
+  if (!cpu.read_bytes(insn.segment(), cpu.effective_address(insn), image.bytes, kLegacyBytes))
+    return Outcome::kFault;
   const u32 new_mxcsr = image.get<u32>(kMxcsrOffset);
   if (!valid_mxcsr(new_mxcsr)) return cpu.raise(kGP, 0);
   take_x87(cpu, kWide, image);
@@ -209,7 +215,8 @@ Outcome save_area(Vcpu& cpu, const Insn& insn) {
     ok = ok && piece(kMxcsrOffset, kMxcsrOffset, 8);
   }
   if ((stored & xcr0::AVX) != 0) {
-    for (unsigned i = 0; i < xmm_count(cpu); ++i) __builtin_memcpy(image.bytes + kAvxOffset + 16 * i, &s.vec[i].q[2], 16);
+    for (unsigned i = 0; i < xmm_count(cpu); ++i)
+      __builtin_memcpy(image.bytes + kAvxOffset + 16 * i, &s.vec[i].q[2], 16);
     ok = ok && piece(kAvxOffset, kAvxOffset, 16 * xmm_count(cpu));
   }
   if ((stored & xcr0::PKRU) != 0) {
@@ -264,18 +271,23 @@ Outcome restore_area(Vcpu& cpu, const Insn& insn) {
   if (loads_mxcsr && !valid_mxcsr(image.get<u32>(kMxcsrOffset))) return cpu.raise(kGP, 0);
 
   if ((wanted & xcr0::X87) != 0) {
-    if ((loaded & xcr0::X87) != 0) take_x87(cpu, kWide, image);
-    else initialise_x87(s);
+    if ((loaded & xcr0::X87) != 0)
+      take_x87(cpu, kWide, image);
+    else
+      initialise_x87(s);
   }
   // A component that the area does not hold gets its initial value, which `image` already is for these.
   if ((wanted & xcr0::SSE) != 0) {
     if ((loaded & xcr0::SSE) == 0) std::fill_n(image.bytes + kXmmOffset, 256, u8{0});
     take_sse(cpu, image);
   }
-  if (loads_mxcsr) s.mxcsr = image.get<u32>(kMxcsrOffset);
-  else if (compact && (wanted & xcr0::SSE) != 0) s.mxcsr = mxcsr::kDefault;
+  if (loads_mxcsr)
+    s.mxcsr = image.get<u32>(kMxcsrOffset);
+  else if (compact && (wanted & xcr0::SSE) != 0)
+    s.mxcsr = mxcsr::kDefault;
   if ((wanted & xcr0::AVX) != 0) {
-    for (unsigned i = 0; i < xmm_count(cpu); ++i) __builtin_memcpy(&s.vec[i].q[2], image.bytes + kAvxOffset + 16 * i, 16);
+    for (unsigned i = 0; i < xmm_count(cpu); ++i)
+      __builtin_memcpy(&s.vec[i].q[2], image.bytes + kAvxOffset + 16 * i, 16);
   }
   if ((wanted & xcr0::PKRU) != 0) {
     const u32 pkru = image.get<u32>(kPkruOffset);
@@ -293,12 +305,15 @@ Outcome xgetbv(Vcpu& cpu, const Insn&) {
   if ((cpu.state.cr4 & cr4::OSXSAVE) == 0) return cpu.raise(kUD);
   u64 value = 0;
   switch (cpu.reg<u32>(kRcx)) {
-    case 0: value = cpu.state.xcr0; break;
+    case 0:
+      value = cpu.state.xcr0;
+      break;
     case 1:
       if (!cpu.model().has(isa::Feature::kXsavec)) return cpu.raise(kGP, 0);
       value = cpu.state.xcr0 & in_use(cpu.state);
       break;
-    default: return cpu.raise(kGP, 0);
+    default:
+      return cpu.raise(kGP, 0);
   }
   cpu.set_reg<u32>(kRax, static_cast<u32>(value));
   cpu.set_reg<u32>(kRdx, static_cast<u32>(value >> 32));

@@ -1,8 +1,8 @@
 // Addition, subtraction, multiplication, division, square root: exact results, rounded once. [SDM1 4.8, 8.5]
 //
-// Operands are unpacked from whatever format they came in; the result's format F decides the NaN rule: SSE's (the
-// first operand that is a NaN) for binary32 and binary64, the x87's (larger significand) for F80. [SDM1 4.8.3.5]
-// Not modelled: nothing.
+// Operands are unpacked from whatever format they came in; the result's format F decides the NaN rule: SSE's
+// (the first operand that is a NaN) for binary32 and binary64, the x87's (larger significand) for F80.
+// [SDM1 4.8.3.5] Not modelled: nothing.
 #pragma once
 
 #include "cpu/fp/round.h"
@@ -32,7 +32,8 @@ inline typename F::Storage propagate_nan(Environment& env, const Unpacked& a, co
 
 /// Deals with NaNs and unsupported encodings; true: `out` is the result. Raises DE otherwise.
 template <class F>
-inline bool special_operands(Environment& env, const Unpacked& a, const Unpacked& b, typename F::Storage& out) {
+inline bool special_operands(Environment& env, const Unpacked& a, const Unpacked& b,
+                             typename F::Storage& out) {
   if (a.cls == Class::kUnsupported || b.cls == Class::kUnsupported) [[unlikely]] {
     out = invalid<F>(env);
     return true;
@@ -113,7 +114,10 @@ inline typename F::Storage div(Environment& env, const Unpacked& a, const Unpack
   const u64 quotient = static_cast<u64>(numerator / b.significand);
   const u64 rest = static_cast<u64>(numerator % b.significand);
   const u128 twice = u128{rest} << 1;
-  const u64 low = twice > b.significand ? kIntegerBit | 1 : twice == b.significand ? kIntegerBit : rest != 0 ? 1 : 0;
+  const u64 low = twice > b.significand    ? kIntegerBit | 1
+                  : twice == b.significand ? kIntegerBit
+                  : rest != 0              ? 1
+                                           : 0;
   return round<F>(env, sign, a.exponent - b.exponent - (smaller ? 1 : 0), (u128{quotient} << 64) | low);
 }
 

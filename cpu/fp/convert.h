@@ -54,7 +54,8 @@ inline bool integral_magnitude(Rounding rounding, const Unpacked& u, u64& out, b
   out = 0;
   if (u.is_zero()) return true;
   if (u.exponent >= 64) return false;
-  const u128 wide = shift_right_sticky(u128{u.significand} << 64, 63 - u.exponent);  // integer part in the upper half
+  const u128 wide =
+      shift_right_sticky(u128{u.significand} << 64, 63 - u.exponent);  // integer part in the upper half
   out = static_cast<u64>(wide >> 64);
   const u64 rest = static_cast<u64>(wide);
   inexact = rest != 0;
@@ -63,7 +64,8 @@ inline bool integral_magnitude(Rounding rounding, const Unpacked& u, u64& out, b
   return true;
 }
 
-/// `u` as a signed integer of `width` bits; the integer indefinite (the most negative) with IE if it does not fit.
+/// `u` as a signed integer of `width` bits; the integer indefinite (the most negative) with IE if it does not
+/// fit.
 inline i64 to_integer(Environment& env, const Unpacked& u, unsigned width, Rounding rounding) {
   const i64 indefinite_integer = static_cast<i64>(~u64{0} << (width - 1));
   u64 magnitude = 0;

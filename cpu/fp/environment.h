@@ -19,11 +19,11 @@ inline constexpr u8 kBefore = IE | DE | ZE;
 
 struct Environment {
   Rounding rounding = Rounding::kNearest;
-  u8 precision = 64;   // significand bits of F80 results: 24, 53 or 64 (x87 PC)
-  bool daz = false;    // denormal operands count as zeros
-  bool ftz = false;    // masked underflow gives zero
-  u8 unmasked = 0;     // flags whose exceptions are not masked
-  u8 flags = 0;        // raised so far
+  u8 precision = 64;        // significand bits of F80 results: 24, 53 or 64 (x87 PC)
+  bool daz = false;         // denormal operands count as zeros
+  bool ftz = false;         // masked underflow gives zero
+  u8 unmasked = 0;          // flags whose exceptions are not masked
+  u8 flags = 0;             // raised so far
   bool rounded_up = false;  // the last rounding increased the magnitude (x87 C1)
 
   void raise(u8 f) { flags |= f; }

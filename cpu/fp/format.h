@@ -1,5 +1,5 @@
-// The binary formats of x86 and their unpacked form: binary32, binary64 [IEEE 754-2008 3.4] and the x87's 80-bit
-// double extended, with its unsupported encodings. [SDM1 4.2.2, 8.2.2]
+// The binary formats of x86 and their unpacked form: binary32, binary64 [IEEE 754-2008 3.4] and the x87's
+// 80-bit double extended, with its unsupported encodings. [SDM1 4.2.2, 8.2.2]
 //
 // Not modelled: nothing; binary16 is here for its conversions only.
 #pragma once
@@ -37,8 +37,8 @@ inline constexpr bool kIsX87 = std::is_same_v<F, F80>;
 
 enum class Class : u8 { kZero, kFinite, kInfinity, kQuietNan, kSignallingNan, kUnsupported };
 
-/// A number of any format. Finite: significand / 2^63 * 2^exponent with bit 63 set. NaN: the payload left-aligned,
-/// quiet bit at 62, bit 63 set.
+/// A number of any format. Finite: significand / 2^63 * 2^exponent with bit 63 set. NaN: the payload
+/// left-aligned, quiet bit at 62, bit 63 set.
 struct Unpacked {
   u64 significand = 0;
   i32 exponent = 0;
@@ -87,7 +87,9 @@ inline Unpacked unpack(const Environment& env, typename F::Storage v) {
     const u64 fraction = u64{v} << (64 - kFractionBits) >> 1;  // bit 62 is the first fraction bit
     if (field == kMaxField<F>) {
       u.significand = fraction | kIntegerBit;
-      u.cls = fraction == 0 ? Class::kInfinity : (fraction & kQuietBit) ? Class::kQuietNan : Class::kSignallingNan;
+      u.cls = fraction == 0            ? Class::kInfinity
+              : (fraction & kQuietBit) ? Class::kQuietNan
+                                       : Class::kSignallingNan;
     } else if (field != 0) {
       u.significand = fraction | kIntegerBit;
       u.cls = Class::kFinite;

@@ -1,4 +1,5 @@
-// The partial remainders FPREM and FPREM1, FSCALE and FXTRACT: exact operations of the x87. [SDM2 FPREM, FSCALE]
+// The partial remainders FPREM and FPREM1, FSCALE and FXTRACT: exact operations of the x87. [SDM2 FPREM,
+// FSCALE]
 //
 // One FPREM reduces the exponent difference by up to 63; how far is the implementation's choice.
 // Not modelled: nothing.
@@ -56,7 +57,8 @@ inline Remainder remainder(Environment& env, const Unpacked& a, const Unpacked& 
     rest = wide % b.significand;
   }
   bool sign = a.sign;
-  if (kind == Quotient::kNearest && (2 * rest > divisor || (2 * rest == divisor && (out.quotient & 1) != 0))) {
+  if (kind == Quotient::kNearest &&
+      (2 * rest > divisor || (2 * rest == divisor && (out.quotient & 1) != 0))) {
     rest = divisor - rest;
     sign = !sign;
     ++out.quotient;
@@ -81,7 +83,8 @@ inline Float80 scale(Environment& env, const Unpacked& a, const Unpacked& b) {
   if (a.is_zero()) return zero<F80>(a.sign);
   u64 magnitude = 0;
   bool inexact = false, up = false;
-  if (!integral_magnitude(Rounding::kZero, b, magnitude, inexact, up) || magnitude > 0x10000) magnitude = 0x10000;
+  if (!integral_magnitude(Rounding::kZero, b, magnitude, inexact, up) || magnitude > 0x10000)
+    magnitude = 0x10000;
   const i32 n = static_cast<i32>(magnitude);
   return round<F80>(env, a.sign, a.exponent + (b.sign ? -n : n), u128{a.significand} << 64);
 }

@@ -1,8 +1,9 @@
-// From an exact result to a number of a format: rounding, overflow, underflow. [SDM1 4.8.4, 4.9.1.4-6, 8.5.4-6]
+// From an exact result to a number of a format: rounding, overflow, underflow.
+// [SDM1 4.8.4, 4.9.1.4-6, 8.5.4-6]
 //
-// Tininess is detected after rounding, as x86 does. Unmasked overflow and underflow of F80 results wrap the exponent
-// by 24576, as the x87's handlers expect; the SSE formats' results are not used then.
-// Not modelled: nothing.
+// Tininess is detected after rounding, as x86 does. Unmasked overflow and underflow of F80 results wrap the
+// exponent by 24576, as the x87's handlers expect; the SSE formats' results are not used then. Not modelled:
+// nothing.
 #pragma once
 
 #include "cpu/fp/format.h"
@@ -58,8 +59,8 @@ inline RoundedSignificand round_significand(Rounding rounding, bool sign, u128 v
   return r;
 }
 
-/// The number of F nearest to (-1)^sign * significand / 2^127 * 2^exponent under `env`. Bit 127 of `significand` is
-/// set; its bit 0 stands for everything below.
+/// The number of F nearest to (-1)^sign * significand / 2^127 * 2^exponent under `env`. Bit 127 of
+/// `significand` is set; its bit 0 stands for everything below.
 template <class F>
 inline typename F::Storage round(Environment& env, bool sign, i32 exponent, u128 significand) {
   constexpr i32 kMinExponent = 1 - kBias<F>, kMaxExponent = kBias<F>;
@@ -88,7 +89,8 @@ inline typename F::Storage round(Environment& env, bool sign, i32 exponent, u128
         return zero<F>(sign);
       }
       // Denormalise, then round once at the format's fixed position.
-      r = round_significand(env.rounding, sign, shift_right_sticky(significand, kMinExponent - exponent), precision);
+      r = round_significand(env.rounding, sign, shift_right_sticky(significand, kMinExponent - exponent),
+                            precision);
       env.rounded_up = r.up;
       if (r.inexact) env.raise(tiny ? flag::UE | flag::PE : flag::PE);
       const u64 top = static_cast<u64>(r.value >> 64);
@@ -107,7 +109,8 @@ inline typename F::Storage round(Environment& env, bool sign, i32 exponent, u128
       rounded_exponent -= kWrap;
     } else {
       const bool to_infinity = env.rounding == Rounding::kNearest ||
-                               (env.rounding == Rounding::kUp && !sign) || (env.rounding == Rounding::kDown && sign);
+                               (env.rounding == Rounding::kUp && !sign) ||
+                               (env.rounding == Rounding::kDown && sign);
       if (r.inexact || kIsX87<F> || (env.unmasked & flag::OE) == 0) env.raise(flag::PE);
       env.rounded_up = to_infinity;
       return to_infinity ? infinity<F>(sign) : largest<F>(sign, precision);

@@ -19,7 +19,8 @@ Wide circular_series(const Wide& first, const Wide& s, u64 k) {
     term = divided_by(term * s, k * (k + 1)).negated();
     sum = sum + term;
   }
-  // A correction too small to see still makes the result less than `first`, which directed rounding must notice.
+  // A correction too small to see still makes the result less than `first`, which directed rounding must
+  // notice.
   if (sum.significand == first.significand && sum.exponent == first.exponent) {
     sum = normalized(sum.sign, sum.exponent, sum.significand - 1);
   }
@@ -64,7 +65,8 @@ SineCosine sine_cosine(const Unpacked& x) {
     quadrant = bits_from(point);
     u128 fraction[2] = {};  // 256 bits below the point, high half first
     fraction[0] = wide_bits(bits_from(point - 64), bits_from(point - 128));
-    fraction[1] = point >= 192 ? wide_bits(bits_from(point - 192), point >= 256 ? bits_from(point - 256) : 0) : 0;
+    fraction[1] =
+        point >= 192 ? wide_bits(bits_from(point - 192), point >= 256 ? bits_from(point - 256) : 0) : 0;
     bool negative = false;
     if ((fraction[0] >> 127) != 0) {  // nearest multiple of pi/2
       ++quadrant;
@@ -79,10 +81,18 @@ SineCosine sine_cosine(const Unpacked& x) {
   const Wide sine = circular_series(y, s, 2), cosine = circular_series(kOne, s, 1);
   SineCosine out;
   switch (quadrant & 3) {
-    case 0: out = {sine, cosine}; break;
-    case 1: out = {cosine, sine.negated()}; break;
-    case 2: out = {sine.negated(), cosine.negated()}; break;
-    default: out = {cosine.negated(), sine}; break;
+    case 0:
+      out = {sine, cosine};
+      break;
+    case 1:
+      out = {cosine, sine.negated()};
+      break;
+    case 2:
+      out = {sine.negated(), cosine.negated()};
+      break;
+    default:
+      out = {cosine.negated(), sine};
+      break;
   }
   if (x.sign) out.sine = out.sine.negated();
   return out;

@@ -1,5 +1,6 @@
-// The x87's transcendental functions in software, the same on every host: arguments reduced with 256 bits of 2/pi,
-// power series in 128-bit arithmetic, one rounding. Errors are under 0.51 units in the last place. [SDM1 8.3.10]
+// The x87's transcendental functions in software, the same on every host: arguments reduced with 256 bits of
+// 2/pi, power series in 128-bit arithmetic, one rounding. Errors are under 0.51 units in the last place.
+// [SDM1 8.3.10]
 //
 // Arguments here are finite and not zero; callers deal with the rest.
 // Not modelled: the 66-bit pi of other processors.

@@ -1,5 +1,5 @@
-// Wide: a 128-bit floating-point number for the x87's transcendental functions, whose results need 64 bits. Truncating:
-// each operation's relative error is a few units of 2^-127. And the constants that they need.
+// Wide: a 128-bit floating-point number for the x87's transcendental functions, whose results need 64 bits.
+// Truncating: each operation's relative error is a few units of 2^-127. And the constants that they need.
 //
 // Not modelled: infinities, NaNs, overflow; callers deal with those.
 #pragma once
@@ -33,14 +33,16 @@ inline Wide wide_integer(u64 v) { return normalized(false, 127, v); }
 
 /// The upper 128 bits of a product.
 inline u128 multiply_high(u128 a, u128 b) {
-  const u64 a1 = static_cast<u64>(a >> 64), a0 = static_cast<u64>(a), b1 = static_cast<u64>(b >> 64), b0 = static_cast<u64>(b);
+  const u64 a1 = static_cast<u64>(a >> 64), a0 = static_cast<u64>(a), b1 = static_cast<u64>(b >> 64),
+            b0 = static_cast<u64>(b);
   const u128 low = u128{a0} * b0, mid1 = u128{a1} * b0, mid2 = u128{a0} * b1;
   const u128 carry = (low >> 64) + static_cast<u64>(mid1) + static_cast<u64>(mid2);
   return u128{a1} * b1 + (mid1 >> 64) + (mid2 >> 64) + (carry >> 64);
 }
 inline Wide operator*(const Wide& a, const Wide& b) {
   if (a.is_zero() || b.is_zero()) return {};
-  return normalized(a.sign != b.sign, a.exponent + b.exponent + 1, multiply_high(a.significand, b.significand));
+  return normalized(a.sign != b.sign, a.exponent + b.exponent + 1,
+                    multiply_high(a.significand, b.significand));
 }
 inline Wide operator+(Wide a, Wide b) {
   if (a.is_zero()) return b;
@@ -93,7 +95,8 @@ inline constexpr Wide kHalfPi = {false, 0, wide_bits(0xc90fdaa22168c234, 0xc4c66
 inline constexpr Wide kQuarterPi = {false, -1, wide_bits(0xc90fdaa22168c234, 0xc4c6628b80dc1cd1)};
 inline constexpr Wide kThreeQuarterPi = {false, 1, wide_bits(0x96cbe3f9990e91a7, 0x9394c9e8a0a5159d)};
 /// 2 / pi as a binary fraction, lowest word first.
-inline constexpr u64 kTwoOverPi[4] = {0xfe5163abdebbc561, 0xdb6295993c439041, 0xfc2757d1f534ddc0, 0xa2f9836e4e441529};
+inline constexpr u64 kTwoOverPi[4] = {0xfe5163abdebbc561, 0xdb6295993c439041, 0xfc2757d1f534ddc0,
+                                      0xa2f9836e4e441529};
 /// atan(i / 16).
 inline constexpr Wide kArcTangent[17] = {
     {},

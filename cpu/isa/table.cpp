@@ -20,9 +20,9 @@ using namespace trait;
 inline constexpr u64 kArith = rflags::kArithmetic;
 
 const Row kRows[] = {
-#define INSN(mnemonic, selector, translate, traits, read, written, undefined, feature, intercept, manual)       \
-  Row{#mnemonic, exec::selector,   Translate::translate,  (traits), (read), (written), (undefined),             \
-      Feature::feature, Intercept::intercept, manual},
+#define INSN(mnemonic, selector, translate, traits, read, written, undefined, feature, intercept, manual) \
+  Row{#mnemonic,   exec::selector,   Translate::translate, (traits), (read), (written),                   \
+      (undefined), Feature::feature, Intercept::intercept, manual},
 #include "cpu/isa/instructions.inc"
 #undef INSN
 };

@@ -17,12 +17,12 @@ void write_kvm_system_time(Vcpu& cpu, u64 value) {
   cpu.state.kvm_system_time_version += 2;
   u8 raw[32] = {};
   store_le<u32>(raw, static_cast<u32>(cpu.state.kvm_system_time_version));
-  store_le<u64>(raw + 8, cpu.read_tsc());                              // tsc_timestamp
-  store_le<u64>(raw + 16, cpu.services().events.clock().now().ns);     // system_time
+  store_le<u64>(raw + 8, cpu.read_tsc());                           // tsc_timestamp
+  store_le<u64>(raw + 16, cpu.services().events.clock().now().ns);  // system_time
   const u64 multiplier = static_cast<u64>((static_cast<u128>(1'000'000'000) << 32) / cpu.services().tsc_hz);
-  store_le<u32>(raw + 24, static_cast<u32>(multiplier));               // ns = tsc * multiplier >> 32
-  raw[28] = 0;                                                         // tsc_shift
-  raw[29] = 1;                                                         // flags: stable across CPUs
+  store_le<u32>(raw + 24, static_cast<u32>(multiplier));  // ns = tsc * multiplier >> 32
+  raw[28] = 0;                                            // tsc_shift
+  raw[29] = 1;                                            // flags: stable across CPUs
   cpu.services().memory.write_bytes(value & ~u64{1}, raw);
 }
 

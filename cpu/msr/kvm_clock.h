@@ -1,4 +1,5 @@
-// kvmclock: the paravirtual clock that Linux prefers under a KVM signature. [Linux Documentation/virt/kvm/x86/msr.rst]
+// kvmclock: the paravirtual clock that Linux prefers under a KVM signature. [Linux
+// Documentation/virt/kvm/x86/msr.rst]
 #pragma once
 
 #include "cpu/vcpu.h"

@@ -21,14 +21,17 @@ void Vcpu::mode_changed() {
   flat_base_[kFs] = state.seg[kFs].base;
   flat_base_[kGs] = state.seg[kGs].base;
 
-  u32 key = code_bits_ == 64 ? decode_key::kBits64 : code_bits_ == 32 ? decode_key::kBits32 : decode_key::kBits16;
+  u32 key = code_bits_ == 64   ? decode_key::kBits64
+            : code_bits_ == 32 ? decode_key::kBits32
+                               : decode_key::kBits16;
   if (real_mode() || vm86()) key |= decode_key::kRealOrVm86;
   if ((state.cr0 & cr0::EM) != 0) key |= decode_key::kEm;
   if ((state.cr0 & cr0::TS) != 0) key |= decode_key::kTs;
   if ((state.cr0 & cr0::MP) != 0) key |= decode_key::kMp;
   if ((state.cr4 & cr4::OSFXSR) != 0) key |= decode_key::kOsfxsr;
   constexpr u64 kAvxState = xcr0::SSE | xcr0::AVX;
-  if ((state.cr4 & cr4::OSXSAVE) != 0 && (state.xcr0 & kAvxState) == kAvxState) key |= decode_key::kAvxEnabled;
+  if ((state.cr4 & cr4::OSXSAVE) != 0 && (state.xcr0 & kAvxState) == kAvxState)
+    key |= decode_key::kAvxEnabled;
   decode_key_ = key;
 
   const bool alignment_checked =
@@ -38,7 +41,9 @@ void Vcpu::mode_changed() {
     fill_bank_ = nullptr;
     view_ = empty_bank_.entries();
   } else {
-    fill_bank_ = state.cpl == 3 ? &banks_[0] : smap && (state.rflags & rflags::AC) != 0 ? &banks_[2] : &banks_[1];
+    fill_bank_ = state.cpl == 3                             ? &banks_[0]
+                 : smap && (state.rflags & rflags::AC) != 0 ? &banks_[2]
+                                                            : &banks_[1];
     view_ = fill_bank_->entries();
   }
 }
@@ -95,7 +100,8 @@ bool Vcpu::translate(u64 linear, Access access, Privilege privilege, u64& physic
     return true;
   }
   TlbEntry* entry = tlb_.find(linear, current_pcid());
-  if (entry == nullptr || !allowed(*entry, access, privilege) || (access == Access::kWrite && !entry->dirty)) {
+  if (entry == nullptr || !allowed(*entry, access, privilege) ||
+      (access == Access::kWrite && !entry->dirty)) {
     TlbEntry walked;
     if (!walk(linear, access, privilege, walked)) {
       // A page fault drops what is cached for the page [SDM3 4.10.4.1].
@@ -137,10 +143,12 @@ void Vcpu::fill_fast(u64 linear, u64 physical, const TlbEntry* entry, Access) {
   if (data_breakpoint_in(page)) return;
   const u64 physical_page = align_down(physical, memory::kPageBytes);
   const memory::FlatRange& range = services_.memory.find(physical_page);
-  if (range.host == nullptr || range.end - physical_page < memory::kPageBytes || is_apic_page(physical_page)) return;
+  if (range.host == nullptr || range.end - physical_page < memory::kPageBytes || is_apic_page(physical_page))
+    return;
   u8* const host = range.host + (physical_page - range.start);
   bool readable = true;
-  bool writable = range.kind == memory::FlatRange::Kind::kRam && range.ram->flags(range.ram->frame_of(host)) == 0;
+  bool writable =
+      range.kind == memory::FlatRange::Kind::kRam && range.ram->flags(range.ram->frame_of(host)) == 0;
   bool executable = range.ram == &services_.ram;
   if (entry != nullptr) {
     readable = allowed(*entry, Access::kRead, Privilege::kCurrent);
@@ -149,7 +157,8 @@ void Vcpu::fill_fast(u64 linear, u64 physical, const TlbEntry* entry, Access) {
   }
   const unsigned index = FastBank::index_of(linear);
   const u64 invalid = FastBank::invalid_tag(index);
-  fill_bank_->entries()[index] = {.read_tag = readable ? page : invalid, .write_tag = writable ? page : invalid,
+  fill_bank_->entries()[index] = {.read_tag = readable ? page : invalid,
+                                  .write_tag = writable ? page : invalid,
                                   .exec_tag = executable ? page : invalid,
                                   .delta = reinterpret_cast<u64>(host) - page};
   fill_bank_->note_fill(index);
@@ -353,7 +362,8 @@ const u8* Vcpu::fetch_host(u64 linear, bool* from_io) {
   TlbEntry* entry = nullptr;
   if (!translate(linear, Access::kExecute, Privilege::kCurrent, physical, &entry)) return nullptr;
   const memory::FlatRange& range = services_.memory.find(physical);
-  if (range.host == nullptr || range.ram != &services_.ram || align_up(physical + 1, memory::kPageBytes) > range.end) {
+  if (range.host == nullptr || range.ram != &services_.ram ||
+      align_up(physical + 1, memory::kPageBytes) > range.end) {
     *from_io = true;
     return nullptr;
   }

@@ -1,9 +1,9 @@
 // The TLBs of one vCPU.
 //
-// `Tlb` is the architectural one: fixed geometry, filled only by architectural accesses in program order, replacement
-// by fill count alone, so that the stale entries a guest can observe are the same in every engine. `FastBank` is a
-// quick subset of it for one privilege view: when an architectural entry goes or loses a permission, the fast ones
-// made from it go too. [SDM3 4.10], [APM2 5.5]
+// `Tlb` is the architectural one: fixed geometry, filled only by architectural accesses in program order,
+// replacement by fill count alone, so that the stale entries a guest can observe are the same in every
+// engine. `FastBank` is a quick subset of it for one privilege view: when an architectural entry goes or
+// loses a permission, the fast ones made from it go too. [SDM3 4.10], [APM2 5.5]
 #pragma once
 
 #include <array>
@@ -20,13 +20,13 @@ struct TlbEntry {
   u64 page = kInvalid;  // linear page address (aligned to the page's size)
   u64 physical = 0;     // physical page address, same alignment
   u16 pcid = 0;
-  u8 size_log2 = 12;    // 12, 21 or 30
+  u8 size_log2 = 12;  // 12, 21 or 30
   bool user = false;
   bool writable = false;
   bool no_execute = false;
   bool dirty = false;
   bool global = false;
-  u8 key = 0;           // protection key
+  u8 key = 0;                         // protection key
   static constexpr u64 kInvalid = 1;  // never a page address
 };
 
@@ -38,10 +38,11 @@ class Tlb {
 
   /// The entry that translates `linear` in address space `pcid`, or null.
   TlbEntry* find(u64 linear, u16 pcid);
-  /// Puts `entry` in; it replaces an entry for the same page or the oldest fill of its set. `evicted` gets a copy
-  /// of what was there (its page is kInvalid if nothing was).
+  /// Puts `entry` in; it replaces an entry for the same page or the oldest fill of its set. `evicted` gets a
+  /// copy of what was there (its page is kInvalid if nothing was).
   TlbEntry* insert(const TlbEntry& entry, TlbEntry& evicted);
-  /// The entries for `linear`, of any size, in `pcid` and the global ones [INVLPG]. True if one of a large page went.
+  /// The entries for `linear`, of any size, in `pcid` and the global ones [INVLPG]. True if one of a large
+  /// page went.
   bool flush_page(u64 linear, u16 pcid);
   /// Without `global_too` global entries stay.
   void flush_pcid(u16 pcid);

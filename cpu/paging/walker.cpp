@@ -1,7 +1,7 @@
 // The page walker: 32-bit, PAE, 4-level and 5-level paging by one template. [SDM3 4.3-4.5], [APM2 5]
 //
-// Accessed bits of the entries used, and the leaf's Dirty bit for a write, are set as the walk goes; the leaf's
-// only if the access is allowed.
+// Accessed bits of the entries used, and the leaf's Dirty bit for a write, are set as the walk goes; the
+// leaf's only if the access is allowed.
 //
 // Not modelled: shadow-stack pages, supervisor protection keys (PKS), nested paging (cpu/virt).
 #include "cpu/vcpu.h"
@@ -24,8 +24,8 @@ enum class WalkResult : u8 { kOk, kNotPresent, kReserved, kDenied };
 
 /// The walk itself. `Memory` reads and (for A and D bits) writes table entries; `allowed` judges the leaf.
 template <class Memory, class Allowed>
-WalkResult walk_tables(const CpuState& s, u64 linear, bool write, u8 physical_bits, Memory memory, Allowed allowed,
-                       TlbEntry& out) {
+WalkResult walk_tables(const CpuState& s, u64 linear, bool write, u8 physical_bits, Memory memory,
+                       Allowed allowed, TlbEntry& out) {
   const PagingMode mode = paging_mode(s);
   const bool nxe = (s.efer & efer::NXE) != 0;
   out = TlbEntry{};
@@ -38,9 +38,18 @@ WalkResult walk_tables(const CpuState& s, u64 linear, bool write, u8 physical_bi
   unsigned level = 0;  // 1 is the page table
   u64 table = 0;
   switch (mode) {
-    case PagingMode::kLegacy32: level = 2; table = s.cr3 & 0xfffff000u; break;
-    case PagingMode::kLevel4: level = 4; table = s.cr3 & address_bits; break;
-    case PagingMode::kLevel5: level = 5; table = s.cr3 & address_bits; break;
+    case PagingMode::kLegacy32:
+      level = 2;
+      table = s.cr3 & 0xfffff000u;
+      break;
+    case PagingMode::kLevel4:
+      level = 4;
+      table = s.cr3 & address_bits;
+      break;
+    case PagingMode::kLevel5:
+      level = 5;
+      table = s.cr3 & address_bits;
+      break;
     case PagingMode::kPae: {
       const u64 pdpte = s.pdpte[bits(linear, 31, 30)];
       if ((pdpte & kPresent) == 0) return WalkResult::kNotPresent;
@@ -64,7 +73,8 @@ WalkResult walk_tables(const CpuState& s, u64 linear, bool write, u8 physical_bi
       if (level >= 4) reserved |= kPageSize;
       if (leaf && level > 1) reserved |= low_mask(shift) & ~u64{0x1fff};
     } else if (leaf && level == 2) {
-      reserved = physical_bits >= 40 ? (1u << 21) : (bits(~u64{0}, 20, 13) << 13) & ~(low_mask(physical_bits - 32u) << 13);
+      reserved = physical_bits >= 40 ? (1u << 21)
+                                     : (bits(~u64{0}, 20, 13) << 13) & ~(low_mask(physical_bits - 32u) << 13);
       reserved &= low_mask(22);
     }
     if ((entry & reserved) != 0) return WalkResult::kReserved;
@@ -141,10 +151,15 @@ bool Vcpu::walk(u64 linear, Access access, Privilege privilege, TlbEntry& result
       state, linear, access == Access::kWrite, model().physical_address_bits, TableMemory{services_.memory},
       [&](const TlbEntry& e) { return allowed(e, access, privilege); }, result);
   switch (walked) {
-    case WalkResult::kOk: result.pcid = current_pcid(); return true;
-    case WalkResult::kNotPresent: return page_fault(linear, access, privilege, 0);
-    case WalkResult::kReserved: return page_fault(linear, access, privilege, pf::P | pf::RSVD);
-    case WalkResult::kDenied: break;
+    case WalkResult::kOk:
+      result.pcid = current_pcid();
+      return true;
+    case WalkResult::kNotPresent:
+      return page_fault(linear, access, privilege, 0);
+    case WalkResult::kReserved:
+      return page_fault(linear, access, privilege, pf::P | pf::RSVD);
+    case WalkResult::kDenied:
+      break;
   }
   const bool by_key = !pkey_allowed(result, access, privilege);
   return page_fault(linear, access, privilege, pf::P | (by_key ? pf::PK : 0));
@@ -165,8 +180,9 @@ bool Vcpu::translate_quietly(u64 linear, u64& physical) const {
     void write(u64, u64, unsigned) {}
   };
   TlbEntry entry;
-  if (walk_tables(state, linear, false, model().physical_address_bits, QuietMemory{services_.memory},
-                  [](const TlbEntry&) { return true; }, entry) != WalkResult::kOk) {
+  if (walk_tables(
+          state, linear, false, model().physical_address_bits, QuietMemory{services_.memory},
+          [](const TlbEntry&) { return true; }, entry) != WalkResult::kOk) {
     return false;
   }
   physical = entry.physical + (linear - entry.page);
@@ -177,7 +193,8 @@ bool Vcpu::load_pdptes(u64 cr3) {
   u64 loaded[4];
   for (unsigned i = 0; i < 4; ++i) {
     loaded[i] = services_.memory.read((cr3 & 0xffffffe0u) + 8 * i, 8);
-    const u64 reserved = bits(~u64{0}, 2, 1) << 1 | bits(~u64{0}, 8, 5) << 5 | ~low_mask(model().physical_address_bits);
+    const u64 reserved =
+        bits(~u64{0}, 2, 1) << 1 | bits(~u64{0}, 8, 5) << 5 | ~low_mask(model().physical_address_bits);
     if ((loaded[i] & kPresent) != 0 && (loaded[i] & reserved) != 0) {
       raise(kGP, 0);
       return false;

@@ -45,7 +45,8 @@ bool mark_accessed(Vcpu& cpu, Descriptor& descriptor) {
   constexpr u64 kAccessedBit = u64{1} << 40;
   if ((descriptor.low & kAccessedBit) != 0) return true;
   descriptor.low |= kAccessedBit;
-  return cpu.write_linear<u8>(descriptor.table_address + 5, static_cast<u8>(descriptor.low >> 40), Privilege::kImplicit);
+  return cpu.write_linear<u8>(descriptor.table_address + 5, static_cast<u8>(descriptor.low >> 40),
+                              Privilege::kImplicit);
 }
 
 void load_real_segment(Vcpu& cpu, SegmentIndex index, u16 selector) {
@@ -54,7 +55,8 @@ void load_real_segment(Vcpu& cpu, SegmentIndex index, u16 selector) {
   s.base = u64{selector} << 4;
   if (cpu.vm86()) {
     s.limit = 0xffff;
-    s.attributes = seg_attr::kP | seg_attr::kS | (3u << seg_attr::kDplShift) | seg_attr::kWritable | seg_attr::kAccessed;
+    s.attributes =
+        seg_attr::kP | seg_attr::kS | (3u << seg_attr::kDplShift) | seg_attr::kWritable | seg_attr::kAccessed;
   } else if (index == kCs) {
     // The limit stays ("unreal mode"); the rights become those of a readable, writable segment.
     s.attributes = seg_attr::kP | seg_attr::kS | seg_attr::kWritable | seg_attr::kAccessed;
@@ -116,7 +118,8 @@ void set_code_segment(Vcpu& cpu, const Descriptor& descriptor, u16 selector, uns
 }
 
 void set_null_stack_segment(Vcpu& cpu, unsigned cpl) {
-  cpu.state.seg[kSs] = {.base = 0, .limit = 0xffffffff,
+  cpu.state.seg[kSs] = {.base = 0,
+                        .limit = 0xffffffff,
                         .attributes = seg_attr::kUnusable | (cpl << seg_attr::kDplShift) | seg_attr::kDb,
                         .selector = static_cast<u16>(cpl)};
 }
@@ -173,7 +176,8 @@ bool load_tr(Vcpu& cpu, u16 selector) {
     return false;
   }
   d.low |= u64{2} << 40;  // busy
-  if (!cpu.write_linear<u8>(d.table_address + 5, static_cast<u8>(d.low >> 40), Privilege::kImplicit)) return false;
+  if (!cpu.write_linear<u8>(d.table_address + 5, static_cast<u8>(d.low >> 40), Privilege::kImplicit))
+    return false;
   cpu.state.seg[kTr] = d.to_segment(selector);
   return true;
 }

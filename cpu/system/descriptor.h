@@ -1,5 +1,5 @@
-// Segment descriptors: reading them from the GDT and LDT, and loading segment registers with the manual's checks.
-// [SDM3 3.4, 5], [APM2 4]
+// Segment descriptors: reading them from the GDT and LDT, and loading segment registers with the manual's
+// checks. [SDM3 3.4, 5], [APM2 4]
 #pragma once
 
 #include <optional>
@@ -44,8 +44,8 @@ struct Descriptor {
   }
 };
 
-/// Reads the descriptor that `selector` names. Outside its table: raises `vector`(selector). `wide` reads 16 bytes
-/// (system descriptors in long mode).
+/// Reads the descriptor that `selector` names. Outside its table: raises `vector`(selector). `wide` reads 16
+/// bytes (system descriptors in long mode).
 bool read_descriptor(Vcpu& cpu, u16 selector, Descriptor& out, Vector vector, bool wide = false);
 /// The same without faults; false if there is none that could be read. For LAR, LSL, VERR, VERW.
 enum class Peek : u8 { kFound, kMissing, kFault };

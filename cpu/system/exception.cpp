@@ -9,15 +9,14 @@
 namespace orrery::cpu {
 namespace {
 
-constexpr u32 kExt = 1;    // error code: the event is external to the program
+constexpr u32 kExt = 1;     // error code: the event is external to the program
 constexpr u32 kIdtBit = 2;  // error code: the index is a vector
-constexpr unsigned kTaskGate = 5, kInterruptGate16 = 6, kTrapGate16 = 7, kInterruptGate32 = 14, kTrapGate32 = 15;
+constexpr unsigned kTaskGate = 5, kInterruptGate16 = 6, kTrapGate16 = 7, kInterruptGate32 = 14,
+                   kTrapGate32 = 15;
 
 /// Whether the gate's DPL protects it: INT n, INT3 and INTO.
 bool checks_gate_dpl(const Fault& f) { return f.is_software() && f.kind != Fault::Kind::kPrivilegedSoftware; }
-u32 ext_of(const Fault& f) {
-  return f.is_software() ? 0 : kExt;
-}
+u32 ext_of(const Fault& f) { return f.is_software() ? 0 : kExt; }
 u32 vector_error(const Fault& f) { return u32{f.vector} * 8 + kIdtBit + ext_of(f); }
 
 bool fail(Vcpu& cpu, Vector vector, u32 error, std::string why) {
@@ -43,7 +42,8 @@ u64 pushed_flags(const Vcpu& cpu, const Fault& f) {
 }
 
 bool deliver_real(Vcpu& cpu, const Fault& f) {
-  if (u32{f.vector} * 4 + 3 > cpu.state.idt_limit) return fail(cpu, kGP, 0, "the vector lies outside the real-mode IVT");
+  if (u32{f.vector} * 4 + 3 > cpu.state.idt_limit)
+    return fail(cpu, kGP, 0, "the vector lies outside the real-mode IVT");
   u16 offset;
   u16 selector;
   if (!cpu.read_linear<u16>(cpu.state.idt_base + u32{f.vector} * 4, offset, Privilege::kImplicit) ||
@@ -70,11 +70,13 @@ bool find_entry(Vcpu& cpu, const Fault& f, Descriptor& gate, Entry& entry) {
   const unsigned size = long_mode ? 16 : 8;
   const u64 address = cpu.state.idt_base + u64{f.vector} * size;
   if (u64{f.vector} * size + size - 1 > cpu.state.idt_limit) {
-    return fail(cpu, kGP, vector_error(f), fmt::format("vector {} lies outside the IDT (limit {:#x})", f.vector, cpu.state.idt_limit));
+    return fail(cpu, kGP, vector_error(f),
+                fmt::format("vector {} lies outside the IDT (limit {:#x})", f.vector, cpu.state.idt_limit));
   }
   if (!cpu.read_linear<u64>(address, gate.low, Privilege::kImplicit) ||
       (long_mode && !cpu.read_linear<u64>(address + 8, gate.high, Privilege::kImplicit))) {
-    cpu.delivery_failure = fmt::format("the IDT entry of vector {} at {:#x} can't be read", f.vector, address);
+    cpu.delivery_failure =
+        fmt::format("the IDT entry of vector {} at {:#x} can't be read", f.vector, address);
     return false;
   }
   const unsigned type = gate.type();
@@ -82,13 +84,16 @@ bool find_entry(Vcpu& cpu, const Fault& f, Descriptor& gate, Entry& entry) {
   const bool gate16 = !long_mode && (type == kInterruptGate16 || type == kTrapGate16);
   if (!gate.is_system() || (!gate32 && !gate16)) {
     return fail(cpu, kGP, vector_error(f),
-                fmt::format("the IDT entry of vector {} ({:#018x}) is not an interrupt or trap gate", f.vector, gate.low));
+                fmt::format("the IDT entry of vector {} ({:#018x}) is not an interrupt or trap gate",
+                            f.vector, gate.low));
   }
   if (checks_gate_dpl(f) && gate.dpl() < cpu.cpl()) {
-    return fail(cpu, kGP, vector_error(f), fmt::format("vector {}: the gate's DPL {} is below CPL {}", f.vector, gate.dpl(), cpu.cpl()));
+    return fail(cpu, kGP, vector_error(f),
+                fmt::format("vector {}: the gate's DPL {} is below CPL {}", f.vector, gate.dpl(), cpu.cpl()));
   }
   if (!gate.present()) {
-    return fail(cpu, kNP, vector_error(f), fmt::format("the IDT entry of vector {} ({:#018x}) is not present", f.vector, gate.low));
+    return fail(cpu, kNP, vector_error(f),
+                fmt::format("the IDT entry of vector {} ({:#018x}) is not present", f.vector, gate.low));
   }
   entry.selector = gate.gate_selector();
   entry.offset = gate.gate_offset();
@@ -98,16 +103,20 @@ bool find_entry(Vcpu& cpu, const Fault& f, Descriptor& gate, Entry& entry) {
   }
   if (!read_descriptor(cpu, entry.selector, entry.code, kGP)) {
     if (cpu.fault().vector == kGP) cpu.raise(kGP, cpu.fault().error_code | ext_of(f));
-    cpu.delivery_failure = fmt::format("the gate of vector {} names selector {:#x}, which can't be read", f.vector, entry.selector);
+    cpu.delivery_failure = fmt::format("the gate of vector {} names selector {:#x}, which can't be read",
+                                       f.vector, entry.selector);
     return false;
   }
   const u32 error = selector_error(entry.selector) | ext_of(f);
   const bool bad_width = long_mode && (!entry.code.is_long() || entry.code.is_default_big());
   if (!entry.code.is_code() || entry.code.dpl() > cpu.cpl() || bad_width) {
-    return fail(cpu, kGP, error, fmt::format("vector {}: selector {:#x} ({:#018x}) is not a fitting code segment", f.vector, entry.selector, entry.code.low));
+    return fail(cpu, kGP, error,
+                fmt::format("vector {}: selector {:#x} ({:#018x}) is not a fitting code segment", f.vector,
+                            entry.selector, entry.code.low));
   }
   if (!entry.code.present()) {
-    return fail(cpu, kNP, error, fmt::format("vector {}: the code segment {:#x} is not present", f.vector, entry.selector));
+    return fail(cpu, kNP, error,
+                fmt::format("vector {}: the code segment {:#x} is not present", f.vector, entry.selector));
   }
   entry.new_cpl = entry.code.is_conforming() ? cpu.cpl() : entry.code.dpl();
   return true;
@@ -123,7 +132,8 @@ bool deliver_long(Vcpu& cpu, const Fault& f) {
     const Segment& tss = cpu.state.seg[kTr];
     const u64 slot = ist != 0 ? 36 + 8 * (u64{ist} - 1) : 4 + 8 * u64{entry.new_cpl};
     if (slot + 7 > tss.limit) {
-      return fail(cpu, kTS, selector_error(tss.selector) | ext_of(f), "the TSS is too short for the stack pointer");
+      return fail(cpu, kTS, selector_error(tss.selector) | ext_of(f),
+                  "the TSS is too short for the stack pointer");
     }
     if (!cpu.read_linear<u64>(tss.base + slot, stack, Privilege::kImplicit)) return false;
   }
@@ -138,12 +148,15 @@ bool deliver_long(Vcpu& cpu, const Fault& f) {
   frame[words++] = cpu.state.seg[kSs].selector;
   const u64 sp = stack - 8 * words;
   if (!cpu.canonical(sp) || !cpu.canonical(stack - 1)) {
-    return fail(cpu, kSS_, ext_of(f), fmt::format("vector {}: the stack {:#x} is not canonical", f.vector, stack));
+    return fail(cpu, kSS_, ext_of(f),
+                fmt::format("vector {}: the stack {:#x} is not canonical", f.vector, stack));
   }
   if (!cpu.canonical(entry.offset)) {
-    return fail(cpu, kGP, ext_of(f), fmt::format("vector {}: the handler {:#x} is not canonical", f.vector, entry.offset));
+    return fail(cpu, kGP, ext_of(f),
+                fmt::format("vector {}: the handler {:#x} is not canonical", f.vector, entry.offset));
   }
-  // The frame is written with the handler's privilege; for a supervisor it is an implicit access: AC does not help.
+  // The frame is written with the handler's privilege; for a supervisor it is an implicit access: AC does not
+  // help.
   const Privilege privilege = entry.new_cpl == 3 ? Privilege::kUser : Privilege::kImplicit;
   const u8 old_cpl = cpu.state.cpl;
   cpu.state.cpl = static_cast<u8>(entry.new_cpl);
@@ -153,7 +166,8 @@ bool deliver_long(Vcpu& cpu, const Fault& f) {
   u64 physical = 0;
   const bool written = cpu.translate(top, Access::kWrite, privilege, physical) &&
                        (below < sp || cpu.translate(below, Access::kWrite, privilege, physical)) &&
-                       cpu.write_linear_bytes(sp, frame, 8 * words, privilege) && mark_accessed(cpu, entry.code);
+                       cpu.write_linear_bytes(sp, frame, 8 * words, privilege) &&
+                       mark_accessed(cpu, entry.code);
   cpu.state.cpl = old_cpl;
   if (!written) {
     cpu.delivery_failure = fmt::format("vector {}: the stack at {:#x} can't be written", f.vector, sp);
@@ -162,7 +176,8 @@ bool deliver_long(Vcpu& cpu, const Fault& f) {
   if (entry.new_cpl != old_cpl) set_null_stack_segment(cpu, entry.new_cpl);
   cpu.state.gpr[kRsp] = sp;
   cpu.state.gpr[kRip] = entry.offset;
-  cpu.state.rflags &= ~(rflags::TF | rflags::NT | rflags::RF | rflags::VM | (entry.interrupt_gate ? rflags::IF : 0));
+  cpu.state.rflags &=
+      ~(rflags::TF | rflags::NT | rflags::RF | rflags::VM | (entry.interrupt_gate ? rflags::IF : 0));
   set_code_segment(cpu, entry.code, entry.selector, entry.new_cpl);
   return true;
 }
@@ -175,7 +190,8 @@ bool deliver_protected(Vcpu& cpu, const Fault& f, const Entry& entry_in) {
   u64 sp = cpu.state.gpr[kRsp];
   const bool inner = entry.new_cpl != cpu.cpl();
   if (from_vm86 && entry.new_cpl != 0) {
-    return fail(cpu, kGP, selector_error(entry.selector) | ext_of(f), "an interrupt out of virtual-8086 mode must enter ring 0");
+    return fail(cpu, kGP, selector_error(entry.selector) | ext_of(f),
+                "an interrupt out of virtual-8086 mode must enter ring 0");
   }
   if (inner) {
     const Segment& tss = cpu.state.seg[kTr];
@@ -183,7 +199,8 @@ bool deliver_protected(Vcpu& cpu, const Fault& f, const Entry& entry_in) {
     const u64 slot = tss32 ? 4 + 8 * u64{entry.new_cpl} : 2 + 4 * u64{entry.new_cpl};
     u16 selector = 0;
     if (slot + (tss32 ? 5 : 3) > tss.limit) {
-      return fail(cpu, kTS, selector_error(tss.selector) | ext_of(f), "the TSS is too short for the stack pointer");
+      return fail(cpu, kTS, selector_error(tss.selector) | ext_of(f),
+                  "the TSS is too short for the stack pointer");
     }
     u32 new_sp = 0;
     if (tss32) {
@@ -193,14 +210,17 @@ bool deliver_protected(Vcpu& cpu, const Fault& f, const Entry& entry_in) {
       if (!cpu.read_linear<u16>(tss.base + slot, sp16, Privilege::kImplicit)) return false;
       new_sp = sp16;
     }
-    if (!cpu.read_linear<u16>(tss.base + slot + (tss32 ? 4 : 2), selector, Privilege::kImplicit)) return false;
+    if (!cpu.read_linear<u16>(tss.base + slot + (tss32 ? 4 : 2), selector, Privilege::kImplicit))
+      return false;
     const u32 error = selector_error(selector) | ext_of(f);
     Descriptor d;
     if (is_null_selector(selector)) return fail(cpu, kTS, ext_of(f), "the TSS names a null stack segment");
     if (!read_descriptor(cpu, selector, d, kTS)) return false;
-    if ((selector & kSelectorRplMask) != entry.new_cpl || d.is_system() || d.is_code() || d.dpl() != entry.new_cpl ||
-        !d.is_readable_or_writable()) {
-      return fail(cpu, kTS, error, fmt::format("the TSS's stack segment {:#x} is not fit for ring {}", selector, entry.new_cpl));
+    if ((selector & kSelectorRplMask) != entry.new_cpl || d.is_system() || d.is_code() ||
+        d.dpl() != entry.new_cpl || !d.is_readable_or_writable()) {
+      return fail(
+          cpu, kTS, error,
+          fmt::format("the TSS's stack segment {:#x} is not fit for ring {}", selector, entry.new_cpl));
     }
     if (!d.present()) return fail(cpu, kSS_, error, "the TSS's stack segment is not present");
     if (!mark_accessed(cpu, d)) return false;
@@ -222,7 +242,8 @@ bool deliver_protected(Vcpu& cpu, const Fault& f, const Entry& entry_in) {
   }
   const u64 mask = (ss.attributes & seg_attr::kDb) != 0 ? 0xffffffffu : 0xffffu;
   const u64 bottom = (sp - words * sizeof(T)) & mask;
-  if (entry.offset > entry.code.limit()) return fail(cpu, kGP, ext_of(f), "the handler lies outside its code segment");
+  if (entry.offset > entry.code.limit())
+    return fail(cpu, kGP, ext_of(f), "the handler lies outside its code segment");
   // From here on the new stack and privilege apply to the writes; put back if they fault.
   const Segment old_ss = cpu.state.seg[kSs];
   const u8 old_cpl = cpu.state.cpl;
@@ -251,7 +272,8 @@ bool deliver_protected(Vcpu& cpu, const Fault& f, const Entry& entry_in) {
     }
   }
   cpu.state.gpr[kRip] = sizeof(T) == 2 ? entry.offset & 0xffff : entry.offset;
-  cpu.state.rflags &= ~(rflags::TF | rflags::NT | rflags::RF | rflags::VM | (entry.interrupt_gate ? rflags::IF : 0));
+  cpu.state.rflags &=
+      ~(rflags::TF | rflags::NT | rflags::RF | rflags::VM | (entry.interrupt_gate ? rflags::IF : 0));
   set_code_segment(cpu, entry.code, entry.selector, entry.new_cpl);
   return true;
 }
@@ -263,7 +285,8 @@ bool attempt(Vcpu& cpu, const Fault& f) {
     cpu.state.dr7 &= ~dr7::GD;
   }
   if (cpu.real_mode()) return deliver_real(cpu, f);
-  if (cpu.vm86() && f.kind == Fault::Kind::kSoftwareInterrupt && (cpu.state.rflags & rflags::IOPL) != rflags::IOPL) {
+  if (cpu.vm86() && f.kind == Fault::Kind::kSoftwareInterrupt &&
+      (cpu.state.rflags & rflags::IOPL) != rflags::IOPL) {
     return fail(cpu, kGP, 0, "INT n in virtual-8086 mode with IOPL below 3");
   }
   if (cpu.long_mode()) return deliver_long(cpu, f);
@@ -295,7 +318,8 @@ void deliver(Vcpu& cpu, const Fault& first) {
     if (attempt(cpu, current)) break;
     cpu.state.gpr[kRip] = rip;
     const Fault second = cpu.fault();
-    // CR2 is written when a page fault is found, also when it becomes a double fault [SDM3 6.15 interrupt 14].
+    // CR2 is written when a page fault is found, also when it becomes a double fault [SDM3 6.15 interrupt
+    // 14].
     if (second.vector == kPF) cpu.state.cr2 = second.address;
     if (current.vector == kDF && current.kind == Fault::Kind::kFault) {
       cpu.record_fault(second);
@@ -303,11 +327,12 @@ void deliver(Vcpu& cpu, const Fault& first) {
       cpu.set_attention();
       return;
     }
-    // A benign exception whose own delivery raises it again would be delivered for ever; processors hang there
-    // [SDM3 6.15, "#AC"]. Here it is a shutdown, so that the timeline goes on.
+    // A benign exception whose own delivery raises it again would be delivered for ever; processors hang
+    // there [SDM3 6.15, "#AC"]. Here it is a shutdown, so that the timeline goes on.
     if (second.vector == current.vector && !is_contributory(current) && !is_page_fault(current)) {
       cpu.record_fault(second);
-      cpu.delivery_failure = fmt::format("delivering {} raises {} again", vector_name(current.vector), vector_name(second.vector));
+      cpu.delivery_failure = fmt::format("delivering {} raises {} again", vector_name(current.vector),
+                                         vector_name(second.vector));
       cpu.state.activity = Activity::kShutdown;
       cpu.set_attention();
       return;
@@ -322,8 +347,9 @@ void deliver(Vcpu& cpu, const Fault& first) {
 }
 
 std::string_view vector_name(u8 vector) {
-  static constexpr std::string_view kNames[] = {"#DE", "#DB", "NMI", "#BP", "#OF", "#BR", "#UD", "#NM", "#DF", "9",  "#TS",
-                                                "#NP", "#SS", "#GP", "#PF", "15",  "#MF", "#AC", "#MC", "#XM", "#VE", "#CP"};
+  static constexpr std::string_view kNames[] = {"#DE", "#DB", "NMI", "#BP", "#OF", "#BR", "#UD", "#NM",
+                                                "#DF", "9",   "#TS", "#NP", "#SS", "#GP", "#PF", "15",
+                                                "#MF", "#AC", "#MC", "#XM", "#VE", "#CP"};
   return vector < std::size(kNames) ? kNames[vector] : "interrupt";
 }
 
@@ -342,23 +368,27 @@ std::string explain_shutdown(Vcpu& cpu) {
     for (; have < sizeof code; ++have) {
       u64 physical = 0;
       const u64 linear = r.rip + have + (cpu.long64() ? 0 : cpu.state.seg[kCs].base);
-      if (!cpu.translate_quietly(linear, physical) || cpu.services().memory.find(physical).host == nullptr) break;
+      if (!cpu.translate_quietly(linear, physical) || cpu.services().memory.find(physical).host == nullptr)
+        break;
       code[have] = static_cast<u8>(cpu.services().memory.read(physical, 1));
     }
-    text += have > 0 ? "  " + Decoder::disassemble({code, have}, cpu.code_bits(), r.rip) : "  (code not mapped)";
+    text +=
+        have > 0 ? "  " + Decoder::disassemble({code, have}, cpu.code_bits(), r.rip) : "  (code not mapped)";
     text += "\n";
   }
   text += "  last branch targets:";
   for (const u64 target : cpu.recent_branch_targets()) text += fmt::format(" {:#x}", target);
   text += "\n";
   const CpuState& s = cpu.state;
-  text += fmt::format("  cr0 {:#x} cr2 {:#x} cr3 {:#x} cr4 {:#x} efer {:#x} rflags {:#x} cpl {}\n", s.cr0, s.cr2, s.cr3,
-                      s.cr4, s.efer, s.rflags, s.cpl);
-  text += fmt::format("  idt {:#x} limit {:#x}  gdt {:#x} limit {:#x}  tr {:#x} base {:#x} limit {:#x}\n", s.idt_base,
-                      s.idt_limit, s.gdt_base, s.gdt_limit, s.seg[kTr].selector, s.seg[kTr].base, s.seg[kTr].limit);
+  text += fmt::format("  cr0 {:#x} cr2 {:#x} cr3 {:#x} cr4 {:#x} efer {:#x} rflags {:#x} cpl {}\n", s.cr0,
+                      s.cr2, s.cr3, s.cr4, s.efer, s.rflags, s.cpl);
+  text += fmt::format("  idt {:#x} limit {:#x}  gdt {:#x} limit {:#x}  tr {:#x} base {:#x} limit {:#x}\n",
+                      s.idt_base, s.idt_limit, s.gdt_base, s.gdt_limit, s.seg[kTr].selector, s.seg[kTr].base,
+                      s.seg[kTr].limit);
   static constexpr std::string_view kRegs[] = {"rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi"};
   for (unsigned i = 0; i < 16; ++i) {
-    text += fmt::format("{}{:<4}{:016x}", i % 4 == 0 ? "  " : "  ", i < 8 ? std::string(kRegs[i]) : fmt::format("r{}", i), s.gpr[i]);
+    text += fmt::format("{}{:<4}{:016x}", i % 4 == 0 ? "  " : "  ",
+                        i < 8 ? std::string(kRegs[i]) : fmt::format("r{}", i), s.gpr[i]);
     if (i % 4 == 3) text += "\n";
   }
   return text;

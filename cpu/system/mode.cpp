@@ -91,7 +91,8 @@ bool write_cr4(Vcpu& cpu, u64 value) {
   if ((value & ~valid_cr4(cpu.model())) != 0) return refuse(cpu);
   const u64 changed = value ^ s.cr4;
   if (cpu.long_mode() && ((value & cr4::PAE) == 0 || (changed & cr4::LA57) != 0)) return refuse(cpu);
-  if ((changed & value & cr4::PCIDE) != 0 && (!cpu.long_mode() || (s.cr3 & cr3::kPcidMask) != 0)) return refuse(cpu);
+  if ((changed & value & cr4::PCIDE) != 0 && (!cpu.long_mode() || (s.cr3 & cr3::kPcidMask) != 0))
+    return refuse(cpu);
   const u64 old = s.cr4;
   s.cr4 = value;
   constexpr u64 kTranslation = cr4::PSE | cr4::PAE | cr4::PGE | cr4::PCIDE | cr4::LA57;

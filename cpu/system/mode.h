@@ -1,5 +1,5 @@
-// Changes of operating mode: writes to CR0, CR3, CR4 and EFER with the manual's checks. Each raises #GP(0) and returns
-// false on a violation. [SDM3 2.5, 9.8], [APM2 3.1]
+// Changes of operating mode: writes to CR0, CR3, CR4 and EFER with the manual's checks. Each raises #GP(0)
+// and returns false on a violation. [SDM3 2.5, 9.8], [APM2 3.1]
 #pragma once
 
 #include "cpu/vcpu.h"

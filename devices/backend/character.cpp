@@ -1,11 +1,11 @@
 #include "devices/backend/character.h"
 
-#include <cerrno>
-#include <chrono>
 #include <fcntl.h>
 #include <poll.h>
-#include <csignal>
 #include <unistd.h>
+#include <cerrno>
+#include <chrono>
+#include <csignal>
 
 namespace orrery::devices {
 namespace {
@@ -18,8 +18,11 @@ constexpr size_t kMaxBufferedBytes = 1 << 20;
 
 DescriptorCharacterBackend::DescriptorCharacterBackend(int descriptor, Ownership ownership, std::string name,
                                                        Content content)
-    : descriptor_(descriptor), ownership_(ownership), name_(std::move(name)),
-      drops_content_(content == Content::kDropped), thread_([this] { run(); }) {}
+    : descriptor_(descriptor),
+      ownership_(ownership),
+      name_(std::move(name)),
+      drops_content_(content == Content::kDropped),
+      thread_([this] { run(); }) {}
 
 DescriptorCharacterBackend::~DescriptorCharacterBackend() {
   {
@@ -106,7 +109,8 @@ void DescriptorCharacterBackend::run() {
       buffer_.clear();
     }
     done_.notify_all();
-    if (!flushing_ && !stopping_) work_.wait_for(lock, kGatherTime, [this] { return flushing_ || stopping_; });
+    if (!flushing_ && !stopping_)
+      work_.wait_for(lock, kGatherTime, [this] { return flushing_ || stopping_; });
   }
 }
 

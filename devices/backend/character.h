@@ -1,7 +1,7 @@
 // CharacterBackend: where the bytes that a serial port or console sends go on the host.
 //
-// Input never comes through here: it enters through an InputPort channel. Output has no effect on the guest, so
-// a slow or closed host side changes nothing in the machine.
+// Input never comes through here: it enters through an InputPort channel. Output has no effect on the guest,
+// so a slow or closed host side changes nothing in the machine.
 #pragma once
 
 #include <condition_variable>
@@ -49,10 +49,11 @@ class DescriptorCharacterBackend final : public CharacterBackend {
  public:
   enum class Ownership : u8 { kBorrowed, kOwned };
   enum class Content : u8 { kKept, kDropped };
-  DescriptorCharacterBackend(int descriptor, Ownership ownership, std::string name, Content content = Content::kKept);
+  DescriptorCharacterBackend(int descriptor, Ownership ownership, std::string name,
+                             Content content = Content::kKept);
   ~DescriptorCharacterBackend() override;
-  /// Creates `path`. What a file of that name holds stays until the machine runs (the first write or flush), so that
-  /// a machine that can't be built has overwritten nothing.
+  /// Creates `path`. What a file of that name holds stays until the machine runs (the first write or flush),
+  /// so that a machine that can't be built has overwritten nothing.
   static Result<std::unique_ptr<CharacterBackend>> create_file(const std::string& path);
   void write(std::span<const u8> bytes) override;
   Result<> flush() override;

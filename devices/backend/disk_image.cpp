@@ -1,18 +1,17 @@
 #include "devices/backend/disk_image.h"
 
-#include <cerrno>
-#include <cstdlib>
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <cerrno>
+#include <cstdlib>
 #include <vector>
 
 #include "base/bits.h"
 
 namespace orrery::devices {
 namespace {
-
 
 std::string about(std::string_view doing, const std::string& path) {
   return fmt::format("{} disk image '{}'", doing, path);
@@ -25,7 +24,7 @@ Result<std::unique_ptr<DiskImage>> DiskImage::open(const std::string& path, Mode
   const int descriptor = ::open(path.c_str(), flags);
   if (descriptor < 0) return make_errno_error(about("opening", path));
   std::unique_ptr<DiskImage> holder(new DiskImage(descriptor, path, mode, 0));  // closes on every way out
-  struct stat info{};
+  struct stat info {};
   if (::fstat(descriptor, &info) != 0) return make_errno_error(about("opening", path));
   if (S_ISDIR(info.st_mode)) return make_error("opening disk image '{}': it is a directory", path);
   u64 size = static_cast<u64>(info.st_size);
@@ -37,7 +36,8 @@ Result<std::unique_ptr<DiskImage>> DiskImage::open(const std::string& path, Mode
     return make_error("opening disk image '{}': it is neither a file nor a block device", path);
   }
   if (size == 0 || size % kSectorBytes != 0) {
-    return make_error("opening disk image '{}': its size of {} bytes is not a positive multiple of 512", path, size);
+    return make_error("opening disk image '{}': its size of {} bytes is not a positive multiple of 512", path,
+                      size);
   }
   if (::flock(descriptor, (mode == Mode::kDirect ? LOCK_EX : LOCK_SH) | LOCK_NB) != 0) {
     if (errno == EWOULDBLOCK) return make_error("locking disk image '{}': another process is using it", path);
@@ -57,9 +57,11 @@ DiskImage::~DiskImage() {
 Result<> DiskImage::open_overlay() {
   if (overlay_descriptor_ >= 0) return {};
   const char* directory = std::getenv("TMPDIR");
-  std::string name = std::string(directory != nullptr && *directory != '\0' ? directory : "/tmp") + "/orrery-overlay-XXXXXX";
+  std::string name =
+      std::string(directory != nullptr && *directory != '\0' ? directory : "/tmp") + "/orrery-overlay-XXXXXX";
   overlay_descriptor_ = ::mkostemp(name.data(), O_CLOEXEC);
-  if (overlay_descriptor_ < 0) return make_errno_error(fmt::format("creating the overlay '{}' of disk image '{}'", name, path_));
+  if (overlay_descriptor_ < 0)
+    return make_errno_error(fmt::format("creating the overlay '{}' of disk image '{}'", name, path_));
   ::unlink(name.c_str());
   return {};
 }
@@ -191,7 +193,8 @@ void DiskImage::visit_state(StateVisitor& v) {
     for (const u64 index : overlay_) {
       u64 number = index;
       Block block{};
-      // A block that the host can't read back counts as zeros here; the guest's own read of it reports the error.
+      // A block that the host can't read back counts as zeros here; the guest's own read of it reports the
+      // error.
       static_cast<void>(read_overlay(index, block));
       v.field("index", number);
       v.array("data", block);

@@ -1,13 +1,13 @@
 // DiskImage: a raw disk image on the host.
 //
-// Modes: direct (writes reach the file), read-only, snapshot (writes stay in an overlay in memory, which is part
-// of the machine's state). An advisory lock keeps a file that one machine writes away from every other machine.
-// Not thread-safe; its user gives it to one thread at a time.
+// Modes: direct (writes reach the file), read-only, snapshot (writes stay in an overlay in memory, which is
+// part of the machine's state). An advisory lock keeps a file that one machine writes away from every other
+// machine. Not thread-safe; its user gives it to one thread at a time.
 #pragma once
 
 #include <array>
-#include <set>
 #include <memory>
+#include <set>
 #include <span>
 #include <string>
 
@@ -37,7 +37,8 @@ class DiskImage {
   Result<> read(u64 offset, std::span<u8> out);
   Result<> write(u64 offset, std::span<const u8> data);
   Result<> write_zeroes(u64 offset, u64 size_bytes);
-  /// A hint that is checked and not taken: what a host's file system would make of it must not reach the guest.
+  /// A hint that is checked and not taken: what a host's file system would make of it must not reach the
+  /// guest.
   Result<> discard(u64 offset, u64 size_bytes);
   Result<> flush();
 
@@ -58,8 +59,9 @@ class DiskImage {
   const std::string path_;
   const Mode mode_;
   const u64 size_bytes_;
-  /// The blocks written in snapshot mode lie at their own offsets in an unnamed temporary file (in $TMPDIR or /tmp), so that a
-  /// guest that writes much fills a disk of the host, which is an error with a name, and not its memory.
+  /// The blocks written in snapshot mode lie at their own offsets in an unnamed temporary file (in $TMPDIR or
+  /// /tmp), so that a guest that writes much fills a disk of the host, which is an error with a name, and not
+  /// its memory.
   int overlay_descriptor_ = -1;
   std::set<u64> overlay_;
 };

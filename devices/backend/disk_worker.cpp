@@ -9,10 +9,14 @@ Result<> DiskWorker::perform(DiskImage& image, DiskJob& job) {
     case DiskJob::Operation::kRead:
       job.data.resize(job.size_bytes);
       return image.read(job.offset, job.data);
-    case DiskJob::Operation::kWrite: return image.write(job.offset, job.data);
-    case DiskJob::Operation::kFlush: return image.flush();
-    case DiskJob::Operation::kDiscard: return image.discard(job.offset, job.size_bytes);
-    case DiskJob::Operation::kWriteZeroes: return image.write_zeroes(job.offset, job.size_bytes);
+    case DiskJob::Operation::kWrite:
+      return image.write(job.offset, job.data);
+    case DiskJob::Operation::kFlush:
+      return image.flush();
+    case DiskJob::Operation::kDiscard:
+      return image.discard(job.offset, job.size_bytes);
+    case DiskJob::Operation::kWriteZeroes:
+      return image.write_zeroes(job.offset, job.size_bytes);
   }
   return {};
 }

@@ -22,7 +22,7 @@ struct DiskJob {
   u64 size_bytes = 0;
   std::vector<u8> data;  // to write, or what was read
   std::optional<Error> error;
-  bool done = false;     // guarded by the worker's mutex
+  bool done = false;  // guarded by the worker's mutex
 };
 
 class DiskWorker {

@@ -23,17 +23,20 @@ constexpr u8 mask_of(unsigned input) { return static_cast<u8>(1u << (input & 7))
 
 I8259Pair::I8259Pair(IrqLine intr)
     : intr_(intr),
-      master_ports_([this](u64 offset, unsigned) { return read(state_.master, offset); },
-                    [this](u64 offset, u64 value, unsigned) { write(state_.master, offset, static_cast<u8>(value)); }),
-      slave_ports_([this](u64 offset, unsigned) { return read(state_.slave, offset); },
-                   [this](u64 offset, u64 value, unsigned) { write(state_.slave, offset, static_cast<u8>(value)); }),
-      elcr_ports_([this](u64 offset, unsigned) { return offset == 0 ? state_.master.elcr : state_.slave.elcr; },
-                  [this](u64 offset, u64 value, unsigned) {
-                    Chip& chip = offset == 0 ? state_.master : state_.slave;
-                    chip.elcr = static_cast<u8>(value) & (offset == 0 ? kElcrMasterWritable : kElcrSlaveWritable);
-                    refresh_irr(chip);
-                    update();
-                  }) {}
+      master_ports_(
+          [this](u64 offset, unsigned) { return read(state_.master, offset); },
+          [this](u64 offset, u64 value, unsigned) { write(state_.master, offset, static_cast<u8>(value)); }),
+      slave_ports_(
+          [this](u64 offset, unsigned) { return read(state_.slave, offset); },
+          [this](u64 offset, u64 value, unsigned) { write(state_.slave, offset, static_cast<u8>(value)); }),
+      elcr_ports_(
+          [this](u64 offset, unsigned) { return offset == 0 ? state_.master.elcr : state_.slave.elcr; },
+          [this](u64 offset, u64 value, unsigned) {
+            Chip& chip = offset == 0 ? state_.master : state_.slave;
+            chip.elcr = static_cast<u8>(value) & (offset == 0 ? kElcrMasterWritable : kElcrSlaveWritable);
+            refresh_irr(chip);
+            update();
+          }) {}
 
 void I8259Pair::reset() {
   // The wires keep their levels: what drives them is reset by itself.
@@ -83,7 +86,8 @@ void I8259Pair::set_input(Chip& chip, unsigned input, bool level) {
     chip.lines |= mask;
     if (!before || (level_inputs(chip) & mask)) chip.irr |= mask;
   } else {
-    // An edge request that goes away before its acknowledge is lost; the CPU then sees a spurious one [8259A p.18].
+    // An edge request that goes away before its acknowledge is lost; the CPU then sees a spurious one [8259A
+    // p.18].
     chip.lines &= static_cast<u8>(~mask);
     chip.irr &= static_cast<u8>(~mask);
   }

@@ -1,9 +1,10 @@
 // The 8259A pair of a PC: master at inputs 0..7, slave cascaded on input 2 as inputs 8..15.
 //
-// Modelled: ICW1-4, OCW1-3, fixed and rotating priority, specific and non-specific EOI, AEOI, special mask and
-// special fully nested mode, polling, edge and level inputs by LTIM and the ELCR, spurious interrupts.
+// Modelled: ICW1-4, OCW1-3, fixed and rotating priority, specific and non-specific EOI, AEOI, special mask
+// and special fully nested mode, polling, edge and level inputs by LTIM and the ELCR, spurious interrupts.
 // Documents: [8259A], [82371SB 2.5] for the ELCR.
-// Not modelled: MCS-80 mode (vectors are always 8086's), buffered mode's SP/EN pin, cascades other than input 2.
+// Not modelled: MCS-80 mode (vectors are always 8086's), buffered mode's SP/EN pin, cascades other than
+// input 2.
 #pragma once
 
 #include "base/irq_line.h"
@@ -33,17 +34,17 @@ class I8259Pair final : public Device, public IrqSink, public InterruptAcknowled
  private:
   static constexpr unsigned kCascade = 2;
   struct Chip {
-    u8 irr = 0;      // edge inputs: latched; level inputs: the line
+    u8 irr = 0;  // edge inputs: latched; level inputs: the line
     u8 isr = 0;
     u8 imr = 0;
-    u8 lines = 0;    // the levels at the inputs
-    u8 elcr = 0;     // 1: level
+    u8 lines = 0;  // the levels at the inputs
+    u8 elcr = 0;   // 1: level
     u8 icw1 = 0;
-    u8 icw2 = 0;     // vector base
+    u8 icw2 = 0;  // vector base
     u8 icw3 = 0;
     u8 icw4 = 0;
-    u8 lowest = 7;   // the input with the lowest priority
-    u8 next_icw = 1; // which ICW a write to the data port is: 2, 3, 4; 1 is none
+    u8 lowest = 7;    // the input with the lowest priority
+    u8 next_icw = 1;  // which ICW a write to the data port is: 2, 3, 4; 1 is none
     bool initialised = false;
     bool read_isr = false;
     bool poll = false;

@@ -1,9 +1,8 @@
 // I/O APIC: 24 inputs, a redirection table, messages to the local APICs.
 //
-// Modelled: edge and level inputs, polarity as a bit (board lines are active-high, so it changes nothing), mask,
-// remote IRR, all delivery modes, the EOI register of version 0x20.
-// Documents: [82093AA], [ICH9 13.5] for the EOI register.
-// Not modelled: the arbitration id (there is no APIC bus), interrupt remapping.
+// Modelled: edge and level inputs, polarity as a bit (board lines are active-high, so it changes nothing),
+// mask, remote IRR, all delivery modes, the EOI register of version 0x20. Documents: [82093AA], [ICH9 13.5]
+// for the EOI register. Not modelled: the arbitration id (there is no APIC bus), interrupt remapping.
 #pragma once
 
 #include "base/irq_line.h"

@@ -1,4 +1,5 @@
-// isa-debug-exit at port 0xf4: a write of 1, 2 or 4 bytes stops the machine with exit status (value << 1) | 1.
+// isa-debug-exit at port 0xf4: a write of 1, 2 or 4 bytes stops the machine with exit status (value << 1)
+// | 1.
 //
 // Documents: the convention of QEMU's isa-debug-exit with iobase=0xf4, iosize=4.
 // Not modelled: nothing is left out.

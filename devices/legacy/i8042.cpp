@@ -9,13 +9,14 @@ namespace status {
 constexpr u8 OBF = 0x01, SYSTEM = 0x04, COMMAND = 0x08, UNLOCKED = 0x10, MOUSE = 0x20, TIMEOUT = 0x40;
 }
 namespace command {
-constexpr u8 READ_BYTE = 0x20, WRITE_BYTE = 0x60, DISABLE_MOUSE = 0xa7, ENABLE_MOUSE = 0xa8, TEST_MOUSE = 0xa9,
-             SELF_TEST = 0xaa, TEST_KEYBOARD = 0xab, DISABLE_KEYBOARD = 0xad, ENABLE_KEYBOARD = 0xae,
-             READ_OUTPUT = 0xd0, WRITE_OUTPUT = 0xd1, WRITE_KEYBOARD_BUFFER = 0xd2, WRITE_MOUSE_BUFFER = 0xd3,
-             WRITE_MOUSE = 0xd4, PULSE = 0xf0;
+constexpr u8 READ_BYTE = 0x20, WRITE_BYTE = 0x60, DISABLE_MOUSE = 0xa7, ENABLE_MOUSE = 0xa8,
+             TEST_MOUSE = 0xa9, SELF_TEST = 0xaa, TEST_KEYBOARD = 0xab, DISABLE_KEYBOARD = 0xad,
+             ENABLE_KEYBOARD = 0xae, READ_OUTPUT = 0xd0, WRITE_OUTPUT = 0xd1, WRITE_KEYBOARD_BUFFER = 0xd2,
+             WRITE_MOUSE_BUFFER = 0xd3, WRITE_MOUSE = 0xd4, PULSE = 0xf0;
 }
 namespace command_byte {
-constexpr u8 KEYBOARD_INTERRUPT = 0x01, MOUSE_INTERRUPT = 0x02, KEYBOARD_DISABLED = 0x10, MOUSE_DISABLED = 0x20;
+constexpr u8 KEYBOARD_INTERRUPT = 0x01, MOUSE_INTERRUPT = 0x02, KEYBOARD_DISABLED = 0x10,
+             MOUSE_DISABLED = 0x20;
 }
 constexpr u8 kTimeoutByte = 0xfe;
 
@@ -29,8 +30,8 @@ I8042::I8042(IrqLine keyboard, IrqLine mouse, MachineControl& control)
                  [this](u64, u64 v, unsigned) { write_data(static_cast<u8>(v)); }),
       command_port_(
           [this](u64, unsigned) -> u64 {
-            return static_cast<u64>(state_.status | (state_.command_byte & status::SYSTEM) | status::UNLOCKED |
-                                    (state_.last_was_command ? status::COMMAND : 0));
+            return static_cast<u64>(state_.status | (state_.command_byte & status::SYSTEM) |
+                                    status::UNLOCKED | (state_.last_was_command ? status::COMMAND : 0));
           },
           [this](u64, u64 v, unsigned) { write_command(static_cast<u8>(v)); }),
       system_control_a_([this](u64, unsigned) { return state_.system_control_a; },
@@ -81,10 +82,14 @@ void I8042::write_data(u8 value) {
       state_.output_port = value;
       if (!(value & 1)) control_.request_reset();
       return;
-    case command::WRITE_KEYBOARD_BUFFER: return respond(value, 0);
-    case command::WRITE_MOUSE_BUFFER: return respond(value, status::MOUSE);
-    case command::WRITE_MOUSE: return respond(kTimeoutByte, status::MOUSE | status::TIMEOUT);
-    default: return respond(kTimeoutByte, status::TIMEOUT);  // to the keyboard, which is not there
+    case command::WRITE_KEYBOARD_BUFFER:
+      return respond(value, 0);
+    case command::WRITE_MOUSE_BUFFER:
+      return respond(value, status::MOUSE);
+    case command::WRITE_MOUSE:
+      return respond(kTimeoutByte, status::MOUSE | status::TIMEOUT);
+    default:
+      return respond(kTimeoutByte, status::TIMEOUT);  // to the keyboard, which is not there
   }
 }
 
@@ -92,23 +97,37 @@ void I8042::write_command(u8 value) {
   state_.last_was_command = true;
   state_.pending_command = 0;
   switch (value) {
-    case command::READ_BYTE: return respond(state_.command_byte, 0);
+    case command::READ_BYTE:
+      return respond(state_.command_byte, 0);
     case command::SELF_TEST:
       state_.command_byte |= status::SYSTEM;
       return respond(0x55, 0);
     case command::TEST_MOUSE:
-    case command::TEST_KEYBOARD: return respond(0x00, 0);
-    case command::DISABLE_MOUSE: state_.command_byte |= command_byte::MOUSE_DISABLED; return;
-    case command::ENABLE_MOUSE: state_.command_byte &= static_cast<u8>(~command_byte::MOUSE_DISABLED); return;
-    case command::DISABLE_KEYBOARD: state_.command_byte |= command_byte::KEYBOARD_DISABLED; return;
-    case command::ENABLE_KEYBOARD: state_.command_byte &= static_cast<u8>(~command_byte::KEYBOARD_DISABLED); return;
-    case command::READ_OUTPUT: return respond(state_.output_port, 0);
+    case command::TEST_KEYBOARD:
+      return respond(0x00, 0);
+    case command::DISABLE_MOUSE:
+      state_.command_byte |= command_byte::MOUSE_DISABLED;
+      return;
+    case command::ENABLE_MOUSE:
+      state_.command_byte &= static_cast<u8>(~command_byte::MOUSE_DISABLED);
+      return;
+    case command::DISABLE_KEYBOARD:
+      state_.command_byte |= command_byte::KEYBOARD_DISABLED;
+      return;
+    case command::ENABLE_KEYBOARD:
+      state_.command_byte &= static_cast<u8>(~command_byte::KEYBOARD_DISABLED);
+      return;
+    case command::READ_OUTPUT:
+      return respond(state_.output_port, 0);
     case command::WRITE_BYTE:
     case command::WRITE_OUTPUT:
     case command::WRITE_KEYBOARD_BUFFER:
     case command::WRITE_MOUSE_BUFFER:
-    case command::WRITE_MOUSE: state_.pending_command = value; return;
-    default: break;
+    case command::WRITE_MOUSE:
+      state_.pending_command = value;
+      return;
+    default:
+      break;
   }
   // 0xf0..0xff pulse the output port's low bits that are 0; bit 0 is the CPU's reset.
   if ((value & command::PULSE) == command::PULSE && !(value & 1)) control_.request_reset();

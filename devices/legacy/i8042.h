@@ -1,9 +1,10 @@
-// 8042 keyboard controller with nothing plugged in, and the PC's fast-reset port 0x92 and POST-code port 0x80.
+// 8042 keyboard controller with nothing plugged in, and the PC's fast-reset port 0x92 and POST-code port
+// 0x80.
 //
-// Modelled: command byte, self test, interface tests, output port, enables, the reset pulse, interrupts of the two
-// ports; a byte sent to a keyboard or mouse that is not there comes back as a timeout.
-// Documents: [8042 in the IBM PC AT TR], [ICH9 13.7.2] for port 0x92.
-// Not modelled: keyboard and mouse, A20 gating (the line is always open; its bits are only stored), passwords.
+// Modelled: command byte, self test, interface tests, output port, enables, the reset pulse, interrupts of
+// the two ports; a byte sent to a keyboard or mouse that is not there comes back as a timeout. Documents:
+// [8042 in the IBM PC AT TR], [ICH9 13.7.2] for port 0x92. Not modelled: keyboard and mouse, A20 gating (the
+// line is always open; its bits are only stored), passwords.
 #pragma once
 
 #include "base/irq_line.h"

@@ -38,10 +38,11 @@ Uart16550::Uart16550(Config config, EventQueue& events, IrqLine irq, CharacterBa
       events_(events),
       irq_(irq),
       output_(output),
-      timeout_(events, config_.name + ".timeout", [this] {
-        state_.timed_out = state_.fifo_count != 0;
-        update();
-      }),
+      timeout_(events, config_.name + ".timeout",
+               [this] {
+                 state_.timed_out = state_.fifo_count != 0;
+                 update();
+               }),
       sender_(events, config_.name + ".sender", [this] {
         state_.receiving = true;
         refill();
@@ -110,10 +111,12 @@ void Uart16550::push_fifo(u8 byte) {
   state_.fifo[state_.fifo_count++] = byte;
 }
 
-/// The other end honours flow control: it sends once RTS has been set, or receive interrupts enabled, for a while. So
-/// what was typed before a driver took the port is neither cleared with the FIFO nor eaten by a driver's probing.
+/// The other end honours flow control: it sends once RTS has been set, or receive interrupts enabled, for a
+/// while. So what was typed before a driver took the port is neither cleared with the FIFO nor eaten by a
+/// driver's probing.
 void Uart16550::flow_changed() {
-  const bool ready = (state_.mcr & mcr::LOOP) == 0 && ((state_.mcr & mcr::RTS) != 0 || (state_.ier & ier::ERBFI) != 0);
+  const bool ready =
+      (state_.mcr & mcr::LOOP) == 0 && ((state_.mcr & mcr::RTS) != 0 || (state_.ier & ier::ERBFI) != 0);
   if (!ready) {
     state_.receiving = false;
     sender_.cancel();
@@ -136,7 +139,8 @@ void Uart16550::refill() {
 
 void Uart16550::receive(std::span<const u8> bytes) {
   if (state_.backlog_start != 0) {
-    state_.backlog.erase(state_.backlog.begin(), state_.backlog.begin() + static_cast<i64>(state_.backlog_start));
+    state_.backlog.erase(state_.backlog.begin(),
+                         state_.backlog.begin() + static_cast<i64>(state_.backlog_start));
     state_.backlog_start = 0;
   }
   const size_t room = kMaxBacklogBytes - state_.backlog.size();
@@ -185,8 +189,10 @@ void Uart16550::write_fifo_control(u8 value) {
 u64 Uart16550::read(u64 offset, unsigned) {
   const bool divisor_latch = state_.lcr & lcr::DLAB;
   switch (offset & 7) {
-    case 0: return divisor_latch ? state_.divisor & 0xff : read_receiver();
-    case 1: return divisor_latch ? state_.divisor >> 8 : state_.ier;
+    case 0:
+      return divisor_latch ? state_.divisor & 0xff : read_receiver();
+    case 1:
+      return divisor_latch ? state_.divisor >> 8 : state_.ier;
     case 2: {
       const u8 pending = pending_interrupt();
       if (pending == iir::THRE) {  // reading IIR takes this one back
@@ -195,10 +201,13 @@ u64 Uart16550::read(u64 offset, unsigned) {
       }
       return pending | (fifo_enabled() ? iir::FIFOS : 0);
     }
-    case 3: return state_.lcr;
-    case 4: return state_.mcr;
+    case 3:
+      return state_.lcr;
+    case 4:
+      return state_.mcr;
     case 5: {
-      const u8 status = static_cast<u8>(lsr::THRE | lsr::TEMT | state_.lsr_errors | (state_.fifo_count ? lsr::DR : 0));
+      const u8 status =
+          static_cast<u8>(lsr::THRE | lsr::TEMT | state_.lsr_errors | (state_.fifo_count ? lsr::DR : 0));
       state_.lsr_errors = 0;
       update();
       return status;
@@ -209,7 +218,8 @@ u64 Uart16550::read(u64 offset, unsigned) {
       update();
       return status;
     }
-    default: return state_.scratch;
+    default:
+      return state_.scratch;
   }
 }
 
@@ -233,8 +243,12 @@ void Uart16550::write(u64 offset, u64 value, unsigned) {
       flow_changed();
       break;
     }
-    case 2: write_fifo_control(byte); break;
-    case 3: state_.lcr = byte; break;
+    case 2:
+      write_fifo_control(byte);
+      break;
+    case 3:
+      state_.lcr = byte;
+      break;
     case 4: {
       const u8 before = modem_lines();
       state_.mcr = byte & mcr::WRITABLE;
@@ -248,8 +262,11 @@ void Uart16550::write(u64 offset, u64 value, unsigned) {
       break;
     }
     case 5:
-    case 6: return;  // factory test only
-    default: state_.scratch = byte; return;
+    case 6:
+      return;  // factory test only
+    default:
+      state_.scratch = byte;
+      return;
   }
   update();
 }

@@ -1,11 +1,10 @@
 // 16550A UART.
 //
 // Modelled: all registers, FIFOs with trigger levels, line status, modem status with deltas, received-data,
-// timeout, transmitter-empty and modem interrupts in priority order, loopback, divisor latch, scratch. A sent byte
-// leaves at once, so the transmitter is always empty; received bytes wait in a backlog and move up as the
-// FIFO drains, so nothing overruns except in loopback.
-// Documents: [16550D].
-// Not modelled: line errors and break detection, DMA pins, transmission time. OUT2 gates the interrupt as on a PC.
+// timeout, transmitter-empty and modem interrupts in priority order, loopback, divisor latch, scratch. A sent
+// byte leaves at once, so the transmitter is always empty; received bytes wait in a backlog and move up as
+// the FIFO drains, so nothing overruns except in loopback. Documents: [16550D]. Not modelled: line errors and
+// break detection, DMA pins, transmission time. OUT2 gates the interrupt as on a PC.
 #pragma once
 
 #include <vector>
@@ -34,7 +33,8 @@ class Uart16550 final : public Device, public memory::IoHandler {
   u64 read(u64 offset, unsigned size) override;
   void write(u64 offset, u64 value, unsigned size) override;
 
-  /// Bytes arrive on the line: what the InputPort channel's receiver calls. What exceeds the backlog is dropped.
+  /// Bytes arrive on the line: what the InputPort channel's receiver calls. What exceeds the backlog is
+  /// dropped.
   void receive(std::span<const u8> bytes);
 
  private:
@@ -45,7 +45,7 @@ class Uart16550 final : public Device, public memory::IoHandler {
     u8 fcr = 0;
     u8 lcr = 0;
     u8 mcr = 0;
-    u8 lsr_errors = 0;       // OE only
+    u8 lsr_errors = 0;  // OE only
     u8 msr_deltas = 0;
     u8 scratch = 0;
     u16 divisor = 12;
@@ -55,7 +55,7 @@ class Uart16550 final : public Device, public memory::IoHandler {
     u8 fifo[kFifoBytes] = {};
     u8 fifo_count = 0;
     std::vector<u8> backlog;
-    u64 backlog_start = 0;   // bytes of `backlog` that have moved up
+    u64 backlog_start = 0;  // bytes of `backlog` that have moved up
   };
 
   bool fifo_enabled() const;

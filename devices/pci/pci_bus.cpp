@@ -33,7 +33,8 @@ PciBus::PciBus(IrqSink& outputs, memory::IoHandler& reset_port)
           }),
       ecam_(
           [this](u64 offset, unsigned size) -> u64 {
-            return read_config(offset >> 20 & 0xff, offset >> 12 & 0xff, static_cast<u16>(offset & 0xfff), size);
+            return read_config(offset >> 20 & 0xff, offset >> 12 & 0xff, static_cast<u16>(offset & 0xfff),
+                               size);
           },
           [this](u64 offset, u64 value, unsigned size) {
             write_config(offset >> 20 & 0xff, offset >> 12 & 0xff, static_cast<u16>(offset & 0xfff),
@@ -61,7 +62,8 @@ void PciBus::set_irq(unsigned device, bool level) {
 
 u32 PciBus::read_config(unsigned bus, unsigned device_function, u16 offset, unsigned size) {
   PciFunction* function = functions_[device_function >> 3 & 31];
-  if (bus != 0 || (device_function & 7) != 0 || function == nullptr) return static_cast<u32>(low_mask(8 * size));
+  if (bus != 0 || (device_function & 7) != 0 || function == nullptr)
+    return static_cast<u32>(low_mask(8 * size));
   return function->read_config(offset, size);
 }
 
@@ -91,7 +93,8 @@ void PciBus::assign_resources(const Windows& windows) {
     }
     if (command != 0) command |= pci::COMMAND_MASTER;
     function->write_config(pci::COMMAND, command, 2);
-    if (function->has_interrupt()) function->write_config(pci::INTERRUPT_LINE, windows.irqs[line_of(device)], 1);
+    if (function->has_interrupt())
+      function->write_config(pci::INTERRUPT_LINE, windows.irqs[line_of(device)], 1);
   }
 }
 

@@ -65,7 +65,10 @@ class PciBus final : public Device, public IrqSink {
 class PciHostBridge final : public PciFunction {
  public:
   explicit PciHostBridge(PciWiring wiring)
-      : PciFunction({.name = "host_bridge", .vendor = 0x8086, .device = 0x29c0, .class_code = 0x060000,
+      : PciFunction({.name = "host_bridge",
+                     .vendor = 0x8086,
+                     .device = 0x29c0,
+                     .class_code = 0x060000,
                      .has_interrupt = false},
                     wiring) {}
 };

@@ -30,8 +30,8 @@ PciFunction::PciFunction(Identity identity, PciWiring wiring)
   store_le(&initial_[pci::SUBSYSTEM_VENDOR_ID], identity_.subsystem_vendor);
   store_le(&initial_[pci::SUBSYSTEM_ID], identity_.subsystem);
   initial_[pci::INTERRUPT_PIN] = identity_.has_interrupt ? 1 : 0;
-  store_le<u16>(&writable_[pci::COMMAND], pci::COMMAND_IO | pci::COMMAND_MEMORY | pci::COMMAND_MASTER |
-                                              pci::COMMAND_INTX_DISABLE);
+  store_le<u16>(&writable_[pci::COMMAND],
+                pci::COMMAND_IO | pci::COMMAND_MEMORY | pci::COMMAND_MASTER | pci::COMMAND_INTX_DISABLE);
   writable_[pci::INTERRUPT_LINE] = 0xff;
   state_.config = initial_;
 }
@@ -58,7 +58,8 @@ void PciFunction::add_bar(unsigned index, BarKind kind, u64 size_bytes, memory::
   const u32 flags = kind == BarKind::kIo ? 1 : kind == BarKind::kMemory64 ? 4 : 0;
   store_le<u32>(&initial_[offset], flags);
   store_le<u32>(&writable_[offset], static_cast<u32>(~(size_bytes - 1)));
-  if (kind == BarKind::kMemory64) store_le<u32>(&writable_[offset + 4], static_cast<u32>(~(size_bytes - 1) >> 32));
+  if (kind == BarKind::kMemory64)
+    store_le<u32>(&writable_[offset + 4], static_cast<u32>(~(size_bytes - 1) >> 32));
   state_.config = initial_;
 }
 
@@ -156,7 +157,8 @@ void PciFunction::update_intx() {
   u16 status = config_word(pci::STATUS) & static_cast<u16>(~pci::STATUS_INTERRUPT);
   if (state_.intx) status |= pci::STATUS_INTERRUPT;
   set_config_word(pci::STATUS, status);
-  wiring_.intx.set(state_.intx && !(config_word(pci::COMMAND) & pci::COMMAND_INTX_DISABLE) && !msix_enabled());
+  wiring_.intx.set(state_.intx && !(config_word(pci::COMMAND) & pci::COMMAND_INTX_DISABLE) &&
+                   !msix_enabled());
 }
 
 bool PciFunction::msix_enabled() const {
@@ -241,7 +243,8 @@ void PciFunction::visit_state(StateVisitor& v) {
     // Read-only bits must be this function's own, or BAR decoding would leave its frame.
     bool same = state_.msix_table.size() == words;
     for (unsigned i = 0; i < kConfigBytes; ++i) {
-      const u8 fixed = static_cast<u8>(~writable_[i]) & static_cast<u8>(i == pci::STATUS ? ~pci::STATUS_INTERRUPT : 0xff);
+      const u8 fixed =
+          static_cast<u8>(~writable_[i]) & static_cast<u8>(i == pci::STATUS ? ~pci::STATUS_INTERRUPT : 0xff);
       same &= ((state_.config[i] ^ initial_[i]) & fixed) == 0;
     }
     v.require(same, "configuration space is of this function");

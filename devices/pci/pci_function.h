@@ -1,9 +1,9 @@
 // PciFunction: the configuration space of one type 0 function; PciBus finds it, the board wires it.
 //
-// Modelled: header, command register, memory (32 and 64 bit) and I/O BARs with sizing, capability list, MSI-X with
-// masking and pending bits, INTx with the disable and status bits.
-// Documents: [PCI 3.0 6], [PCI 3.0 6.8.2] for MSI-X, [PCIe 3.0 7.2] for the 4 KiB space.
-// Not modelled: multi-function devices, bridges, ROM BARs, MSI, power management, PCIe capabilities, parity.
+// Modelled: header, command register, memory (32 and 64 bit) and I/O BARs with sizing, capability list, MSI-X
+// with masking and pending bits, INTx with the disable and status bits. Documents: [PCI 3.0 6],
+// [PCI 3.0 6.8.2] for MSI-X, [PCIe 3.0 7.2] for the 4 KiB space. Not modelled: multi-function devices,
+// bridges, ROM BARs, MSI, power management, PCIe capabilities, parity.
 #pragma once
 
 #include <array>
@@ -23,7 +23,8 @@ namespace pci {
 inline constexpr u16 VENDOR_ID = 0x00, DEVICE_ID = 0x02, COMMAND = 0x04, STATUS = 0x06, REVISION_ID = 0x08,
                      CLASS_CODE = 0x09, HEADER_TYPE = 0x0e, BAR0 = 0x10, SUBSYSTEM_VENDOR_ID = 0x2c,
                      SUBSYSTEM_ID = 0x2e, CAPABILITIES = 0x34, INTERRUPT_LINE = 0x3c, INTERRUPT_PIN = 0x3d;
-inline constexpr u16 COMMAND_IO = 0x001, COMMAND_MEMORY = 0x002, COMMAND_MASTER = 0x004, COMMAND_INTX_DISABLE = 0x400;
+inline constexpr u16 COMMAND_IO = 0x001, COMMAND_MEMORY = 0x002, COMMAND_MASTER = 0x004,
+                     COMMAND_INTX_DISABLE = 0x400;
 inline constexpr u16 STATUS_INTERRUPT = 0x0008, STATUS_CAPABILITIES = 0x0010;
 inline constexpr u8 CAPABILITY_VENDOR = 0x09, CAPABILITY_MSIX = 0x11;
 }  // namespace pci
@@ -71,7 +72,8 @@ class PciFunction : public Device {
 
  protected:
   /// For constructors. `size_bytes` is a power of two; a 64-bit BAR takes `bar + 1` too.
-  void add_bar(unsigned bar, BarKind kind, u64 size_bytes, memory::IoHandler& handler, memory::AccessLimits limits);
+  void add_bar(unsigned bar, BarKind kind, u64 size_bytes, memory::IoHandler& handler,
+               memory::AccessLimits limits);
   /// Appends a capability of `body.size() + 2` bytes and returns its offset.
   u16 add_capability(u8 id, std::span<const u8> body);
   /// MSI-X with the table at the start of memory BAR `bar` (4 KiB, added here) and the pending bits at 0x800.

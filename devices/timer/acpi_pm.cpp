@@ -36,7 +36,8 @@ AcpiPm::AcpiPm(EventQueue& events, IrqLine sci, MachineControl& control)
             for (unsigned i = 0; i < size; ++i) write_byte(offset + i, static_cast<u8>(v >> (8 * i)));
             update();
           }),
-      smi_ports_([this](u64 offset, unsigned) -> u64 { return offset == 0 ? state_.smi_command : state_.smi_status; },
+      smi_ports_([this](u64 offset,
+                        unsigned) -> u64 { return offset == 0 ? state_.smi_command : state_.smi_status; },
                  [this](u64 offset, u64 v, unsigned) {
                    if (offset == 1) {
                      state_.smi_status = static_cast<u8>(v);
@@ -98,12 +99,14 @@ u8 AcpiPm::read_byte(u64 offset) const {
   const auto byte_of = [offset](u64 v, u64 start) { return static_cast<u8>(v >> (8 * (offset - start))); };
   if (offset < 2) return byte_of(status(), 0);
   if (offset < 4) return byte_of(state_.enable, 2);
-  if (offset >= kControlOffset && offset < kControlOffset + 2u) return byte_of(state_.control, kControlOffset);
+  if (offset >= kControlOffset && offset < kControlOffset + 2u)
+    return byte_of(state_.control, kControlOffset);
   if (offset >= kTimerOffset && offset < kTimerOffset + 4u) {
     return byte_of(timer_cycles() & low_mask(kTimerBits), kTimerOffset);
   }
   if (offset >= kGpe0Offset && offset < kGpe0Offset + 2u) return byte_of(state_.gpe_status, kGpe0Offset);
-  if (offset >= kGpe0Offset + 2u && offset < kGpe0Offset + 4u) return byte_of(state_.gpe_enable, kGpe0Offset + 2u);
+  if (offset >= kGpe0Offset + 2u && offset < kGpe0Offset + 4u)
+    return byte_of(state_.gpe_enable, kGpe0Offset + 2u);
   return offset < kPortBytes ? 0 : 0xff;
 }
 

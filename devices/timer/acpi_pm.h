@@ -1,5 +1,5 @@
-// ACPI fixed hardware: PM1a event and control blocks, PM timer, GPE0 block, the SMI command port's ACPI switch and
-// the reset control register at 0xcf9.
+// ACPI fixed hardware: PM1a event and control blocks, PM timer, GPE0 block, the SMI command port's ACPI
+// switch and the reset control register at 0xcf9.
 //
 // Modelled: SCI (level) from power button, timer overflow and GPE0; S5; a 24-bit PM timer at 3.579545 MHz.
 // Documents: [ACPI 6.4 4.8.3, 4.8.4.1], [ICH9 13.7.5] for 0xcf9.

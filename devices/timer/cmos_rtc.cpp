@@ -107,8 +107,7 @@ void CmosRtc::store_time() {
   const i64 z = days + 719'468;
   const i64 era = floor_div(z, 146'097);
   const i64 day_of_era = z - era * 146'097;
-  const i64 year_of_era =
-      (day_of_era - day_of_era / 1460 + day_of_era / 36'524 - day_of_era / 146'096) / 365;
+  const i64 year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36'524 - day_of_era / 146'096) / 365;
   const i64 day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
   const i64 month_index = (5 * day_of_year + 2) / 153;
   const i64 month = month_index < 10 ? month_index + 3 : month_index - 9;
@@ -128,7 +127,8 @@ void CmosRtc::store_time() {
 /// Takes the time bytes as the time now; the phase of the second stays.
 void CmosRtc::adopt_time() {
   const u8* r = state_.nvram;
-  const i64 days = days_from_civil(decode(r[kCentury]) * 100 + decode(r[kYear]), decode(r[kMonth]), decode(r[kDay]));
+  const i64 days =
+      days_from_civil(decode(r[kCentury]) * 100 + decode(r[kYear]), decode(r[kMonth]), decode(r[kDay]));
   const u64 now = now_ns();
   state_.base_ns = now - (now - std::min(now, state_.base_ns)) % kSecondNs;
   state_.base_seconds =
@@ -155,7 +155,8 @@ i64 CmosRtc::next_alarm(i64 second) const {
   const i64 day = floor_div(second, kDaySeconds) * kDaySeconds;
   const i64 after = second - day;
   for (i64 hour = 0; hour < 48; ++hour) {
-    if (hour * 3600 + 3599 <= after || !matches(r[kHoursAlarm], decode_hour(r[kHoursAlarm]), hour % 24)) continue;
+    if (hour * 3600 + 3599 <= after || !matches(r[kHoursAlarm], decode_hour(r[kHoursAlarm]), hour % 24))
+      continue;
     for (i64 minute = 0; minute < 60; ++minute) {
       if (!matches(r[kMinutesAlarm], decode(r[kMinutesAlarm]), minute)) continue;
       for (i64 s = 0; s < 60; ++s) {
@@ -214,7 +215,8 @@ void CmosRtc::update() {
 
 u8 CmosRtc::read_register(u8 index) {
   switch (index) {
-    case kRegisterA: return static_cast<u8>((state_.nvram[kRegisterA] & 0x7f) | (updating() ? reg_a::UIP : 0));
+    case kRegisterA:
+      return static_cast<u8>((state_.nvram[kRegisterA] & 0x7f) | (updating() ? reg_a::UIP : 0));
     case kRegisterC: {
       u8 flags = flags_at(now_ns());
       if (flags & state_.nvram[kRegisterB] & 0x70) flags |= reg_c::IRQF;
@@ -222,8 +224,10 @@ u8 CmosRtc::read_register(u8 index) {
       update();
       return flags;
     }
-    case kRegisterD: return kValidRam;
-    default: break;
+    case kRegisterD:
+      return kValidRam;
+    default:
+      break;
   }
   if (is_clock_byte(index)) store_time();
   return state_.nvram[index];
@@ -244,8 +248,10 @@ void CmosRtc::write_register(u8 index, u8 value) {
       return;
     }
     case kRegisterC:
-    case kRegisterD: return;
-    default: break;
+    case kRegisterD:
+      return;
+    default:
+      break;
   }
   if (!is_time_byte(index)) {
     stored = value;

@@ -1,10 +1,10 @@
 // MC146818A real-time clock with 128 bytes of battery-backed RAM, as in a PC.
 //
-// Modelled: time of day from virtual time plus a start epoch, BCD and binary, 12 and 24 hours, the century byte at
-// 0x32, SET and divider hold, UIP, periodic, alarm and update-ended interrupts, the NMI mask bit of the index port.
-// Flags are computed when read; timers run only for enabled interrupts.
-// Documents: [MC146818A], [ICH9 13.6].
-// Not modelled: daylight saving, the square-wave pin, time bases other than 32.768 kHz.
+// Modelled: time of day from virtual time plus a start epoch, BCD and binary, 12 and 24 hours, the century
+// byte at 0x32, SET and divider hold, UIP, periodic, alarm and update-ended interrupts, the NMI mask bit of
+// the index port. Flags are computed when read; timers run only for enabled interrupts. Documents:
+// [MC146818A], [ICH9 13.6]. Not modelled: daylight saving, the square-wave pin, time bases other than 32.768
+// kHz.
 #pragma once
 
 #include "base/event_queue.h"
@@ -36,11 +36,11 @@ class CmosRtc final : public Device, public memory::IoHandler {
  private:
   struct State {
     u8 index = 0;
-    u8 nvram[128] = {};      // time bytes are current only while the clock is held
-    i64 base_seconds = 0;    // the time at base_ns
-    u64 base_ns = 0;         // a boundary of two seconds
-    u8 weekday_offset = 0;   // what the guest's weekday is ahead of the calendar's
-    u64 acknowledged_ns = 0; // register C was last read
+    u8 nvram[128] = {};       // time bytes are current only while the clock is held
+    i64 base_seconds = 0;     // the time at base_ns
+    u64 base_ns = 0;          // a boundary of two seconds
+    u8 weekday_offset = 0;    // what the guest's weekday is ahead of the calendar's
+    u64 acknowledged_ns = 0;  // register C was last read
   };
 
   u64 now_ns() const { return events_.clock().now().ns; }

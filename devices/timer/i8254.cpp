@@ -23,18 +23,16 @@ I8254::I8254(EventQueue& events, IrqLine irq0)
     : events_(events),
       irq0_(irq0),
       timer_(events, "pit.counter0", [this] { transition_due(); }),
-      ports_(
-          [this](u64 offset, unsigned) -> u64 {
-            return offset < 3 ? read_count(state_.counters[offset]) : 0xff;
-          },
-          [this](u64 offset, u64 v, unsigned) {
-            if (offset < 3) {
-              write_count(state_.counters[offset], static_cast<u8>(v));
-            } else {
-              write_control(static_cast<u8>(v));
-            }
-            update();
-          }),
+      ports_([this](u64 offset,
+                    unsigned) -> u64 { return offset < 3 ? read_count(state_.counters[offset]) : 0xff; },
+             [this](u64 offset, u64 v, unsigned) {
+               if (offset < 3) {
+                 write_count(state_.counters[offset], static_cast<u8>(v));
+               } else {
+                 write_control(static_cast<u8>(v));
+               }
+               update();
+             }),
       control_port_(
           [this](u64, unsigned) -> u64 {
             const u64 ns = events_.clock().now().ns;
@@ -68,11 +66,16 @@ u64 I8254::elapsed(const Counter& c, i64 now) {
 bool I8254::output(const Counter& c, i64 now) {
   const u64 e = elapsed(c, now);
   switch (c.mode) {
-    case 0: return c.loaded && !c.half_written && e >= c.count;
-    case 1: return !c.counting || e >= c.count;
-    case 2: return !c.counting || e % c.count != c.count - 1;
-    case 3: return !c.counting || e % c.count < (c.count + 1) / 2;
-    default: return !c.counting || e != c.count;  // the strobes
+    case 0:
+      return c.loaded && !c.half_written && e >= c.count;
+    case 1:
+      return !c.counting || e >= c.count;
+    case 2:
+      return !c.counting || e % c.count != c.count - 1;
+    case 3:
+      return !c.counting || e % c.count < (c.count + 1) / 2;
+    default:
+      return !c.counting || e != c.count;  // the strobes
   }
 }
 
@@ -102,8 +105,10 @@ i64 I8254::next_transition(const Counter& c, i64 now) {
   const i64 position = from - c.start;
   switch (c.mode) {
     case 0:
-    case 1: return position < n ? c.start + n : kNoTransition;
-    case 2: return position % n < n - 1 ? from + (n - 1 - position % n) : from + 1;
+    case 1:
+      return position < n ? c.start + n : kNoTransition;
+    case 2:
+      return position % n < n - 1 ? from + (n - 1 - position % n) : from + 1;
     case 3: {
       const i64 high = (n + 1) / 2;
       return position % n < high ? from + (high - position % n) : from + (n - position % n);
@@ -166,7 +171,7 @@ void I8254::load(Counter& c, u32 written, i64 now) {
   const u32 m = modulus(c);
   u32 count = c.bcd ? from_bcd(written) : written;
   if (count == 0) count = m;
-  if (count > m) count = m;  // BCD digits above 9
+  if (count > m) count = m;                 // BCD digits above 9
   if (repeats(c) && count == 1) count = 2;  // illegal [8254 p.10]
   const bool first = !c.loaded;
   c.loaded = true;
@@ -202,9 +207,12 @@ void I8254::write_count(Counter& c, u8 byte) {
   const i64 now = cycle();
   settle(c, now);
   switch (c.access) {
-    case 1: return load(c, byte, now);
-    case 2: return load(c, static_cast<u32>(byte) << 8, now);
-    default: break;
+    case 1:
+      return load(c, byte, now);
+    case 2:
+      return load(c, static_cast<u32>(byte) << 8, now);
+    default:
+      break;
   }
   if (!c.half_written) {
     c.written_low = byte;
@@ -222,8 +230,8 @@ void I8254::write_count(Counter& c, u8 byte) {
 u8 I8254::status_of(Counter& c, i64 now) const {
   settle(c, now);
   const bool null_count = !c.loaded || c.half_written || c.next_count != 0 || (c.counting && now < c.start);
-  return static_cast<u8>((output(c, now) ? 0x80 : 0) | (null_count ? 0x40 : 0) | (c.access << 4) | (c.mode << 1) |
-                         (c.bcd ? 1 : 0));
+  return static_cast<u8>((output(c, now) ? 0x80 : 0) | (null_count ? 0x40 : 0) | (c.access << 4) |
+                         (c.mode << 1) | (c.bcd ? 1 : 0));
 }
 
 void I8254::latch(Counter& c, i64 now) {

@@ -4,8 +4,8 @@
 // status, gates (counter 2's is bit 0 of port 0x61, the others are high), the refresh toggle, OUT2 at bit 5.
 // Everything is computed from virtual time; only counter 0's output edges take timers.
 // Documents: [8254], [ICH9 13.7.1] for port 0x61.
-// Not modelled: sound, NMI sources of port 0x61, counter 1's refresh DMA; a count written in mode 3 waits for the
-// end of the period, not of the half period.
+// Not modelled: sound, NMI sources of port 0x61, counter 1's refresh DMA; a count written in mode 3 waits for
+// the end of the period, not of the half period.
 #pragma once
 
 #include "base/event_queue.h"
@@ -33,27 +33,27 @@ class I8254 final : public Device {
  private:
   struct Counter {
     u8 mode = 3;
-    u8 access = 3;            // 1 low byte, 2 high byte, 3 low then high
+    u8 access = 3;  // 1 low byte, 2 high byte, 3 low then high
     bool bcd = false;
     bool gate = true;
-    bool loaded = false;      // a count was written since the control word
-    bool counting = false;    // `start` is valid; else `held` cycles have been counted
+    bool loaded = false;    // a count was written since the control word
+    bool counting = false;  // `start` is valid; else `held` cycles have been counted
     bool half_written = false;
     u8 written_low = 0;
-    bool high_next = false;   // of a two-byte read
-    u8 latched_bytes = 0;     // bytes of `latched` still to be read
+    bool high_next = false;  // of a two-byte read
+    u8 latched_bytes = 0;    // bytes of `latched` still to be read
     u16 latched = 0;
     bool status_latched = false;
     u8 status = 0;
-    u32 count = 0x10000;      // 1 .. modulus
-    u32 next_count = 0;       // waits for the end of the period; 0: none
-    i64 start = 0;            // the cycle at which `count` was loaded
+    u32 count = 0x10000;  // 1 .. modulus
+    u32 next_count = 0;   // waits for the end of the period; 0: none
+    i64 start = 0;        // the cycle at which `count` was loaded
     u64 held = 0;
   };
   struct State {
     Counter counters[3];
-    u8 control_b = 0;         // bits 0..3 of port 0x61
-    i64 armed_cycle = 0;      // counter 0's transition that the timer waits for
+    u8 control_b = 0;     // bits 0..3 of port 0x61
+    i64 armed_cycle = 0;  // counter 0's transition that the timer waits for
   };
 
   i64 cycle() const;

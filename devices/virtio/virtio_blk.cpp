@@ -11,7 +11,7 @@ constexpr u32 T_IN = 0, T_OUT = 1, T_FLUSH = 4, T_GET_ID = 8, T_DISCARD = 11, T_
 constexpr u8 S_OK = 0, S_IOERR = 1, S_UNSUPP = 2;
 constexpr u64 kHeaderBytes = 16;
 constexpr u64 kIdBytes = 20;
-constexpr u64 kRangeBytes = 16;  // of discard and write zeroes
+constexpr u64 kRangeBytes = 16;             // of discard and write zeroes
 constexpr u32 kMaxRangeSectors = 32 << 11;  // 32 MiB
 constexpr u32 kSegMax = 254;
 constexpr u64 kConfigBytes = 60;
@@ -20,13 +20,14 @@ constexpr u64 kConfigBytes = 60;
 
 VirtioBlk::VirtioBlk(Config config, PciWiring wiring, memory::DmaPort& dma, EventQueue& events,
                      MachineControl& control, std::unique_ptr<DiskImage> image)
-    : VirtioFunction({.name = config.name,
-                      .device_id = 2,
-                      .class_code = 0x018000,
-                      .features = F_SEG_MAX | F_BLK_SIZE | F_FLUSH |
-                                  (image->mode() == DiskImage::Mode::kReadOnly ? F_RO : F_DISCARD | F_WRITE_ZEROES),
-                      .queues = 1},
-                     wiring, dma),
+    : VirtioFunction(
+          {.name = config.name,
+           .device_id = 2,
+           .class_code = 0x018000,
+           .features = F_SEG_MAX | F_BLK_SIZE | F_FLUSH |
+                       (image->mode() == DiskImage::Mode::kReadOnly ? F_RO : F_DISCARD | F_WRITE_ZEROES),
+           .queues = 1},
+          wiring, dma),
       config_(std::move(config)),
       events_(events),
       control_(control),
@@ -81,7 +82,8 @@ u8 VirtioBlk::prepare(const VirtioChain& chain, Request& request, u64& latency_n
   job->offset = sector * DiskImage::kSectorBytes;
   switch (type) {
     case T_IN:
-      if (in_bytes % DiskImage::kSectorBytes != 0 || !fits(sector, in_bytes / DiskImage::kSectorBytes)) return S_IOERR;
+      if (in_bytes % DiskImage::kSectorBytes != 0 || !fits(sector, in_bytes / DiskImage::kSectorBytes))
+        return S_IOERR;
       job->operation = DiskJob::Operation::kRead;
       job->size_bytes = in_bytes;
       latency_ns += in_bytes * 1000 / config_.bytes_per_microsecond;
@@ -103,7 +105,8 @@ u8 VirtioBlk::prepare(const VirtioChain& chain, Request& request, u64& latency_n
     case T_GET_ID:
       if (in_bytes < kIdBytes) return S_IOERR;
       request.reply.assign(kIdBytes, 0);
-      std::copy_n(config_.serial.begin(), std::min<size_t>(config_.serial.size(), kIdBytes), request.reply.begin());
+      std::copy_n(config_.serial.begin(), std::min<size_t>(config_.serial.size(), kIdBytes),
+                  request.reply.begin());
       return S_OK;
     case T_DISCARD:
     case T_WRITE_ZEROES: {
@@ -121,7 +124,8 @@ u8 VirtioBlk::prepare(const VirtioChain& chain, Request& request, u64& latency_n
       job->size_bytes = u64{count} * DiskImage::kSectorBytes;
       break;
     }
-    default: return S_UNSUPP;
+    default:
+      return S_UNSUPP;
   }
   request.job = std::move(job);
   worker_.submit(request.job);
@@ -216,7 +220,8 @@ void VirtioBlk::visit_request(StateVisitor& v, Request& request) {
     total += segment.length;
   }
   v.vector("reply", request.reply, Virtqueue::kMaxChainBytes);
-  const bool holds = request.held_bytes <= Virtqueue::kMaxChainBytes && total >= 1 && total <= Virtqueue::kMaxChainBytes && request.reply.size() < total;
+  const bool holds = request.held_bytes <= Virtqueue::kMaxChainBytes && total >= 1 &&
+                     total <= Virtqueue::kMaxChainBytes && request.reply.size() < total;
   v.require(holds, "reply fits its segments");
   if (v.loading()) {
     if (!holds) {

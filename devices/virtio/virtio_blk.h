@@ -1,10 +1,10 @@
 // virtio block device.
 //
 // Modelled: read, write, flush, discard, write zeroes, get id; read-only images; completion at a virtual
-// latency that depends on operation and size alone. Write data leaves guest RAM when the driver notifies, read data
-// enters it when the request completes; the host's I/O runs in between, and the timeline waits if it is late.
-// Documents: [virtio 1.1 5.2].
-// Not modelled: several queues, topology and write-cache configuration, secure erase.
+// latency that depends on operation and size alone. Write data leaves guest RAM when the driver notifies,
+// read data enters it when the request completes; the host's I/O runs in between, and the timeline waits if
+// it is late. Documents: [virtio 1.1 5.2]. Not modelled: several queues, topology and write-cache
+// configuration, secure erase.
 #pragma once
 
 #include <deque>
@@ -25,8 +25,8 @@ class VirtioBlk final : public VirtioFunction {
     u64 bytes_per_microsecond = 4'000;  // 4 GB/s
     u64 flush_ns = 200'000;
   };
-  VirtioBlk(Config config, PciWiring wiring, memory::DmaPort& dma, EventQueue& events, MachineControl& control,
-            std::unique_ptr<DiskImage> image);
+  VirtioBlk(Config config, PciWiring wiring, memory::DmaPort& dma, EventQueue& events,
+            MachineControl& control, std::unique_ptr<DiskImage> image);
 
   /// Waits for the host I/O that is under way and flushes the image.
   Result<> drain();

@@ -113,7 +113,8 @@ void VirtioFunction::push(u16 queue, u16 head, u32 written) {
 u64 VirtioFunction::read_bar(u64 offset, unsigned size) {
   const u64 at = offset % kPartBytes;
   switch (offset - at) {
-    case kCommonOffset: return read_common(at, size);
+    case kCommonOffset:
+      return read_common(at, size);
     case kIsrOffset: {
       if (at != 0) return 0;
       const u8 isr = state_.isr;  // reading takes the interrupt back [virtio 4.1.4.5]
@@ -126,14 +127,16 @@ u64 VirtioFunction::read_bar(u64 offset, unsigned size) {
       for (unsigned i = 0; i < size; ++i) value |= static_cast<u64>(read_device_config(at + i)) << (8 * i);
       return value;
     }
-    default: return 0;
+    default:
+      return 0;
   }
 }
 
 void VirtioFunction::write_bar(u64 offset, u64 value, unsigned size) {
   const u64 at = offset % kPartBytes;
   switch (offset - at) {
-    case kCommonOffset: return write_common(at, value, size);
+    case kCommonOffset:
+      return write_common(at, value, size);
     case kDeviceOffset:
       for (unsigned i = 0; i < size; ++i) write_device_config(at + i, static_cast<u8>(value >> (8 * i)));
       return;
@@ -142,7 +145,8 @@ void VirtioFunction::write_bar(u64 offset, u64 value, unsigned size) {
         queue_notified(static_cast<u16>(at / kNotifyMultiplier));
       }
       return;
-    default: return;
+    default:
+      return;
   }
 }
 
@@ -184,16 +188,27 @@ void VirtioFunction::write_common(u64 offset, u64 value, unsigned size) {
     field = high ? (field & 0xffffffff) | (value << 32) : (field & ~u64{0xffffffff}) | value;
   };
   switch (offset) {
-    case 0x00: if (size == 4) state_.device_feature_select = static_cast<u32>(value); return;
-    case 0x08: if (size == 4) state_.driver_feature_select = static_cast<u32>(value); return;
+    case 0x00:
+      if (size == 4) state_.device_feature_select = static_cast<u32>(value);
+      return;
+    case 0x08:
+      if (size == 4) state_.driver_feature_select = static_cast<u32>(value);
+      return;
     case 0x0c:
       if (size != 4 || state_.driver_feature_select > 1 || (state_.status & status::FEATURES_OK)) return;
       half(state_.driver_features, state_.driver_feature_select == 1);
       return;
-    case 0x10: if (size == 2) state_.config_vector = vector; return;
-    case 0x14: if (size == 1) write_status(static_cast<u8>(value)); return;
-    case 0x16: if (size == 2) state_.queue_select = word; return;
-    default: break;
+    case 0x10:
+      if (size == 2) state_.config_vector = vector;
+      return;
+    case 0x14:
+      if (size == 1) write_status(static_cast<u8>(value));
+      return;
+    case 0x16:
+      if (size == 2) state_.queue_select = word;
+      return;
+    default:
+      break;
   }
   if (queue == nullptr) return;
   Virtqueue::State& q = queue->state();
@@ -201,14 +216,23 @@ void VirtioFunction::write_common(u64 offset, u64 value, unsigned size) {
   if (offset == 0x1c && size == 2 && word == 1) q.enabled = true;
   if (q.enabled) return;  // the rest is fixed from here on
   switch (offset) {
-    case 0x18: if (size == 2 && word != 0 && word <= Virtqueue::kMaxSize && std::has_single_bit(word)) q.size = word; return;
-    case 0x20: return half(q.descriptors, false);
-    case 0x24: return half(q.descriptors, true);
-    case 0x28: return half(q.driver, false);
-    case 0x2c: return half(q.driver, true);
-    case 0x30: return half(q.device, false);
-    case 0x34: return half(q.device, true);
-    default: return;
+    case 0x18:
+      if (size == 2 && word != 0 && word <= Virtqueue::kMaxSize && std::has_single_bit(word)) q.size = word;
+      return;
+    case 0x20:
+      return half(q.descriptors, false);
+    case 0x24:
+      return half(q.descriptors, true);
+    case 0x28:
+      return half(q.driver, false);
+    case 0x2c:
+      return half(q.driver, true);
+    case 0x30:
+      return half(q.device, false);
+    case 0x34:
+      return half(q.device, true);
+    default:
+      return;
   }
 }
 

@@ -1,9 +1,8 @@
 // VirtioFunction: the virtio-over-PCI transport, modern interface only; a device type derives from it.
 //
-// Modelled: common, notify, ISR, device and PCI-access structures, feature negotiation, device reset, MSI-X and
-// INTx, DEVICE_NEEDS_RESET after a broken queue.
-// Documents: [virtio 1.1 4.1, 2.1, 3.1].
-// Not modelled: the legacy interface, queue reset, notification data, shared memory, administration queues.
+// Modelled: common, notify, ISR, device and PCI-access structures, feature negotiation, device reset, MSI-X
+// and INTx, DEVICE_NEEDS_RESET after a broken queue. Documents: [virtio 1.1 4.1, 2.1, 3.1]. Not modelled: the
+// legacy interface, queue reset, notification data, shared memory, administration queues.
 #pragma once
 
 #include <vector>
@@ -22,9 +21,9 @@ class VirtioFunction : public PciFunction {
  public:
   struct Type {
     std::string name;
-    u16 device_id = 0;     // virtio's: 2 block, 3 console, 4 entropy
+    u16 device_id = 0;  // virtio's: 2 block, 3 console, 4 entropy
     u32 class_code = 0;
-    u64 features = 0;      // the type's own; the transport adds its own
+    u64 features = 0;  // the type's own; the transport adds its own
     u16 queues = 1;
   };
   VirtioFunction(Type type, PciWiring wiring, memory::DmaPort& dma);

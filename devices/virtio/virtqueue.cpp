@@ -65,7 +65,8 @@ bool Virtqueue::walk(memory::DmaPort& dma, VirtioChain& chain) {
     const Descriptor descriptor = read_descriptor(dma, table, index);
     if (descriptor.flags & kIndirect) {
       // Neither nested nor followed by more [virtio 2.6.5.3.1].
-      if (in_indirect || (descriptor.flags & kNext) || descriptor.length % kDescriptorBytes != 0) return false;
+      if (in_indirect || (descriptor.flags & kNext) || descriptor.length % kDescriptorBytes != 0)
+        return false;
       table = descriptor.address;
       table_size = std::min<u32>(descriptor.length / kDescriptorBytes, 0x10000);
       index = 0;
@@ -96,7 +97,8 @@ bool Virtqueue::pop(memory::DmaPort& dma, bool event_index, VirtioChain& chain) 
     s.broken = true;
     return false;
   }
-  if (event_index) dma.store<u16>(s.device + 4 + 8u * s.size, static_cast<u16>(s.last_available + (waiting ? 1 : 0)));
+  if (event_index)
+    dma.store<u16>(s.device + 4 + 8u * s.size, static_cast<u16>(s.last_available + (waiting ? 1 : 0)));
   if (waiting == 0) return false;
   chain = VirtioChain{};
   chain.head = dma.load<u16>(s.driver + 4 + 2u * (s.last_available % s.size));
@@ -124,8 +126,8 @@ bool Virtqueue::should_interrupt(memory::DmaPort& dma, bool event_index) {
   if (!event_index) return !(dma.load<u16>(s.driver) & kNoInterrupt);
   const u16 event = dma.load<u16>(s.driver + 4 + 2u * s.size);
   const u16 before = s.signalled_used;
-  const bool wanted = !s.signalled_valid || static_cast<u16>(s.used_index - event - 1) <
-                                                static_cast<u16>(s.used_index - before);
+  const bool wanted = !s.signalled_valid ||
+                      static_cast<u16>(s.used_index - event - 1) < static_cast<u16>(s.used_index - before);
   s.signalled_used = s.used_index;
   s.signalled_valid = true;
   return wanted;

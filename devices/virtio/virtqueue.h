@@ -1,9 +1,9 @@
 // Virtqueue: the device's side of a split virtqueue.
 //
-// Everything in guest memory is untrusted: indices, lengths, links and addresses are bounded, and what breaks the
-// rules marks the queue broken until the device is reset.
-// Modelled: direct and indirect chains, EVENT_IDX, notification suppression. Documents: [virtio 1.1 2.6].
-// Not modelled: packed rings, in-order completion, queue reset.
+// Everything in guest memory is untrusted: indices, lengths, links and addresses are bounded, and what breaks
+// the rules marks the queue broken until the device is reset. Modelled: direct and indirect chains,
+// EVENT_IDX, notification suppression. Documents: [virtio 1.1 2.6]. Not modelled: packed rings, in-order
+// completion, queue reset.
 #pragma once
 
 #include <vector>
@@ -43,7 +43,7 @@ class Virtqueue {
     u64 device = 0;
     u16 last_available = 0;
     u16 used_index = 0;
-    u16 signalled_used = 0;   // used_index when the driver was last interrupted
+    u16 signalled_used = 0;  // used_index when the driver was last interrupted
     bool signalled_valid = false;
   };
   State& state() { return state_; }
@@ -65,7 +65,8 @@ class Virtqueue {
 };
 
 /// Copies bytes out of the readable part from `offset`; false if they are not all there.
-bool read_chain(memory::DmaPort& dma, const std::vector<VirtioChain::Segment>& segments, u64 offset, std::span<u8> out);
+bool read_chain(memory::DmaPort& dma, const std::vector<VirtioChain::Segment>& segments, u64 offset,
+                std::span<u8> out);
 /// Copies bytes into the writable part at `offset`; false if they do not all fit.
 bool write_chain(memory::DmaPort& dma, const std::vector<VirtioChain::Segment>& segments, u64 offset,
                  std::span<const u8> data);

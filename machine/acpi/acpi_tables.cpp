@@ -105,7 +105,14 @@ std::vector<u8> fadt(u64 facs_address, u64 dsdt_address) {
   t.u32_(kWbinvd | kProcC1 | kNoFixedSleepButton | kNoFixedRtc | kResetRegister);
   t.port(map::kResetControlPort, 1).u8_(kFullReset).u16_(0).u8_(4);
   t.u64_(0).u64_(dsdt_address);  // the 32-bit FACS field is in use, so the wide one is zero [ACPI 5.2.9]
-  t.port(event, 4).no_address().port(control, 2).no_address().no_address().port(timer, 4).port(gpe0, 4).no_address();
+  t.port(event, 4)
+      .no_address()
+      .port(control, 2)
+      .no_address()
+      .no_address()
+      .port(timer, 4)
+      .port(gpe0, 4)
+      .no_address();
   t.no_address().no_address().u64_(0);  // sleep registers, hypervisor vendor
   return t.finish();
 }
@@ -149,7 +156,8 @@ std::vector<u8> build_acpi_tables(u32 cpus, u64 base) {
   };
   const u64 facs_address = place(facs());
   const u64 dsdt_address = place(dsdt(cpus));
-  const u64 tables[] = {place(fadt(facs_address, dsdt_address)), place(madt(cpus)), place(mcfg()), place(waet())};
+  const u64 tables[] = {place(fadt(facs_address, dsdt_address)), place(madt(cpus)), place(mcfg()),
+                        place(waet())};
   Table rsdt_table("RSDT", 1);
   Table xsdt_table("XSDT", 1);
   for (const u64 address : tables) {

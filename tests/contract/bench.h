@@ -58,7 +58,8 @@ struct Bench {
   RecordingSink sink;
   RecordingControl control;
   std::string text;  // what went to the character back end
-  devices::CallbackCharacterBackend output{[this](std::span<const u8> bytes) { text.append(bytes.begin(), bytes.end()); }};
+  devices::CallbackCharacterBackend output{
+      [this](std::span<const u8> bytes) { text.append(bytes.begin(), bytes.end()); }};
 
   Bench() { memory.add_ram("ram", 0, *ram, 0, kRamBytes); }
   IrqLine line(unsigned input) { return IrqLine(sink, input); }
@@ -87,7 +88,9 @@ struct Subject {
   devices::Device* device = nullptr;
   std::function<void(std::mt19937_64&)> stimulate = [](std::mt19937_64&) {};
 
-  ~Subject() { while (!parts.empty()) parts.pop_back(); }
+  ~Subject() {
+    while (!parts.empty()) parts.pop_back();
+  }
 
   template <class T, class... Args>
   T& make(Args&&... args) {

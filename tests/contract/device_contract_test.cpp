@@ -66,11 +66,13 @@ void build_rtc(Subject& s) {
 void build_acpi_pm(Subject& s) {
   auto& pm = s.make<AcpiPm>(s.bench.events, s.bench.line(9), s.bench.control);
   s.device = &pm;
-  s.windows = {{&pm.ports(), AcpiPm::kPortBytes, 1, 4}, {&pm.smi_ports(), 2, 1, 1}, {&pm.reset_port(), 1, 1, 1}};
+  s.windows = {
+      {&pm.ports(), AcpiPm::kPortBytes, 1, 4}, {&pm.smi_ports(), 2, 1, 1}, {&pm.reset_port(), 1, 1, 1}};
   s.stimulate = [&pm](std::mt19937_64&) { pm.press_power_button(); };
 }
 void build_uart(Subject& s) {
-  auto& uart = s.make<Uart16550>(Uart16550::Config{.name = "com1"}, s.bench.events, s.bench.line(4), s.bench.output);
+  auto& uart =
+      s.make<Uart16550>(Uart16550::Config{.name = "com1"}, s.bench.events, s.bench.line(4), s.bench.output);
   s.device = &uart;
   s.windows = {{&uart, 8, 1, 1}};
   s.stimulate = [&uart](std::mt19937_64& random) {
@@ -116,7 +118,9 @@ void drive(Subject& s, PciFunction& function) {
       });
   auto& bars = s.make<IoWindow>(
       [&s](u64 offset, unsigned size) { return s.bench.memory.read(VirtioDriver::kBar + offset, size); },
-      [&s](u64 offset, u64 value, unsigned size) { s.bench.memory.write(VirtioDriver::kBar + offset, value, size); });
+      [&s](u64 offset, u64 value, unsigned size) {
+        s.bench.memory.write(VirtioDriver::kBar + offset, value, size);
+      });
   s.device = &function;
   s.windows = {{&config, 4096, 1, 4}, {&bars, 0x4000, 1, 8}, {&bars, 0x40, 1, 8}};
   s.stimulate = [&driver](std::mt19937_64& random) { driver.play(random); };
@@ -124,8 +128,8 @@ void drive(Subject& s, PciFunction& function) {
 void build_blk(Subject& s) {
   auto& file = s.make<TemporaryFile>(64 << 10);
   auto image = DiskImage::open(file.path(), DiskImage::Mode::kSnapshot);
-  drive(s, s.make<VirtioBlk>(VirtioBlk::Config{}, wiring_of(s.bench), s.bench.dma, s.bench.events, s.bench.control,
-                             std::move(image).value()));
+  drive(s, s.make<VirtioBlk>(VirtioBlk::Config{}, wiring_of(s.bench), s.bench.dma, s.bench.events,
+                             s.bench.control, std::move(image).value()));
 }
 void build_rng(Subject& s) { drive(s, s.make<VirtioRng>(wiring_of(s.bench), s.bench.dma, s.bench.entropy)); }
 void build_console(Subject& s) {
@@ -242,15 +246,14 @@ TEST_P(DeviceContract, DamagedStateRunsWithoutCrashing) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(All, DeviceContract,
-                         testing::Values(Case{"pic", build_pic}, Case{"ioapic", build_ioapic},
-                                         Case{"pit", build_pit}, Case{"rtc", build_rtc},
-                                         Case{"acpi_pm", build_acpi_pm}, Case{"uart", build_uart},
-                                         Case{"i8042", build_i8042}, Case{"debug_console", build_debug_console},
-                                         Case{"debug_exit", build_debug_exit}, Case{"pci", build_pci},
-                                         Case{"blk", build_blk}, Case{"rng", build_rng},
-                                         Case{"console", build_console}),
-                         [](const auto& tested) { return std::string(tested.param.name); });
+INSTANTIATE_TEST_SUITE_P(
+    All, DeviceContract,
+    testing::Values(Case{"pic", build_pic}, Case{"ioapic", build_ioapic}, Case{"pit", build_pit},
+                    Case{"rtc", build_rtc}, Case{"acpi_pm", build_acpi_pm}, Case{"uart", build_uart},
+                    Case{"i8042", build_i8042}, Case{"debug_console", build_debug_console},
+                    Case{"debug_exit", build_debug_exit}, Case{"pci", build_pci}, Case{"blk", build_blk},
+                    Case{"rng", build_rng}, Case{"console", build_console}),
+    [](const auto& tested) { return std::string(tested.param.name); });
 
 }  // namespace
 }  // namespace orrery::tests

@@ -1,9 +1,9 @@
 // A small virtio driver for tests: sets a device up by its BAR, makes buffers available, well-formed or not.
 #pragma once
 
+#include <unistd.h>
 #include <cstdlib>
 #include <string>
-#include <unistd.h>
 
 #include "base/bits.h"
 #include "devices/virtio/virtio_function.h"
@@ -23,7 +23,8 @@ class TemporaryFile {
     path_ = name;
     std::vector<u8> content(size_bytes);
     for (size_t i = 0; i < content.size(); ++i) content[i] = static_cast<u8>(i / 512 + i % 251);
-    if (descriptor < 0 || ::write(descriptor, content.data(), content.size()) != static_cast<ssize_t>(size_bytes)) {
+    if (descriptor < 0 ||
+        ::write(descriptor, content.data(), content.size()) != static_cast<ssize_t>(size_bytes)) {
       std::abort();
     }
     ::close(descriptor);
@@ -42,7 +43,7 @@ class VirtioDriver {
   static constexpr u64 kBar = 0xc0000000;
   static constexpr u64 kMsixBar = 0xc0010000;
   static constexpr u16 kSize = 16;
-  static constexpr u64 kRings = 0x10000;   // 0x1000 per queue
+  static constexpr u64 kRings = 0x10000;  // 0x1000 per queue
   static constexpr u64 kBuffers = 0x40000;
   static constexpr u16 kNext = 1, kWrite = 2, kIndirect = 4;
 

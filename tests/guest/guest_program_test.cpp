@@ -1,5 +1,6 @@
-// Runs every guest program of tests/guest: each carries its own expectations and exits with the number of those that
-// did not hold. `_smp<n>` at the end of a file's name gives it n vCPUs. Each runs twice: the two machines must end alike.
+// Runs every guest program of tests/guest: each carries its own expectations and exits with the number of
+// those that did not hold. `_smp<n>` at the end of a file's name gives it n vCPUs. Each runs twice: the two
+// machines must end alike.
 #include <gtest/gtest.h>
 
 #include <filesystem>
@@ -12,7 +13,9 @@ namespace {
 /// No program needs more than a fraction of these.
 constexpr Tick kMaxTicks = 20'000'000;
 
-std::string program_path(const std::string& name) { return std::string(ORRERY_GUEST_PROGRAMS "/") + name + ".elf"; }
+std::string program_path(const std::string& name) {
+  return std::string(ORRERY_GUEST_PROGRAMS "/") + name + ".elf";
+}
 
 u32 cpus_of(const std::string& name) {
   const size_t at = name.rfind("_smp");
@@ -38,7 +41,8 @@ Ran run_program(const std::string& name, u64 quantum_ticks = 5'000) {
   config.reboot = false;
   Ran ran;
   auto vm = VirtualMachine::create(
-      config, {.record_path = {}, .serial_output = [&ran](std::span<const u8> b) { ran.text.append(b.begin(), b.end()); }});
+      config, {.record_path = {},
+               .serial_output = [&ran](std::span<const u8> b) { ran.text.append(b.begin(), b.end()); }});
   if (!vm) {
     ran.message = vm.error().message;
     return ran;
@@ -82,7 +86,8 @@ testing::AssertionResult in_order(const std::string& text, std::initializer_list
   size_t at = 0;
   for (const char* part : parts) {
     at = text.find(part, at);
-    if (at == std::string::npos) return testing::AssertionFailure() << "'" << part << "' is missing or out of order in:\n" << text;
+    if (at == std::string::npos)
+      return testing::AssertionFailure() << "'" << part << "' is missing or out of order in:\n" << text;
     at += std::string_view(part).size();
   }
   return testing::AssertionSuccess();
@@ -91,13 +96,15 @@ testing::AssertionResult in_order(const std::string& text, std::initializer_list
 TEST(TripleFault, NamesTheFaultsInOrder) {
   const Ran ran = run_program("triple_fault");
   EXPECT_EQ(ran.reason, StopReason::kTripleFault);
-  EXPECT_TRUE(in_order(ran.message, {"outside the IDT", "#PF(0x0) address 0x7000000000", "#GP(0x73)", "#DF(0x0)", "cr2 0x7000000000"}));
+  EXPECT_TRUE(in_order(ran.message, {"outside the IDT", "#PF(0x0) address 0x7000000000", "#GP(0x73)",
+                                     "#DF(0x0)", "cr2 0x7000000000"}));
 }
 
 TEST(TripleFault, NamesTheStackThatCouldNotBeWritten) {
   const Ran ran = run_program("triple_fault_stack");
   EXPECT_EQ(ran.reason, StopReason::kTripleFault);
-  EXPECT_TRUE(in_order(ran.message, {"can't be written", "#PF(0x2) address 0x7000000ff8", "#PF(0x2) address 0x7000000ff8", "#DF(0x0)"}));
+  EXPECT_TRUE(in_order(ran.message, {"can't be written", "#PF(0x2) address 0x7000000ff8",
+                                     "#PF(0x2) address 0x7000000ff8", "#DF(0x0)"}));
 }
 
 }  // namespace

@@ -19,7 +19,9 @@ struct Machine {
   }
 
   bool create() { return keep(machine::VirtualMachine::create(config, with_output())); }
-  bool create_replay(const std::string& log) { return keep(machine::VirtualMachine::create_replay(log, with_output())); }
+  bool create_replay(const std::string& log) {
+    return keep(machine::VirtualMachine::create_replay(log, with_output()));
+  }
 
   machine::Config config;
   machine::VirtualMachine::Options options;
@@ -30,7 +32,9 @@ struct Machine {
 
  private:
   machine::VirtualMachine::Options with_output() {
-    options.serial_output = [to = text_.get()](std::span<const u8> bytes) { to->append(bytes.begin(), bytes.end()); };
+    options.serial_output = [to = text_.get()](std::span<const u8> bytes) {
+      to->append(bytes.begin(), bytes.end());
+    };
     return options;
   }
   bool keep(Result<std::unique_ptr<machine::VirtualMachine>> made) {

@@ -47,7 +47,8 @@ class RecordingTest : public testing::TestWithParam<ClockPolicy> {
     return std::vector<u8>(std::istreambuf_iterator<char>(file), {});
   }
   void write_log(std::span<const u8> bytes) const {
-    std::ofstream(path_, std::ios::binary).write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
+    std::ofstream(path_, std::ios::binary)
+        .write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
   }
   static Machine recorded_machine() {
     Machine machine("echo");
@@ -103,7 +104,8 @@ TEST_P(RecordingTest, DamagedLogsAreRefused) {
     write_log(bad);
     Machine machine("echo");
     if (!machine.create_replay(path_)) continue;
-    // A record's length that reaches over the end looks like a recorder that was killed: a shorter log, not a complete one.
+    // A record's length that reaches over the end looks like a recorder that was killed: a shorter log, not a
+    // complete one.
     auto log = InputLog::load(path_);
     ASSERT_TRUE(log);
     EXPECT_FALSE(log->complete) << "byte " << at << " of " << good.size();
@@ -118,7 +120,9 @@ TEST_P(RecordingTest, DamagedLogsAreRefused) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Clocks, RecordingTest, testing::Values(ClockPolicy::kFixed, ClockPolicy::kFollow),
-                         [](const auto& test) { return test.param == ClockPolicy::kFixed ? "fixed" : "follow"; });
+                         [](const auto& test) {
+                           return test.param == ClockPolicy::kFixed ? "fixed" : "follow";
+                         });
 
 TEST(RunInPieces, IsTheSameRun) {
   constexpr Tick kEnd = 400'000;

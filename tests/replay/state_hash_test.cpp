@@ -1,7 +1,7 @@
 // The state hash sees everything: each field of each part changed by itself, RAM, the disk's overlay.
 //
-// A field is changed in the bytes that StateWriter makes of one machine; a second, identical machine loads them. It
-// must either refuse them or hash differently.
+// A field is changed in the bytes that StateWriter makes of one machine; a second, identical machine loads
+// them. It must either refuse them or hash differently.
 #include <gtest/gtest.h>
 
 #include <fstream>
@@ -107,10 +107,11 @@ TEST_F(StateHashTest, EveryField) {
 }
 
 TEST_F(StateHashTest, TheNamedPartsExist) {
-  for (const char* part : {"machine.tick", "machine.clock.rate", "machine.timers.lapic0.deadline", "machine.entropy.state",
-                           "machine.cpu0.state.rax", "machine.cpu1.state.cs.base", "machine.cpu0.state.ymm7", "machine.cpu0.lapic.irr",
-                           "machine.cpu0.tlb.page", "machine.board_minimal.com1.", "machine.board_minimal.pit.",
-                           "machine.board_minimal.disk0.overlay.blocks"}) {
+  for (const char* part :
+       {"machine.tick", "machine.clock.rate", "machine.timers.lapic0.deadline", "machine.entropy.state",
+        "machine.cpu0.state.rax", "machine.cpu1.state.cs.base", "machine.cpu0.state.ymm7",
+        "machine.cpu0.lapic.irr", "machine.cpu0.tlb.page", "machine.board_minimal.com1.",
+        "machine.board_minimal.pit.", "machine.board_minimal.disk0.overlay.blocks"}) {
     const bool found = std::any_of(index.fields().begin(), index.fields().end(),
                                    [part](const FieldIndex::Field& f) { return f.path.starts_with(part); });
     EXPECT_TRUE(found) << part;
@@ -119,7 +120,8 @@ TEST_F(StateHashTest, TheNamedPartsExist) {
 
 TEST_F(StateHashTest, Ram) {
   const u64 hash = a.vm->state_hash();
-  for (const u64 address : {u64{0x100000}, u64{0x400123}, tests::kMemoryBytes - 1}) {  // code, data, never touched
+  for (const u64 address :
+       {u64{0x100000}, u64{0x400123}, tests::kMemoryBytes - 1}) {  // code, data, never touched
     u8 byte = 0;
     ASSERT_TRUE(a.vm->read_physical(address, {&byte, 1}));
     const u8 other = byte ^ 0x80;
@@ -131,16 +133,17 @@ TEST_F(StateHashTest, Ram) {
 }
 
 TEST_F(StateHashTest, DiskOverlay) {
-  const auto blocks = std::find_if(index.fields().begin(), index.fields().end(), [](const FieldIndex::Field& f) {
-    return f.path == "machine.board_minimal.disk0.overlay.blocks";
-  });
+  const auto blocks = std::find_if(
+      index.fields().begin(), index.fields().end(),
+      [](const FieldIndex::Field& f) { return f.path == "machine.board_minimal.disk0.overlay.blocks"; });
   ASSERT_NE(blocks, index.fields().end());
   // One block more: its number, then its bytes.
   std::vector<u8> bytes = index.bytes();
   bytes[blocks->offset] = 1;
   std::vector<u8> block(8 + 4096, 0x5a);
   store_le<u64>(block.data(), 3);
-  bytes.insert(bytes.begin() + static_cast<std::ptrdiff_t>(blocks->offset + blocks->size_bytes), block.begin(), block.end());
+  bytes.insert(bytes.begin() + static_cast<std::ptrdiff_t>(blocks->offset + blocks->size_bytes),
+               block.begin(), block.end());
   ASSERT_TRUE(load(*b.vm, bytes));
   const u64 with_block = b.vm->state_hash();
   EXPECT_NE(with_block, a.vm->state_hash());

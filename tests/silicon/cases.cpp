@@ -14,51 +14,121 @@ T pick(Random& r, const T (&values)[N]) {
 }
 
 u64 integer(Random& r) {
-  constexpr u64 kValues[] = {0, 1, 2, 0x7f, 0x80, 0xff, 0x7fff, 0x8000, 0xffff, 0x7fffffff, 0x80000000, 0xffffffff,
-                             0x7fffffffffffffff, 0x8000000000000000, 0xffffffffffffffff, 0xfffffffffffffffe,
-                             0xffffffff80000000, 0xffffffffffff8000, 0xffffffffffffff80, 0x100000000, 7, 8, 31, 63};
+  constexpr u64 kValues[] = {0,
+                             1,
+                             2,
+                             0x7f,
+                             0x80,
+                             0xff,
+                             0x7fff,
+                             0x8000,
+                             0xffff,
+                             0x7fffffff,
+                             0x80000000,
+                             0xffffffff,
+                             0x7fffffffffffffff,
+                             0x8000000000000000,
+                             0xffffffffffffffff,
+                             0xfffffffffffffffe,
+                             0xffffffff80000000,
+                             0xffffffffffff8000,
+                             0xffffffffffffff80,
+                             0x100000000,
+                             7,
+                             8,
+                             31,
+                             63};
   switch (r.below(4)) {
-    case 0: return pick(r, kValues);
-    case 1: return r.next() & 63;
-    case 2: return r.next() >> r.below(64);
-    default: return r.next();
+    case 0:
+      return pick(r, kValues);
+    case 1:
+      return r.next() & 63;
+    case 2:
+      return r.next() >> r.below(64);
+    default:
+      return r.next();
   }
 }
 u32 float32(Random& r) {
-  constexpr u32 kValues[] = {0, 0x80000000, 1, 0x80000001, 0x007fffff, 0x00800000, 0x00800001, 0x3f800000, 0xbf800000,
-                             0x7f7fffff, 0xff7fffff, 0x7f800000, 0xff800000, 0x7fc00000, 0xffc00000, 0x7f800001,
-                             0xffbfffff, 0x7fc12345, 0x4f000000, 0xcf000000, 0x4effffff, 0x5f000000, 0x3effffff,
-                             0x3f000000, 0x3fc00000, 0x40200000, 0x34000000, 0x00400000, 0xdf000000, 0x7f000000};
+  constexpr u32 kValues[] = {0,          0x80000000, 1,          0x80000001, 0x007fffff, 0x00800000,
+                             0x00800001, 0x3f800000, 0xbf800000, 0x7f7fffff, 0xff7fffff, 0x7f800000,
+                             0xff800000, 0x7fc00000, 0xffc00000, 0x7f800001, 0xffbfffff, 0x7fc12345,
+                             0x4f000000, 0xcf000000, 0x4effffff, 0x5f000000, 0x3effffff, 0x3f000000,
+                             0x3fc00000, 0x40200000, 0x34000000, 0x00400000, 0xdf000000, 0x7f000000};
   switch (r.below(4)) {
-    case 0: return pick(r, kValues);
-    case 1: return static_cast<u32>(r.next() & 0x807fffff) | static_cast<u32>((0x78 + r.below(16)) << 23);
-    case 2: return static_cast<u32>(r.next() & 0x83ffffff);
-    default: return static_cast<u32>(r.next());
+    case 0:
+      return pick(r, kValues);
+    case 1:
+      return static_cast<u32>(r.next() & 0x807fffff) | static_cast<u32>((0x78 + r.below(16)) << 23);
+    case 2:
+      return static_cast<u32>(r.next() & 0x83ffffff);
+    default:
+      return static_cast<u32>(r.next());
   }
 }
 u64 float64(Random& r) {
-  constexpr u64 kValues[] = {0, u64{1} << 63, 1, 0x8000000000000001, 0x000fffffffffffff, 0x0010000000000000,
-                             0x3ff0000000000000, 0xbff0000000000000, 0x7fefffffffffffff, 0xffefffffffffffff,
-                             0x7ff0000000000000, 0xfff0000000000000, 0x7ff8000000000000, 0xfff8000000000000,
-                             0x7ff0000000000001, 0xfff4000000000000, 0x7ffabcdef0123456, 0x41e0000000000000,
-                             0xc1e0000000000000, 0x43e0000000000000, 0xc3e0000000000000, 0x41dfffffffe00000,
-                             0x3fe0000000000000, 0x3ff8000000000000, 0x3810000000000000, 0x36a0000000000000,
-                             0x47efffffe0000000, 0x47effffff0000000, 0x3800000000000001, 0x0008000000000000};
+  constexpr u64 kValues[] = {0,
+                             u64{1} << 63,
+                             1,
+                             0x8000000000000001,
+                             0x000fffffffffffff,
+                             0x0010000000000000,
+                             0x3ff0000000000000,
+                             0xbff0000000000000,
+                             0x7fefffffffffffff,
+                             0xffefffffffffffff,
+                             0x7ff0000000000000,
+                             0xfff0000000000000,
+                             0x7ff8000000000000,
+                             0xfff8000000000000,
+                             0x7ff0000000000001,
+                             0xfff4000000000000,
+                             0x7ffabcdef0123456,
+                             0x41e0000000000000,
+                             0xc1e0000000000000,
+                             0x43e0000000000000,
+                             0xc3e0000000000000,
+                             0x41dfffffffe00000,
+                             0x3fe0000000000000,
+                             0x3ff8000000000000,
+                             0x3810000000000000,
+                             0x36a0000000000000,
+                             0x47efffffe0000000,
+                             0x47effffff0000000,
+                             0x3800000000000001,
+                             0x0008000000000000};
   switch (r.below(4)) {
-    case 0: return pick(r, kValues);
-    case 1: return (r.next() & 0x800fffffffffffff) | (0x3f8 + r.below(16)) << 52;
-    case 2: return (r.next() & 0x800fffffffffffff) | (r.chance(50) ? r.below(4) : 0x380 + r.below(0x80)) << 52;
-    default: return r.next();
+    case 0:
+      return pick(r, kValues);
+    case 1:
+      return (r.next() & 0x800fffffffffffff) | (0x3f8 + r.below(16)) << 52;
+    case 2:
+      return (r.next() & 0x800fffffffffffff) | (r.chance(50) ? r.below(4) : 0x380 + r.below(0x80)) << 52;
+    default:
+      return r.next();
   }
 }
 void float80(Random& r, u64 out[2]) {
-  constexpr u64 kSignificands[] = {0, 1, 0x8000000000000000, 0xc000000000000000, 0xffffffffffffffff,
-                                   0x8000000000000001, 0xa000000000000000, 0x7fffffffffffffff, 0x4000000000000000,
-                                   0xfffffffffffff800, 0xfffffffffffff400, 0xffffff0000000000, 0xffffff8000000000};
-  constexpr u16 kExponents[] = {0, 1, 0x3fff, 0x4000, 0x3ffe, 0x7ffe, 0x7fff, 0x401e, 0x403e, 0x403f, 0x3f80, 0x3c00,
-                                0x43fe, 0x407e, 0x3f81, 0x3c01, 0x400e, 0x403d, 0x3fbf, 2, 0x7ffd};
+  constexpr u64 kSignificands[] = {0,
+                                   1,
+                                   0x8000000000000000,
+                                   0xc000000000000000,
+                                   0xffffffffffffffff,
+                                   0x8000000000000001,
+                                   0xa000000000000000,
+                                   0x7fffffffffffffff,
+                                   0x4000000000000000,
+                                   0xfffffffffffff800,
+                                   0xfffffffffffff400,
+                                   0xffffff0000000000,
+                                   0xffffff8000000000};
+  constexpr u16 kExponents[] = {0,      1,      0x3fff, 0x4000, 0x3ffe, 0x7ffe, 0x7fff,
+                                0x401e, 0x403e, 0x403f, 0x3f80, 0x3c00, 0x43fe, 0x407e,
+                                0x3f81, 0x3c01, 0x400e, 0x403d, 0x3fbf, 2,      0x7ffd};
   out[0] = r.chance(40) ? pick(r, kSignificands) : r.next() | (r.chance(95) ? u64{1} << 63 : 0);
-  u64 exponent = r.chance(50) ? pick(r, kExponents) : r.chance(70) ? 0x3ff0 + r.below(0x60) : r.next() & 0x7fff;
+  u64 exponent = r.chance(50)   ? pick(r, kExponents)
+                 : r.chance(70) ? 0x3ff0 + r.below(0x60)
+                                : r.next() & 0x7fff;
   if (exponent == 0x7fff && r.chance(50)) exponent = 0x3fff;
   if (r.chance(80) && exponent != 0) out[0] |= u64{1} << 63;
   out[1] = exponent | (r.chance(50) ? 0x8000 : 0);
@@ -66,10 +136,18 @@ void float80(Random& r, u64 out[2]) {
 void vector(Random& r, u64 out[2]) {
   for (unsigned i = 0; i < 2; ++i) {
     switch (r.below(4)) {
-      case 0: out[i] = float64(r); break;
-      case 1: out[i] = u64{float32(r)} | u64{float32(r)} << 32; break;
-      case 2: out[i] = integer(r); break;
-      default: out[i] = r.next(); break;
+      case 0:
+        out[i] = float64(r);
+        break;
+      case 1:
+        out[i] = u64{float32(r)} | u64{float32(r)} << 32;
+        break;
+      case 2:
+        out[i] = integer(r);
+        break;
+      default:
+        out[i] = r.next();
+        break;
     }
   }
 }
@@ -77,27 +155,37 @@ void vector(Random& r, u64 out[2]) {
 u64 data_address(Random& r, bool writable_only) {
   const u64 end = writable_only || r.chance(90) ? kWritableBytes : kDataBytes;
   switch (r.below(10)) {
-    case 0: return kDataBase + end - 1 - r.below(32);       // reaches over the end of its rights
-    case 1: return kDataBase + 0x1000 - r.below(32);        // crosses pages
-    case 2: return kDataBase + 0x800 + r.below(64);         // unaligned
-    case 3: return r.chance(30) ? kDataBase + kDataBytes - r.below(64) : kDataBase + 0x400;
-    case 4: return r.chance(30) ? integer(r) : kDataBase + 0x600;
-    default: return kDataBase + 0x40 + (r.below(0x1d00) & ~u64{63});
+    case 0:
+      return kDataBase + end - 1 - r.below(32);  // reaches over the end of its rights
+    case 1:
+      return kDataBase + 0x1000 - r.below(32);  // crosses pages
+    case 2:
+      return kDataBase + 0x800 + r.below(64);  // unaligned
+    case 3:
+      return r.chance(30) ? kDataBase + kDataBytes - r.below(64) : kDataBase + 0x400;
+    case 4:
+      return r.chance(30) ? integer(r) : kDataBase + 0x600;
+    default:
+      return kDataBase + 0x40 + (r.below(0x1d00) & ~u64{63});
   }
 }
 
 void make_float_state(Random& r, FxArea& fx) {
-  fx.fcw = static_cast<u16>(0x40 | (r.chance(70) ? 0x3f : r.below(64)) | pick(r, {0u, 2u, 3u, 3u}) << 8 | r.below(4) << 10);
+  fx.fcw = static_cast<u16>(0x40 | (r.chance(70) ? 0x3f : r.below(64)) | pick(r, {0u, 2u, 3u, 3u}) << 8 |
+                            r.below(4) << 10);
   fx.fsw = static_cast<u16>(r.below(8) << 11 | (r.next() & 0x4700));
-  if (r.chance(30)) fx.fsw |= static_cast<u16>(r.below(128) & (r.chance(10) ? 0x7fu : (fx.fcw & 0x3fu) | 0x40u));
+  if (r.chance(30))
+    fx.fsw |= static_cast<u16>(r.below(128) & (r.chance(10) ? 0x7fu : (fx.fcw & 0x3fu) | 0x40u));
   if ((fx.fsw & ~fx.fcw & 0x3f) != 0) fx.fsw |= 0x8080;
-  fx.ftw = static_cast<u8>(r.chance(50) ? 0xff : r.chance(70) ? 0x7f >> r.below(3) << ((fx.fsw >> 11) & 7) : r.next());
+  fx.ftw = static_cast<u8>(r.chance(50)   ? 0xff
+                           : r.chance(70) ? 0x7f >> r.below(3) << ((fx.fsw >> 11) & 7)
+                                          : r.next());
   fx.fop = static_cast<u16>(r.next() & 0x7ff);
   fx.fip = r.next() & 0x7fffffffffff;
   fx.fdp = r.next() & 0x7fffffffffff;
   fx.mxcsr = static_cast<u32>((r.chance(60) ? 0x1f80 : r.next() & 0x1f80) | (r.next() & 0x6000) |
-                              (r.chance(30) ? 0x40 : 0) | (r.chance(30) ? 0x8000 : 0) | (r.chance(30) ? r.next() & 63 : 0) |
-                              (r.chance(5) ? 0x20000 : 0));
+                              (r.chance(30) ? 0x40 : 0) | (r.chance(30) ? 0x8000 : 0) |
+                              (r.chance(30) ? r.next() & 63 : 0) | (r.chance(5) ? 0x20000 : 0));
   fx.mxcsr_mask = 0x2ffff;
   for (auto& st : fx.st) float80(r, st);
   for (auto& xmm : fx.xmm) vector(r, xmm);
@@ -130,7 +218,8 @@ void make_case(Random& random, const Form& form, const cpu::Insn& insn, Context&
   std::memset(static_cast<void*>(&c), 0, sizeof c);
   for (u64& r : c.gpr) r = random.chance(20) ? data_address(random, true) : integer(random);
   const std::string_view name = cpu::isa::rows()[insn.row].name;
-  c.gpr[cpu::kRsp] = random.chance(95) ? kDataBase + 0x800 + (random.below(0x1000) & ~u64{7}) : data_address(random, false);
+  c.gpr[cpu::kRsp] =
+      random.chance(95) ? kDataBase + 0x800 + (random.below(0x1000) & ~u64{7}) : data_address(random, false);
   // What string and other implicit operands use.
   if (!form.has_memory) {
     for (const auto reg : {cpu::kRsi, cpu::kRdi, cpu::kRbx}) {
@@ -140,16 +229,21 @@ void make_case(Random& random, const Form& form, const cpu::Insn& insn, Context&
     if (form.repeated && random.chance(95)) c.gpr[cpu::kRcx] = random.below(48);
   } else {
     const u64 target = data_address(random, true);
-    const u64 index = insn.index == cpu::kZeroRegister ? 0 : random.chance(80) ? c.gpr[insn.index] & 63 : c.gpr[insn.index];
+    const u64 index = insn.index == cpu::kZeroRegister ? 0
+                      : random.chance(80)              ? c.gpr[insn.index] & 63
+                                                       : c.gpr[insn.index];
     if (insn.index < 16) c.gpr[insn.index] = index;
     if (insn.base < 16) {
-      c.gpr[insn.base] = (target - static_cast<u64>(i64{insn.disp}) - (index << insn.scale_shift())) & insn.address_mask();
+      c.gpr[insn.base] =
+          (target - static_cast<u64>(i64{insn.disp}) - (index << insn.scale_shift())) & insn.address_mask();
     }
-    // A register bit index moves the operand; it must not land on the page that the instruction itself lies on.
+    // A register bit index moves the operand; it must not land on the page that the instruction itself lies
+    // on.
     if (name.starts_with("BT") && insn.op[1] < 16 && insn.op[1] != insn.base && insn.op[1] != insn.index) {
       u64& bit_index = c.gpr[insn.op[1]];
       const u64 bytes = 1u << insn.operand_log2();
-      const auto units = sign_extend(bit_index, static_cast<unsigned>(8 * bytes)) >> (3 + insn.operand_log2());
+      const auto units =
+          sign_extend(bit_index, static_cast<unsigned>(8 * bytes)) >> (3 + insn.operand_log2());
       const u64 moved = target + static_cast<u64>(units) * bytes;
       if (moved - kCodePage + 4096 < 3 * u64{4096}) bit_index &= 0xfff;
     }
@@ -161,12 +255,14 @@ void make_case(Random& random, const Form& form, const cpu::Insn& insn, Context&
       if (random.chance(40)) float80(random, v);
       if (form.branch && random.chance(80)) v[0] = kCodePage + 0x100 + random.below(32);
       std::memcpy(memory + (target - kDataBase), v, 32);
-      if (name == "LDMXCSR" && random.chance(80)) store_le<u32>(memory + (target - kDataBase), static_cast<u32>(random.next() & 0x2ffff));
+      if (name == "LDMXCSR" && random.chance(80))
+        store_le<u32>(memory + (target - kDataBase), static_cast<u32>(random.next() & 0x2ffff));
     }
   }
   if (form.branch) {
     for (unsigned i = 0; i < 16; ++i) {
-      if (i != cpu::kRsp && i != insn.base && i != cpu::kRcx && random.chance(60)) c.gpr[i] = kCodePage + 0x100 + random.below(32);
+      if (i != cpu::kRsp && i != insn.base && i != cpu::kRcx && random.chance(60))
+        c.gpr[i] = kCodePage + 0x100 + random.below(32);
     }
   }
   const u64 stack = c.gpr[cpu::kRsp];

@@ -18,7 +18,8 @@ constexpr u64 kUserFlags = 0x00000cd5 | 0x4000 | 0x200000;  // arithmetic, DF, N
 /// RCP and RSQRT: each within 1.5 * 2^-12 of the truth, so within twice that of each other. [SDM2 RCPPS]
 bool close_approximation(u64 a, u64 b) {
   for (unsigned i = 0; i < 64; i += 32) {
-    const float x = std::bit_cast<float>(static_cast<u32>(a >> i)), y = std::bit_cast<float>(static_cast<u32>(b >> i));
+    const float x = std::bit_cast<float>(static_cast<u32>(a >> i)),
+                y = std::bit_cast<float>(static_cast<u32>(b >> i));
     if (std::bit_cast<u32>(x) == std::bit_cast<u32>(y)) continue;
     if (!(std::fabs(x - y) <= std::fabs(x) * 3.0f / 4096.0f)) return false;
   }
@@ -28,16 +29,19 @@ bool close_approximation(u64 a, u64 b) {
 bool close_extended(const u64 a[2], const u64 b[2]) {
   if (((a[1] ^ b[1]) & 0x8000) != 0) return false;
   // Neighbours across a power of two follow each other when the integer bit is left out.
-  const auto order = [](const u64 v[2]) { return static_cast<i128>((u128{v[1] & 0x7fff} << 63) | (v[0] & ~(u64{1} << 63))); };
+  const auto order = [](const u64 v[2]) {
+    return static_cast<i128>((u128{v[1] & 0x7fff} << 63) | (v[0] & ~(u64{1} << 63)));
+  };
   const i128 distance = order(a) - order(b);
   return distance >= -2 && distance <= 2;
 }
 
-/// Whether a transcendental's results are bound by the manual: F2XM1 and FYL2XP1 have ranges, and beyond pi / 4 the
-/// host reduces circular arguments with a shorter pi.
+/// Whether a transcendental's results are bound by the manual: F2XM1 and FYL2XP1 have ranges, and beyond pi /
+/// 4 the host reduces circular arguments with a shorter pi.
 bool in_documented_range(const cpu::isa::Row& row, const Context& start) {
   const u64 exponent = start.fx.st[0][1] & 0x7fff;
-  const bool circular = row.name == "FSIN" || row.name == "FCOS" || row.name == "FSINCOS" || row.name == "FPTAN";
+  const bool circular =
+      row.name == "FSIN" || row.name == "FCOS" || row.name == "FSINCOS" || row.name == "FPTAN";
   if (row.name == "F2XM1") return exponent < 0x3fff;
   if (row.name == "FYL2XP1") return exponent < 0x3ffd;
   return !circular || exponent < 0x3ffe;
@@ -45,8 +49,9 @@ bool in_documented_range(const cpu::isa::Row& row, const Context& start) {
 
 }  // namespace
 
-std::string compare(const cpu::isa::Row& row, const cpu::Insn&, const Context& start, const Result& n, const Result& e,
-                    const u8* native_memory, const u8* emulated_memory, const u8* memory_before, bool undefined_too) {
+std::string compare(const cpu::isa::Row& row, const cpu::Insn&, const Context& start, const Result& n,
+                    const Result& e, const u8* native_memory, const u8* emulated_memory,
+                    const u8* memory_before, bool undefined_too) {
   std::string out;
   const auto differ = [&](std::string_view what, u64 want, u64 got) {
     if (want != got) out += fmt::format("    {:<10} host {:#018x}  ours {:#018x}\n", what, want, got);
@@ -63,7 +68,8 @@ std::string compare(const cpu::isa::Row& row, const cpu::Insn&, const Context& s
   differ("rflags", n.context.rflags & flags, e.context.rflags & flags);
   const FxArea &a = n.context.fx, &b = e.context.fx;
   differ("mxcsr", a.mxcsr, b.mxcsr);
-  const u16 status = approximate ? static_cast<u16>(~0x220) : u16{0xffff};  // C1 and PE follow the approximation
+  const u16 status =
+      approximate ? static_cast<u16>(~0x220) : u16{0xffff};  // C1 and PE follow the approximation
   differ("fcw", a.fcw, b.fcw);
   const bool bound = !approximate || in_documented_range(row, start);
   if (!bound) return out;
@@ -89,8 +95,8 @@ std::string compare(const cpu::isa::Row& row, const cpu::Insn&, const Context& s
     for (u64 i = 0; i < kDataBytes; i += 8) {
       const u64 want = load_le<u64>(native_memory + i), got = load_le<u64>(emulated_memory + i);
       if (want == got) continue;
-      out += fmt::format("    [{:#x}] host {:#018x}  ours {:#018x}  before {:#018x}\n", kDataBase + i, want, got,
-                         load_le<u64>(memory_before + i));
+      out += fmt::format("    [{:#x}] host {:#018x}  ours {:#018x}  before {:#018x}\n", kDataBase + i, want,
+                         got, load_le<u64>(memory_before + i));
     }
   }
   return out;
@@ -98,18 +104,22 @@ std::string compare(const cpu::isa::Row& row, const cpu::Insn&, const Context& s
 
 std::string describe_case(const Form& form, std::span<const u8> code, u64 number, u64 seed, const Context& c,
                           const std::string& difference, const Result& native) {
-  std::string out = fmt::format("{}: {}\n    bytes", form.text, cpu::Decoder::disassemble(code, 64, kCodeStart));
+  std::string out =
+      fmt::format("{}: {}\n    bytes", form.text, cpu::Decoder::disassemble(code, 64, kCodeStart));
   for (const u8 b : code) out += fmt::format(" {:02x}", b);
-  out += fmt::format("  seed {} case {} host vector {}\n{}  inputs:\n", seed, number, native.vector, difference);
+  out +=
+      fmt::format("  seed {} case {} host vector {}\n{}  inputs:\n", seed, number, native.vector, difference);
   for (unsigned i = 0; i < 16; i += 4) {
     out += "   ";
     for (unsigned k = i; k < i + 4; ++k) out += fmt::format(" {}={:016x}", kNames[k], c.gpr[k]);
     out += "\n";
   }
-  out += fmt::format("    rflags={:x} mxcsr={:x} fcw={:x} fsw={:x} ftw={:x}\n", c.rflags, c.fx.mxcsr, c.fx.fcw, c.fx.fsw, c.fx.ftw);
+  out += fmt::format("    rflags={:x} mxcsr={:x} fcw={:x} fsw={:x} ftw={:x}\n", c.rflags, c.fx.mxcsr,
+                     c.fx.fcw, c.fx.fsw, c.fx.ftw);
   for (unsigned i = 0; i < 8; ++i) {
-    out += fmt::format("    st{}={:04x}:{:016x} xmm{}={:016x}{:016x} xmm{}={:016x}{:016x}\n", i, c.fx.st[i][1] & 0xffff,
-                       c.fx.st[i][0], i, c.fx.xmm[i][1], c.fx.xmm[i][0], i + 8, c.fx.xmm[i + 8][1], c.fx.xmm[i + 8][0]);
+    out += fmt::format("    st{}={:04x}:{:016x} xmm{}={:016x}{:016x} xmm{}={:016x}{:016x}\n", i,
+                       c.fx.st[i][1] & 0xffff, c.fx.st[i][0], i, c.fx.xmm[i][1], c.fx.xmm[i][0], i + 8,
+                       c.fx.xmm[i + 8][1], c.fx.xmm[i + 8][0]);
   }
   return out;
 }

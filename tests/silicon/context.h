@@ -1,4 +1,5 @@
-// What one silicon case starts from and ends with: user-visible registers, memory, and how the instruction ended.
+// What one silicon case starts from and ends with: user-visible registers, memory, and how the instruction
+// ended.
 #pragma once
 
 #include <array>
@@ -9,9 +10,9 @@
 namespace orrery::silicon {
 
 /// Where the tested instruction's code and data lie, at the same linear addresses natively and emulated.
-inline constexpr u64 kDataBase = 0x10000000;      // two writable pages, then a read-only one; around them nothing
+inline constexpr u64 kDataBase = 0x10000000;  // two writable pages, then a read-only one; around them nothing
 inline constexpr u64 kWritableBytes = 0x2000, kDataBytes = 0x3000;
-inline constexpr u64 kCodePage = 0x20000000;      // filled with INT3
+inline constexpr u64 kCodePage = 0x20000000;  // filled with INT3
 inline constexpr u64 kCodeStart = kCodePage + 0x800;
 
 /// The 512-byte image of FXSAVE64. [SDM1 table 10-2]

@@ -6,7 +6,8 @@ namespace orrery::silicon {
 namespace {
 
 // Physical layout: page tables from 0x1000 on, data at 0x10000, code at 0x20000.
-constexpr u64 kRamBytes = 1 << 20, kPml4 = 0x1000, kPdpt = 0x2000, kPd = 0x3000, kDataPt = 0x4000, kCodePt = 0x5000;
+constexpr u64 kRamBytes = 1 << 20, kPml4 = 0x1000, kPdpt = 0x2000, kPd = 0x3000, kDataPt = 0x4000,
+              kCodePt = 0x5000;
 constexpr u64 kDataPhysical = 0x10000, kCodePhysical = 0x20000;
 constexpr u64 kPresent = 1, kWrite = 2, kUser = 4, kAccessed = 32, kDirty = 64, kNoExecute = u64{1} << 63;
 
@@ -19,29 +20,40 @@ std::unique_ptr<memory::Ram> make_ram() {
 }  // namespace
 
 const cpu::CpuModel& EmulatedCpu::model() {
-  static const cpu::CpuModel m = {.name = "silicon", .features = ~u64{0}, .physical_address_bits = 48,
-                                  .linear_address_bits = 57, .amd = true, .family_model_stepping = 0x00b00f21,
+  static const cpu::CpuModel m = {.name = "silicon",
+                                  .features = ~u64{0},
+                                  .physical_address_bits = 48,
+                                  .linear_address_bits = 57,
+                                  .amd = true,
+                                  .family_model_stepping = 0x00b00f21,
                                   .brand = "silicon"};
   return m;
 }
 
 EmulatedCpu::EmulatedCpu() : ram_(make_ram()), cache_(*ram_, model()) {
   memory_.add_ram("ram", 0, *ram_, 0, kRamBytes);
-  const auto entry = [&](u64 table, u64 index, u64 value) { store_le<u64>(ram_->data() + table + 8 * index, value); };
+  const auto entry = [&](u64 table, u64 index, u64 value) {
+    store_le<u64>(ram_->data() + table + 8 * index, value);
+  };
   constexpr u64 kTable = kPresent | kWrite | kUser | kAccessed;
   entry(kPml4, 0, kPdpt | kTable);
   entry(kPdpt, 0, kPd | kTable);
   entry(kPd, kDataBase >> 21, kDataPt | kTable);
   entry(kPd, kCodePage >> 21, kCodePt | kTable);
   for (u64 page = 0; page < kDataBytes / 4096; ++page) {
-    const u64 rights = kPresent | kUser | kAccessed | kDirty | kNoExecute | (page < kWritableBytes / 4096 ? kWrite : 0);
+    const u64 rights =
+        kPresent | kUser | kAccessed | kDirty | kNoExecute | (page < kWritableBytes / 4096 ? kWrite : 0);
     entry(kDataPt, ((kDataBase >> 12) & 511) + page, (kDataPhysical + 4096 * page) | rights);
   }
   entry(kCodePt, (kCodePage >> 12) & 511, kCodePhysical | kPresent | kWrite | kUser | kAccessed | kDirty);
   std::memset(ram_->data() + kCodePhysical, 0xcc, 4096);
-  vcpu_ = std::make_unique<cpu::Vcpu>(
-      0, cpu::VcpuServices{.ram = *ram_, .memory = memory_, .ports = ports_, .events = events_, .entropy = entropy_,
-                           .decode_cache = cache_, .model = model()});
+  vcpu_ = std::make_unique<cpu::Vcpu>(0, cpu::VcpuServices{.ram = *ram_,
+                                                           .memory = memory_,
+                                                           .ports = ports_,
+                                                           .events = events_,
+                                                           .entropy = entropy_,
+                                                           .decode_cache = cache_,
+                                                           .model = model()});
   enter_user_mode();
 }
 
@@ -54,12 +66,16 @@ void EmulatedCpu::enter_user_mode() {
   s.efer = efer::SCE | efer::LME | efer::LMA | efer::NXE;
   s.xcr0 = xcr0::X87 | xcr0::SSE | xcr0::AVX;
   s.cpl = 3;
-  constexpr u32 kUserData = seg_attr::kP | seg_attr::kS | 3 | seg_attr::kDplMask | seg_attr::kG | seg_attr::kDb;
-  for (unsigned i = 0; i < 6; ++i) s.seg[i] = {.base = 0, .limit = 0xffffffff, .attributes = kUserData, .selector = 0};
+  constexpr u32 kUserData =
+      seg_attr::kP | seg_attr::kS | 3 | seg_attr::kDplMask | seg_attr::kG | seg_attr::kDb;
+  for (unsigned i = 0; i < 6; ++i)
+    s.seg[i] = {.base = 0, .limit = 0xffffffff, .attributes = kUserData, .selector = 0};
   s.seg[kSs].selector = 0x2b;
-  s.seg[kCs] = {.base = 0, .limit = 0xffffffff,
-                .attributes = seg_attr::kP | seg_attr::kS | 11 | seg_attr::kDplMask | seg_attr::kG | seg_attr::kL,
-                .selector = 0x33};
+  s.seg[kCs] = {
+      .base = 0,
+      .limit = 0xffffffff,
+      .attributes = seg_attr::kP | seg_attr::kS | 11 | seg_attr::kDplMask | seg_attr::kG | seg_attr::kL,
+      .selector = 0x33};
   vcpu_->mode_changed();
   vcpu_->flush_tlb_all();
 }

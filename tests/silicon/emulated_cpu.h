@@ -1,5 +1,5 @@
-// The interpreter's handlers as the other side of a silicon case: a vCPU in 64-bit user mode behind page tables that
-// give the tested addresses the rights that they have natively.
+// The interpreter's handlers as the other side of a silicon case: a vCPU in 64-bit user mode behind page
+// tables that give the tested addresses the rights that they have natively.
 #pragma once
 
 #include <memory>

@@ -22,19 +22,19 @@ constexpr const char* kMachine = "reads or changes state of the host's kernel or
 constexpr const char* kFar = "loads segment registers that the host's threads need";
 constexpr const char* kInUse = "the host's XINUSE tracking and components differ";
 constexpr Exception kExceptions[] = {
-    {"INT", kMachine},      {"INT3", kMachine},    {"INT1", kMachine},      {"INTO", kMachine},
-    {"SYSCALL", kMachine},  {"SYSENTER", kMachine}, {"SYSRET", kMachine},   {"SYSEXIT", kMachine},
-    {"IRET", kFar},         {"IRETD", kFar},       {"IRETQ", kFar},         {"LSS", kFar},
-    {"LFS", kFar},          {"LGS", kFar},         {"LDS", kFar},           {"LES", kFar},
-    {"WRFSBASE", kFar},     {"WRGSBASE", kFar},    {"RDFSBASE", kMachine},  {"RDGSBASE", kMachine},
-    {"XSAVE", kInUse},      {"XSAVE64", kInUse},   {"XSAVEC", kInUse},      {"XSAVEC64", kInUse},
-    {"XSAVEOPT", kInUse},   {"XSAVEOPT64", kInUse}, {"XRSTOR", kInUse},     {"XRSTOR64", kInUse},
-    {"VMMCALL", kMachine},  {"IN", kMachine},      {"OUT", kMachine},       {"INSB", kMachine},
-    {"INSW", kMachine},     {"INSD", kMachine},    {"OUTSB", kMachine},     {"OUTSW", kMachine},
-    {"OUTSD", kMachine},    {"SLDT", kMachine},    {"STR", kMachine},       {"SGDT", kMachine},
-    {"SIDT", kMachine},     {"SMSW", kMachine},    {"LAR", kMachine},       {"LSL", kMachine},
-    {"VERR", kMachine},     {"VERW", kMachine},    {"UD0", kMachine},       {"PUSHF", kMachine},
-    {"LLDT", kMachine},     {"MONITOR", kMachine}, {"MWAIT", kMachine},     {"HLT", kMachine},
+    {"INT", kMachine},     {"INT3", kMachine},     {"INT1", kMachine},     {"INTO", kMachine},
+    {"SYSCALL", kMachine}, {"SYSENTER", kMachine}, {"SYSRET", kMachine},   {"SYSEXIT", kMachine},
+    {"IRET", kFar},        {"IRETD", kFar},        {"IRETQ", kFar},        {"LSS", kFar},
+    {"LFS", kFar},         {"LGS", kFar},          {"LDS", kFar},          {"LES", kFar},
+    {"WRFSBASE", kFar},    {"WRGSBASE", kFar},     {"RDFSBASE", kMachine}, {"RDGSBASE", kMachine},
+    {"XSAVE", kInUse},     {"XSAVE64", kInUse},    {"XSAVEC", kInUse},     {"XSAVEC64", kInUse},
+    {"XSAVEOPT", kInUse},  {"XSAVEOPT64", kInUse}, {"XRSTOR", kInUse},     {"XRSTOR64", kInUse},
+    {"VMMCALL", kMachine}, {"IN", kMachine},       {"OUT", kMachine},      {"INSB", kMachine},
+    {"INSW", kMachine},    {"INSD", kMachine},     {"OUTSB", kMachine},    {"OUTSW", kMachine},
+    {"OUTSD", kMachine},   {"SLDT", kMachine},     {"STR", kMachine},      {"SGDT", kMachine},
+    {"SIDT", kMachine},    {"SMSW", kMachine},     {"LAR", kMachine},      {"LSL", kMachine},
+    {"VERR", kMachine},    {"VERW", kMachine},     {"UD0", kMachine},      {"PUSHF", kMachine},
+    {"LLDT", kMachine},    {"MONITOR", kMachine},  {"MWAIT", kMachine},    {"HLT", kMachine},
 };
 
 class Finder {
@@ -48,7 +48,8 @@ class Finder {
     rows_.resize(ZYDIS_MNEMONIC_MAX_VALUE + 1);
     for (unsigned m = 1; m <= ZYDIS_MNEMONIC_MAX_VALUE; ++m) {
       std::string name = ZydisMnemonicGetString(static_cast<ZydisMnemonic>(m));
-      std::transform(name.begin(), name.end(), name.begin(), [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
+      std::transform(name.begin(), name.end(), name.begin(),
+                     [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
       const u16 row = isa::row_of(name);
       rows_[m] = row != 0 && no_silicon_reason(row) == nullptr ? row : u16{0};
     }
@@ -89,7 +90,8 @@ class Finder {
     if (rex_is_detached(bytes)) return false;
     // Oddities of silicon that no code uses: F3 REX.B 90 is an XCHG, F2 and F3 change LOOPE and LOOPNE.
     if (z.mnemonic == ZYDIS_MNEMONIC_PAUSE && z.raw.rex.B) return false;
-    if ((z.mnemonic == ZYDIS_MNEMONIC_LOOPE || z.mnemonic == ZYDIS_MNEMONIC_LOOPNE) && z.raw.prefix_count > 0) {
+    if ((z.mnemonic == ZYDIS_MNEMONIC_LOOPE || z.mnemonic == ZYDIS_MNEMONIC_LOOPNE) &&
+        z.raw.prefix_count > 0) {
       for (unsigned i = 0; i < z.raw.prefix_count; ++i) {
         if ((z.raw.prefixes[i].value & 0xfe) == 0xf2) return false;
       }
@@ -136,14 +138,15 @@ class Finder {
         case ZYDIS_OPERAND_TYPE_REGISTER: {
           const ZydisRegisterClass c = ZydisRegisterGetClass(o.reg.value);
           if (c == ZYDIS_REGCLASS_SEGMENT && (o.actions & ZYDIS_OPERAND_ACTION_MASK_WRITE)) return false;
-          if (c == ZYDIS_REGCLASS_CONTROL || c == ZYDIS_REGCLASS_DEBUG || c == ZYDIS_REGCLASS_YMM) return false;
+          if (c == ZYDIS_REGCLASS_CONTROL || c == ZYDIS_REGCLASS_DEBUG || c == ZYDIS_REGCLASS_YMM)
+            return false;
           if (!visible) break;
           const bool high = o.reg.value >= ZYDIS_REGISTER_AH && o.reg.value <= ZYDIS_REGISTER_BH;
           form.text += separator;
-          form.text += high ? "r8h"
-                       : c == ZYDIS_REGCLASS_MMX ? "mm"
-                       : c == ZYDIS_REGCLASS_XMM ? "xmm"
-                       : c == ZYDIS_REGCLASS_X87 ? "st"
+          form.text += high                          ? "r8h"
+                       : c == ZYDIS_REGCLASS_MMX     ? "mm"
+                       : c == ZYDIS_REGCLASS_XMM     ? "xmm"
+                       : c == ZYDIS_REGCLASS_X87     ? "st"
                        : c == ZYDIS_REGCLASS_SEGMENT ? "sreg"
                                                      : "r" + std::to_string(o.size);
           break;
@@ -160,13 +163,15 @@ class Finder {
         case ZYDIS_OPERAND_TYPE_IMMEDIATE:
           if (visible) form.text += separator + ("imm" + std::to_string(o.size));
           break;
-        default: break;
+        default:
+          break;
       }
     }
     if (z.attributes & ZYDIS_ATTRIB_HAS_LOCK) form.text += " lock";
     if (z.attributes & (ZYDIS_ATTRIB_HAS_REP | ZYDIS_ATTRIB_HAS_REPE)) form.text += " rep";
     if (z.attributes & ZYDIS_ATTRIB_HAS_REPNE) form.text += " repne";
-    form.repeated = (z.attributes & (ZYDIS_ATTRIB_HAS_REP | ZYDIS_ATTRIB_HAS_REPE | ZYDIS_ATTRIB_HAS_REPNE)) != 0;
+    form.repeated =
+        (z.attributes & (ZYDIS_ATTRIB_HAS_REP | ZYDIS_ATTRIB_HAS_REPE | ZYDIS_ATTRIB_HAS_REPNE)) != 0;
     if (z.address_width != 64) form.text += " a32";
     if (z.operand_width != 0) form.text += " o" + std::to_string(z.operand_width);
     return true;
@@ -192,7 +197,8 @@ const char* no_silicon_reason(u16 row) {
 
 std::vector<Form> make_forms() {
   Finder finder;
-  const std::vector<std::vector<u8>> prefixes = {{}, {0x66}, {0xf3}, {0xf2}, {0xf0}, {0x66, 0xf2}, {0x66, 0xf0}, {0x67}};
+  const std::vector<std::vector<u8>> prefixes = {{},     {0x66},       {0xf3},       {0xf2},
+                                                 {0xf0}, {0x66, 0xf2}, {0x66, 0xf0}, {0x67}};
   const std::vector<std::vector<u8>> rexes = {{}, {0x40}, {0x48}, {0x45}, {0x4d}};
   const std::vector<std::vector<u8>> maps = {{}, {0x0f}, {0x0f, 0x38}, {0x0f, 0x3a}};
   for (const auto& map : maps) {
@@ -208,13 +214,15 @@ std::vector<Form> make_forms() {
       }
     }
   }
-  // VEX: R, X, B inverted and all set (low registers); vvvv is rdx / xmm2, or 1111 where the instruction has none.
+  // VEX: R, X, B inverted and all set (low registers); vvvv is rdx / xmm2, or 1111 where the instruction has
+  // none.
   for (unsigned map = 1; map <= 3; ++map) {
     for (unsigned pp = 0; pp < 4; ++pp) {
       for (unsigned w = 0; w < 2; ++w) {
         for (unsigned opcode = 0; opcode < 256; ++opcode) {
           for (const unsigned vvvv : {0x68u, 0x78u}) {
-            finder.add({0xc4, static_cast<u8>(0xe0 | map), static_cast<u8>(w << 7 | vvvv | pp), static_cast<u8>(opcode)});
+            finder.add({0xc4, static_cast<u8>(0xe0 | map), static_cast<u8>(w << 7 | vvvv | pp),
+                        static_cast<u8>(opcode)});
           }
         }
       }

@@ -1,5 +1,5 @@
-// Encodings for the silicon tester, found by decoding: every opcode of the legacy maps and of VEX.128/0 maps under
-// every prefix is decoded, and those that belong to a table row are grouped by row and operand form.
+// Encodings for the silicon tester, found by decoding: every opcode of the legacy maps and of VEX.128/0 maps
+// under every prefix is decoded, and those that belong to a table row are grouped by row and operand form.
 //
 // Not modelled: EVEX, RIP-relative and VSIB operands.
 #pragma once

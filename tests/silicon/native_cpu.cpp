@@ -56,11 +56,12 @@ NativeCpu::NativeCpu() {
   writable_ = static_cast<u8*>(mmap(nullptr, kDataBytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0));
   void* data = mmap(reinterpret_cast<void*>(kDataBase), kWritableBytes, PROT_READ | PROT_WRITE,
                     MAP_SHARED | MAP_FIXED_NOREPLACE | MAP_POPULATE, fd, 0);
-  void* read_only = mmap(reinterpret_cast<void*>(kDataBase + kWritableBytes), kDataBytes - kWritableBytes, PROT_READ,
-                         MAP_SHARED | MAP_FIXED_NOREPLACE | MAP_POPULATE, fd, kWritableBytes);
+  void* read_only = mmap(reinterpret_cast<void*>(kDataBase + kWritableBytes), kDataBytes - kWritableBytes,
+                         PROT_READ, MAP_SHARED | MAP_FIXED_NOREPLACE | MAP_POPULATE, fd, kWritableBytes);
   void* code = mmap(reinterpret_cast<void*>(kCodePage), 4096, PROT_READ | PROT_WRITE | PROT_EXEC,
                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
-  if (writable_ == MAP_FAILED || data == MAP_FAILED || read_only == MAP_FAILED || code == MAP_FAILED) fail("silicon: mmap");
+  if (writable_ == MAP_FAILED || data == MAP_FAILED || read_only == MAP_FAILED || code == MAP_FAILED)
+    fail("silicon: mmap");
   close(fd);
   code_ = static_cast<u8*>(code);
   std::memset(code_, 0xcc, 4096);

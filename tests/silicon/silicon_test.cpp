@@ -1,9 +1,9 @@
-// Silicon: one generated instruction on the host CPU against the interpreter's handler, for every user-mode row and
-// operand form of the table.
+// Silicon: one generated instruction on the host CPU against the interpreter's handler, for every user-mode
+// row and operand form of the table.
 //
-// ORRERY_SILICON_CASES: cases per form (default 12); ORRERY_SILICON_SEED; ORRERY_SILICON_ROW: only rows with this prefix;
-// ORRERY_SILICON_LIST: print every form with its mismatches.
-// Not modelled: see README.md for rows that cannot run here.
+// ORRERY_SILICON_CASES: cases per form (default 12); ORRERY_SILICON_SEED; ORRERY_SILICON_ROW: only rows with
+// this prefix; ORRERY_SILICON_LIST: print every form with its mismatches. Not modelled: see README.md for
+// rows that cannot run here.
 #include <gtest/gtest.h>
 
 #include <cstdlib>
@@ -63,9 +63,10 @@ TEST(Silicon, EveryFormAgrees) {
       const Result want = native.run(bytes, context);
       const Result got = emulated.run(bytes, context);
       ++run;
-      const std::string difference =
-          compare(row, insn, context, want, got, native.memory(), emulated.memory(), before.data(), undefined_too);
-      if (!difference.empty() && bad++ == 0) first = describe_case(form, bytes, i, seed, context, difference, want);
+      const std::string difference = compare(row, insn, context, want, got, native.memory(),
+                                             emulated.memory(), before.data(), undefined_too);
+      if (!difference.empty() && bad++ == 0)
+        first = describe_case(form, bytes, i, seed, context, difference, want);
       std::memcpy(native.memory(), before.data(), kDataBytes);
     }
     if (bad != 0) {

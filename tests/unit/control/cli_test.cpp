@@ -118,8 +118,9 @@ TEST(CommandLine, ErrorsAreOneLineAndNameTheThing) {
 }
 
 TEST(CommandLine, TheLastOfAFlagCountsAndValuesMayLookLikeAnything) {
-  auto parsed = parse_command_line({"run", "--kernel", "k", "--cpus", "2", "--cpus", "3", "--append", "--x", "--append",
-                                    "[a,b] -- c", "--disk", "[x,,y]", "--disk=b=c", "--set=seed=4"});
+  auto parsed =
+      parse_command_line({"run", "--kernel", "k", "--cpus", "2", "--cpus", "3", "--append", "--x", "--append",
+                          "[a,b] -- c", "--disk", "[x,,y]", "--disk=b=c", "--set=seed=4"});
   ASSERT_TRUE(parsed.ok()) << parsed.error().message;
   const machine::Config& config = parsed.value().config;
   EXPECT_EQ(config.cpus, 3u);

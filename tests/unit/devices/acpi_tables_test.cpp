@@ -57,8 +57,8 @@ TEST(AcpiTables, DisassembleWithoutComplaint) {
   for (const auto& table : tables) {
     const std::string signature(table.begin(), table.begin() + 4);
     const auto file = folder / (signature + ".aml");
-    std::ofstream(file, std::ios::binary).write(reinterpret_cast<const char*>(table.data()),
-                                                static_cast<std::streamsize>(table.size()));
+    std::ofstream(file, std::ios::binary)
+        .write(reinterpret_cast<const char*>(table.data()), static_cast<std::streamsize>(table.size()));
     const std::string log = (folder / "log").string();
     EXPECT_EQ(std::system(fmt::format("iasl -d {} > {} 2>&1", file.string(), log).c_str()), 0) << signature;
     std::ifstream text(log);

@@ -28,17 +28,18 @@ struct Whole {
 
   explicit Whole(Config wanted) : config(std::move(wanted)) {
     ram = std::move(memory::Ram::create("test", config.memory_bytes)).value();
-    auto made = make_board_minimal({.config = config,
-                                    .ram = *ram,
-                                    .memory = memory,
-                                    .ports = ports,
-                                    .events = events,
-                                    .inputs = inputs,
-                                    .entropy = entropy,
-                                    .msi = sink,
-                                    .intr = IrqLine(sink, 31),
-                                    .control = control,
-                                    .serial_output = [this](std::span<const u8> b) { text.append(b.begin(), b.end()); }});
+    auto made = make_board_minimal(
+        {.config = config,
+         .ram = *ram,
+         .memory = memory,
+         .ports = ports,
+         .events = events,
+         .inputs = inputs,
+         .entropy = entropy,
+         .msi = sink,
+         .intr = IrqLine(sink, 31),
+         .control = control,
+         .serial_output = [this](std::span<const u8> b) { text.append(b.begin(), b.end()); }});
     board = std::move(made).value();
   }
   std::vector<u8> save() {
@@ -105,7 +106,8 @@ TEST_F(BoardMinimalTest, DirectBootLeavesTablesAndBars) {
 
 TEST_F(BoardMinimalTest, PitReachesBothControllers) {
   Whole machine(config());
-  for (const auto& [port, value] : {std::pair{0x20, 0x11}, {0x21, 0x20}, {0x21, 4}, {0x21, 1}, {0x43, 0x30}}) {
+  for (const auto& [port, value] :
+       {std::pair{0x20, 0x11}, {0x21, 0x20}, {0x21, 4}, {0x21, 1}, {0x43, 0x30}}) {
     machine.ports.write(port, value, 1);
   }
   machine.memory.write(map::kIoApicStart, 0x14, 4);
@@ -138,7 +140,8 @@ TEST_F(BoardMinimalTest, StateMovesToAnotherBoard) {
   const auto loaded = reader.finish();
   ASSERT_TRUE(loaded) << loaded.error().message;
   EXPECT_EQ(b.save(), saved);
-  EXPECT_EQ(b.memory.read(map::kEcamStart + (4 << 15) + 0x20, 4), a.memory.read(map::kEcamStart + (4 << 15) + 0x20, 4));
+  EXPECT_EQ(b.memory.read(map::kEcamStart + (4 << 15) + 0x20, 4),
+            a.memory.read(map::kEcamStart + (4 << 15) + 0x20, 4));
 }
 
 TEST_F(BoardMinimalTest, TypedBytesEnterThroughTheChannel) {

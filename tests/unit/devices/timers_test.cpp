@@ -143,7 +143,8 @@ TEST_F(Rtc, KeepsTheCalendar) {
 
 TEST_F(Rtc, TimeIsSetUnderSetAndKeptAcrossFormats) {
   write(11, 0x82);
-  write(0, 0x10), write(2, 0x20), write(4, 0x15), write(7, 0x31), write(8, 0x12), write(9, 0x99), write(0x32, 0x19);
+  write(0, 0x10), write(2, 0x20), write(4, 0x15), write(7, 0x31), write(8, 0x12), write(9, 0x99),
+      write(0x32, 0x19);
   bench.advance(5'000'000'000);
   EXPECT_EQ(read(0), 0x10u) << "held";
   write(11, 0x02);

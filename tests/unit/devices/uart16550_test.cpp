@@ -13,7 +13,9 @@ struct Uart : testing::Test {
   Uart16550 uart{{.name = "com1"}, bench.events, bench.line(4), bench.output};
   void write(u64 offset, u64 v) { uart.write(offset, v, 1); }
   u64 read(u64 offset) { return uart.read(offset, 1); }
-  void receive(std::string_view text) { uart.receive({reinterpret_cast<const u8*>(text.data()), text.size()}); }
+  void receive(std::string_view text) {
+    uart.receive({reinterpret_cast<const u8*>(text.data()), text.size()});
+  }
   bool irq() const { return bench.sink.levels[4]; }
 };
 

@@ -12,8 +12,9 @@ namespace {
 
 std::string cpio_entry(std::string_view name, std::string_view data) {
   std::string out = "070701";
-  for (const size_t field : {size_t{1}, size_t{0100644}, size_t{0}, size_t{0}, size_t{1}, size_t{0}, data.size(), size_t{0},
-                             size_t{0}, size_t{0}, size_t{0}, name.size() + 1, size_t{0}}) {
+  for (const size_t field :
+       {size_t{1}, size_t{0100644}, size_t{0}, size_t{0}, size_t{1}, size_t{0}, data.size(), size_t{0},
+        size_t{0}, size_t{0}, size_t{0}, name.size() + 1, size_t{0}}) {
     out += fmt::format("{:08x}", field);
   }
   out += name;
