@@ -123,7 +123,10 @@ Float80 y_log2_x(Environment& e, const Unpacked& x, const Unpacked& y) {
   const Wide log = fp::log2(x);
   if (x.significand == fp::kIntegerBit) {  // a power of two: the product may be exact, but PE is raised
     e.raise(fp::flag::PE);
-    return fp::mul<F80>(e, fp::from_i64(x.exponent), y);
+    const Float80 product = fp::mul<F80>(e, fp::from_i64(x.exponent), y);
+    // A result that counts as inexact and is tiny has underflowed.
+    if ((product.sign_exponent & 0x7fff) == 0 && product.significand != 0) e.raise(fp::flag::UE);
+    return product;
   }
   return fp::from_wide(e, log * fp::to_wide(y));
 }
