@@ -15,6 +15,7 @@
 #include "machine/clock_governor.h"
 #include "machine/direct_boot.h"
 #include "machine/recording.h"
+#include "machine/symbols.h"
 #include "memory/dma_port.h"
 
 namespace orrery::machine {
@@ -96,6 +97,10 @@ struct VirtualMachine::Impl final : public devices::MachineControl {
     return vcpu.state.activity == cpu::Activity::kRunning || vcpu.has_wake_event();
   }
   void correct_clock();
+  std::string explain_shutdown(cpu::Vcpu& vcpu) const {
+    const SymbolTable symbols = SymbolTable::from_elf(boot_files.kernel);
+    return cpu::explain_shutdown(vcpu, [&symbols](u64 address) { return symbols.describe(address); });
+  }
   /// At most one a second: a guest may triple-fault for ever.
   void report_shutdown() {
     const auto now = HostClock::now();
@@ -340,7 +345,7 @@ StopReason VirtualMachine::Impl::run(Tick max_tick) {
         rotate();
         break;
       case cpu::EngineExit::kShutdown:
-        stop_message = cpu::explain_shutdown(vcpu);
+        stop_message = explain_shutdown(vcpu);
         stopped_vcpu = current;
         if (!config.reboot) return StopReason::kTripleFault;
         report_shutdown();
@@ -389,7 +394,7 @@ StopReason VirtualMachine::Impl::step(unsigned index) {
   stopped_at_breakpoint = false;
   if (const auto stop = pending_stop()) return *stop;
   if (exit == cpu::EngineExit::kShutdown) {
-    stop_message = cpu::explain_shutdown(vcpu);
+    stop_message = explain_shutdown(vcpu);
     return StopReason::kTripleFault;
   }
   if (exit == cpu::EngineExit::kWatchpoint) {

@@ -353,7 +353,11 @@ std::string_view vector_name(u8 vector) {
   return vector < std::size(kNames) ? kNames[vector] : "interrupt";
 }
 
-std::string explain_shutdown(Vcpu& cpu) {
+std::string explain_shutdown(Vcpu& cpu, const std::function<std::string(u64)>& symbol) {
+  const auto named = [&symbol](u64 address) {
+    const std::string name = symbol ? symbol(address) : std::string();
+    return name.empty() ? fmt::format("{:#x}", address) : fmt::format("{:#x} <{}>", address, name);
+  };
   std::string text = fmt::format("triple fault on cpu{} at tick {}: ", cpu.id(), cpu.now_tick());
   text += cpu.delivery_failure.empty() ? "delivery of the last exception failed" : cpu.delivery_failure;
   text += "\n";
@@ -362,7 +366,7 @@ std::string explain_shutdown(Vcpu& cpu) {
     if (vector_name(r.fault.vector) == "interrupt") text += fmt::format(" {:#x}", r.fault.vector);
     if (r.fault.has_error_code) text += fmt::format("({:#x})", r.fault.error_code);
     if (r.fault.vector == kPF) text += fmt::format(" address {:#x}", r.fault.address);
-    text += fmt::format("  at {:#x}:{:#x} rsp {:#x}", r.cs, r.rip, r.rsp);
+    text += fmt::format("  at {:#x}:{} rsp {:#x}", r.cs, named(r.rip), r.rsp);
     u8 code[15];
     size_t have = 0;
     for (; have < sizeof code; ++have) {
@@ -377,7 +381,7 @@ std::string explain_shutdown(Vcpu& cpu) {
     text += "\n";
   }
   text += "  last branch targets:";
-  for (const u64 target : cpu.recent_branch_targets()) text += fmt::format(" {:#x}", target);
+  for (const u64 target : cpu.recent_branch_targets()) text += " " + named(target);
   text += "\n";
   const CpuState& s = cpu.state;
   text += fmt::format("  cr0 {:#x} cr2 {:#x} cr3 {:#x} cr4 {:#x} efer {:#x} rflags {:#x} cpl {}\n", s.cr0,

@@ -96,8 +96,9 @@ testing::AssertionResult in_order(const std::string& text, std::initializer_list
 TEST(TripleFault, NamesTheFaultsInOrder) {
   const Ran ran = run_program("triple_fault");
   EXPECT_EQ(ran.reason, StopReason::kTripleFault);
-  EXPECT_TRUE(in_order(ran.message, {"outside the IDT", "#PF(0x0) address 0x7000000000", "#GP(0x73)",
-                                     "#DF(0x0)", "cr2 0x7000000000"}));
+  EXPECT_TRUE(in_order(ran.message,
+                       {"outside the IDT", "#PF(0x0) address 0x7000000000", "<main64+", "mov rax, [rsi]",
+                        "#GP(0x73)", "#DF(0x0)", "last branch targets", "<main64>", "cr2 0x7000000000"}));
 }
 
 TEST(TripleFault, NamesTheStackThatCouldNotBeWritten) {
