@@ -123,22 +123,7 @@ Handler select_jcxz(const Insn&, const DecodedForm&) { return jcxz; }
 
 #define ORRERY_CONDITION(name, cc) \
   Handler select_j##name(const Insn&, const DecodedForm&) { return jcc<cc>; }
-ORRERY_CONDITION(o, 0)
-ORRERY_CONDITION(no, 1)
-ORRERY_CONDITION(b, 2)
-ORRERY_CONDITION(nb, 3)
-ORRERY_CONDITION(z, 4)
-ORRERY_CONDITION(nz, 5)
-ORRERY_CONDITION(be, 6)
-ORRERY_CONDITION(nbe, 7)
-ORRERY_CONDITION(s, 8)
-ORRERY_CONDITION(ns, 9)
-ORRERY_CONDITION(p, 10)
-ORRERY_CONDITION(np, 11)
-ORRERY_CONDITION(l, 12)
-ORRERY_CONDITION(nl, 13)
-ORRERY_CONDITION(le, 14)
-ORRERY_CONDITION(nle, 15)
+#include "cpu/exec/conditions.inc"
 #undef ORRERY_CONDITION
 
 }  // namespace orrery::cpu::exec
