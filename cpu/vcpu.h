@@ -76,6 +76,11 @@ class Vcpu final : public memory::FrameListener, public memory::MapListener {
   bool real_mode() const { return !protected_mode(); }
   unsigned code_bits() const { return code_bits_; }  // 16, 32 or 64
   unsigned cpl() const { return state.cpl; }
+  unsigned iopl() const { return static_cast<unsigned>((state.rflags & rflags::IOPL) >> rflags::kIoplShift); }
+  /// The base that addresses through `segment` get: in 64-bit mode that of FS and GS only.
+  u64 segment_base(SegmentIndex segment) const {
+    return long64_ ? flat_base_[segment] : state.seg[segment].base;
+  }
   /// After any change of CR0, CR3's mode, CR4, EFER, CS, SS, XCR0, CPL, RFLAGS.AC or RFLAGS.VM.
   void mode_changed();
   /// The part of a trace's key that follows from the mode (see DecodeCache).
@@ -192,8 +197,7 @@ class Vcpu final : public memory::FrameListener, public memory::MapListener {
 
   /// SSE's alignment rule: #GP(0) unless 16- (or 32-) byte aligned. Linear address counts.
   bool check_aligned(const Insn& insn, unsigned alignment) {
-    const u64 linear =
-        effective_address(insn) + (long64_ ? flat_base_[insn.segment()] : state.seg[insn.segment()].base);
+    const u64 linear = effective_address(insn) + segment_base(insn.segment());
     if ((linear & (alignment - 1)) == 0) [[likely]]
       return true;
     raise(kGP, 0);
@@ -323,8 +327,8 @@ class Vcpu final : public memory::FrameListener, public memory::MapListener {
   bool write_slow(SegmentIndex segment, u64 linear, const void* data, unsigned size);
   bool read_for_write_slow(SegmentIndex segment, u64 linear, void* out, unsigned size);
   void commit_slow(u64 linear, const void* data, unsigned size);
-  bool access_checks(SegmentIndex segment, u64 linear, unsigned size, Access access);
-  void fill_fast(u64 linear, u64 physical, const TlbEntry* entry, Access access);
+  bool access_checks(SegmentIndex segment, u64 linear, unsigned size);
+  void fill_fast(u64 linear, u64 physical, const TlbEntry* entry);
   void physical_read(u64 physical, void* out, unsigned size);
   void physical_write(u64 physical, const void* data, unsigned size);
   /// Whether DR0..DR3 watch data in this page: its accesses stay on the slow path.

@@ -96,6 +96,15 @@ struct VirtualMachine::Impl final : public devices::MachineControl {
   bool runnable(const cpu::Vcpu& vcpu) const {
     return vcpu.state.activity == cpu::Activity::kRunning || vcpu.has_wake_event();
   }
+  /// The next tick, after this one, at which a timer fires, a logged input is due or a replayed log ends.
+  Tick next_event_tick() const {
+    const Tick now = timeline.now();
+    Tick next = std::max(std::min(events.next_tick(), inputs.next_tick()), now + 1);
+    if (inputs.mode() == InputPort::Mode::kReplay && inputs.replay_log().end_tick > now) {
+      next = std::min(next, inputs.replay_log().end_tick);
+    }
+    return next;
+  }
   void correct_clock();
   std::string explain_shutdown(cpu::Vcpu& vcpu) const {
     const SymbolTable symbols = SymbolTable::from_elf(boot_files.kernel);
@@ -311,11 +320,7 @@ StopReason VirtualMachine::Impl::run(Tick max_tick) {
         now >= inputs.replay_log().end_tick) {
       return StopReason::kEndOfLog;
     }
-    Tick limit =
-        std::min({max_tick, std::max(events.next_tick(), now + 1), std::max(inputs.next_tick(), now + 1)});
-    if (inputs.mode() == InputPort::Mode::kReplay && inputs.replay_log().end_tick > now) {
-      limit = std::min(limit, inputs.replay_log().end_tick);
-    }
+    const Tick limit = std::min(max_tick, next_event_tick());
 
     size_t tried = 0;
     while (tried < cpus.size() && !runnable(*cpus[current])) {
@@ -376,12 +381,7 @@ StopReason VirtualMachine::Impl::step(unsigned index) {
   cpu::Vcpu& vcpu = *cpus[index];
   stopped_vcpu = index;
   if (!runnable(vcpu)) {
-    const Tick now = timeline.now();
-    Tick limit = std::min(std::max(events.next_tick(), now + 1), std::max(inputs.next_tick(), now + 1));
-    if (inputs.mode() == InputPort::Mode::kReplay && inputs.replay_log().end_tick > now) {
-      limit = std::min(limit, inputs.replay_log().end_tick);
-    }
-    if (!idle_until(limit)) return StopReason::kEndOfLog;
+    if (!idle_until(next_event_tick())) return StopReason::kEndOfLog;
     return StopReason::kStep;
   }
   timeline.begin_slice(&vcpu.ticks_left, timeline.now() + 1);

@@ -66,8 +66,8 @@ RegionId AddressSpace::add(Region region) {
   return regions_.back().id;
 }
 
-RegionId AddressSpace::add_ram(std::string name, u64 start, Ram& ram, u64 ram_offset, u64 size_bytes,
-                               int priority) {
+RegionId AddressSpace::add_backed(FlatRange::Kind kind, std::string name, u64 start, Ram& ram, u64 ram_offset,
+                                  u64 size_bytes, int priority) {
   CHECK(ram_offset + size_bytes <= ram.size_bytes() && ram_offset % kPageBytes == 0 &&
         start % kPageBytes == 0);
   return add({.id = 0,
@@ -76,28 +76,21 @@ RegionId AddressSpace::add_ram(std::string name, u64 start, Ram& ram, u64 ram_of
               .size_bytes = size_bytes,
               .priority = priority,
               .enabled = true,
-              .kind = FlatRange::Kind::kRam,
+              .kind = kind,
               .limits = {},
               .host = ram.data() + ram_offset,
               .ram = &ram,
               .handler = nullptr});
 }
 
+RegionId AddressSpace::add_ram(std::string name, u64 start, Ram& ram, u64 ram_offset, u64 size_bytes,
+                               int priority) {
+  return add_backed(FlatRange::Kind::kRam, std::move(name), start, ram, ram_offset, size_bytes, priority);
+}
+
 RegionId AddressSpace::add_rom(std::string name, u64 start, Ram& ram, u64 ram_offset, u64 size_bytes,
                                int priority) {
-  CHECK(ram_offset + size_bytes <= ram.size_bytes() && ram_offset % kPageBytes == 0 &&
-        start % kPageBytes == 0);
-  return add({.id = 0,
-              .name = std::move(name),
-              .start = start,
-              .size_bytes = size_bytes,
-              .priority = priority,
-              .enabled = true,
-              .kind = FlatRange::Kind::kRom,
-              .limits = {},
-              .host = ram.data() + ram_offset,
-              .ram = &ram,
-              .handler = nullptr});
+  return add_backed(FlatRange::Kind::kRom, std::move(name), start, ram, ram_offset, size_bytes, priority);
 }
 
 RegionId AddressSpace::add_io(std::string name, u64 start, u64 size_bytes, IoHandler& handler,

@@ -104,6 +104,8 @@ class AddressSpace {
     IoHandler* handler;
   };
   RegionId add(Region region);
+  RegionId add_backed(FlatRange::Kind kind, std::string name, u64 start, Ram& ram, u64 ram_offset,
+                      u64 size_bytes, int priority);
   Region& region(RegionId id);
   void changed();
   void flatten();

@@ -9,6 +9,13 @@ namespace orrery::cpu::exec {
 Outcome raise_ud(Vcpu& cpu, const Insn& insn);
 Outcome raise_nm(Vcpu& cpu, const Insn& insn);
 
+/// CR4.UMIP: outside ring 0 the stores of system registers raise #GP(0). [SDM3 2.5]
+inline bool umip_allows(Vcpu& cpu) {
+  if ((cpu.state.cr4 & cr4::UMIP) == 0 || cpu.cpl() == 0) return true;
+  cpu.raise(kGP, 0);
+  return false;
+}
+
 /// How a two-operand form gets at its operands: destination then source.
 enum class Form : u8 { kRegReg, kRegMem, kMemReg, kRegImm, kMemImm, kReg, kMem, kOther };
 

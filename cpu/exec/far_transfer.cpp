@@ -247,7 +247,7 @@ u64 iret_flags(const Vcpu& cpu, unsigned old_cpl, u64 value) {
   using namespace rflags;
   u64 mask = kArithmetic | TF | DF | NT;
   if (sizeof(T) > 2) mask |= RF | AC | ID;
-  if (old_cpl <= ((cpu.state.rflags & IOPL) >> kIoplShift)) mask |= IF;
+  if (old_cpl <= cpu.iopl()) mask |= IF;
   if (old_cpl == 0) {
     mask |= IOPL;
     if (sizeof(T) > 2) mask |= VIF | VIP;

@@ -7,8 +7,7 @@ namespace orrery::cpu::exec {
 
 bool io_allowed(Vcpu& cpu, u16 port, unsigned size) {
   if (!cpu.protected_mode()) return true;
-  const auto iopl = static_cast<unsigned>((cpu.state.rflags & rflags::IOPL) >> rflags::kIoplShift);
-  if (!cpu.vm86() && cpu.cpl() <= iopl) return true;
+  if (!cpu.vm86() && cpu.cpl() <= cpu.iopl()) return true;
   const Segment& tss = cpu.state.seg[kTr];
   // Only a 32- or 64-bit TSS has a map; its offset stands at byte 102.
   const bool has_map = tss.usable() && (tss.type() & 8) != 0 && tss.limit >= 103;

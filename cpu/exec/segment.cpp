@@ -170,12 +170,6 @@ Outcome arpl(Vcpu& cpu, const Insn& insn) {
   return Outcome::kNext;
 }
 
-bool umip_allows(Vcpu& cpu) {
-  if ((cpu.state.cr4 & cr4::UMIP) == 0 || cpu.cpl() == 0) return true;
-  cpu.raise(kGP, 0);
-  return false;
-}
-
 template <SegmentIndex kIndex>
 Outcome store_selector(Vcpu& cpu, const Insn& insn) {
   if (!protected_only(cpu) || !umip_allows(cpu)) return Outcome::kFault;

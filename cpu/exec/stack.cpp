@@ -86,10 +86,9 @@ Outcome popf(Vcpu& cpu, const Insn&) {
   T value;
   if (!peek<T>(cpu, 0, value)) return Outcome::kFault;
   drop(cpu, sizeof(T));
-  const unsigned iopl = static_cast<unsigned>((cpu.state.rflags & IOPL) >> kIoplShift);
   u64 mask = kArithmetic | TF | DF | NT;
   if (sizeof(T) > 2) mask |= AC | ID;
-  if (cpu.cpl() <= iopl) mask |= IF;
+  if (cpu.cpl() <= cpu.iopl()) mask |= IF;
   if (cpu.cpl() == 0) mask |= IOPL;
   const u64 before = cpu.state.rflags;
   cpu.state.rflags = (before & ~(mask | RF)) | (value & mask) | kFixed;

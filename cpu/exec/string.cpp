@@ -39,10 +39,6 @@ inline u64 elements_in_page(u64 linear, i64 step) {
   return in_page / sizeof(T) + 1;
 }
 
-inline u64 base_of(const Vcpu& cpu, SegmentIndex segment) {
-  return cpu.long64() && segment != kFs && segment != kGs ? 0 : cpu.state.seg[segment].base;
-}
-
 /// A fault in the middle of a group: the elements before it have been done and stay done.
 inline void keep_elements(Vcpu& cpu, const Insn& insn, u64 done) {
   if (done == 0 || !repeated(insn)) return;
@@ -75,8 +71,8 @@ Outcome movs(Vcpu& cpu, const Insn& insn) {
     u64 from = cpu.state.gpr[kRsi] & mask;
     u64 to = cpu.state.gpr[kRdi] & mask;
     // Pages are counted on linear addresses.
-    const u64 from_linear = from + base_of(cpu, source_segment);
-    const u64 to_linear = to + base_of(cpu, kEs);
+    const u64 from_linear = from + cpu.segment_base(source_segment);
+    const u64 to_linear = to + cpu.segment_base(kEs);
     u64 n = std::min<u64>(limit, kGroupBytes / sizeof(T));
     n = std::min({n, elements_in_page<T>(from_linear, step), elements_in_page<T>(to_linear, step)});
     for (u64 i = 0; i < n; ++i) {
@@ -104,7 +100,7 @@ Outcome stos(Vcpu& cpu, const Insn& insn) {
   return repeat_groups(cpu, insn, [&](u64 limit) -> u64 {
     u64 to = cpu.state.gpr[kRdi] & mask;
     u64 n = std::min<u64>(limit, kGroupBytes / sizeof(T));
-    n = std::min(n, elements_in_page<T>(to + base_of(cpu, kEs), step));
+    n = std::min(n, elements_in_page<T>(to + cpu.segment_base(kEs), step));
     for (u64 i = 0; i < n; ++i) {
       if (!cpu.write<T>(kEs, to, value)) {
         if (i != 0) set_address_reg(cpu, kRdi, to, mask);
@@ -125,7 +121,7 @@ Outcome lods(Vcpu& cpu, const Insn& insn) {
   return repeat_groups(cpu, insn, [&](u64 limit) -> u64 {
     u64 from = cpu.state.gpr[kRsi] & mask;
     u64 n = std::min<u64>(limit, kGroupBytes / sizeof(T));
-    n = std::min(n, elements_in_page<T>(from + base_of(cpu, insn.segment()), step));
+    n = std::min(n, elements_in_page<T>(from + cpu.segment_base(insn.segment()), step));
     T value{};
     for (u64 i = 0; i < n; ++i) {
       const T last = value;

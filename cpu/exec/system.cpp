@@ -137,11 +137,6 @@ Outcome load_table(Vcpu& cpu, const Insn& insn) {
   (kIdt ? cpu.state.idt_limit : cpu.state.gdt_limit) = load_le<u16>(raw);
   return Outcome::kEndTrace;
 }
-bool umip_allows(Vcpu& cpu) {
-  if ((cpu.state.cr4 & cr4::UMIP) == 0 || cpu.cpl() == 0) return true;
-  cpu.raise(kGP, 0);
-  return false;
-}
 template <bool kIdt>
 Outcome store_table(Vcpu& cpu, const Insn& insn) {
   if (!umip_allows(cpu)) return Outcome::kFault;
@@ -187,7 +182,7 @@ Outcome clts(Vcpu& cpu, const Insn&) {
 Outcome invlpg(Vcpu& cpu, const Insn& insn) {
   if (!ring0(cpu)) return Outcome::kFault;
   const u64 offset = cpu.effective_address(insn);
-  const u64 base = cpu.long64() && insn.segment() < kFs ? 0 : cpu.state.seg[insn.segment()].base;
+  const u64 base = cpu.segment_base(insn.segment());
   const u64 linear = cpu.long_mode() ? offset + base : (offset + base) & 0xffffffffu;
   if (!cpu.long_mode() || cpu.canonical(linear)) cpu.flush_tlb_page(linear);
   return Outcome::kEndTrace;
@@ -230,14 +225,12 @@ Outcome flush_line(Vcpu& cpu, const Insn& insn) {
 
 // ---- Interrupt flag, halting ----
 Outcome cli(Vcpu& cpu, const Insn&) {
-  const auto iopl = static_cast<unsigned>((cpu.state.rflags & rflags::IOPL) >> rflags::kIoplShift);
-  if (cpu.protected_mode() && cpu.cpl() > iopl) return cpu.raise(kGP, 0);
+  if (cpu.protected_mode() && cpu.cpl() > cpu.iopl()) return cpu.raise(kGP, 0);
   cpu.state.rflags &= ~rflags::IF;
   return Outcome::kNext;
 }
 Outcome sti(Vcpu& cpu, const Insn&) {
-  const auto iopl = static_cast<unsigned>((cpu.state.rflags & rflags::IOPL) >> rflags::kIoplShift);
-  if (cpu.protected_mode() && cpu.cpl() > iopl) return cpu.raise(kGP, 0);
+  if (cpu.protected_mode() && cpu.cpl() > cpu.iopl()) return cpu.raise(kGP, 0);
   if ((cpu.state.rflags & rflags::IF) == 0) {
     cpu.state.rflags |= rflags::IF;
     cpu.state.shadow = Shadow::kSti;
@@ -264,7 +257,7 @@ Outcome monitor(Vcpu& cpu, const Insn& insn) {
   const u64 offset = cpu.state.gpr[kRax] & insn.address_mask();
   if (!cpu.read<u8>(insn.segment(), offset, ignored)) return Outcome::kFault;
   u64 physical = 0;
-  const u64 linear = offset + (cpu.long64() && insn.segment() < kFs ? 0 : cpu.state.seg[insn.segment()].base);
+  const u64 linear = offset + cpu.segment_base(insn.segment());
   if (cpu.translate_quietly(linear, physical)) cpu.state.monitor_address = physical;
   return Outcome::kNext;
 }

@@ -78,7 +78,7 @@ bool Vcpu::segment_linear(SegmentIndex segment, u64 offset, u64 size, Access acc
   return true;
 }
 
-bool Vcpu::access_checks(SegmentIndex segment, u64 linear, unsigned size, Access) {
+bool Vcpu::access_checks(SegmentIndex segment, u64 linear, unsigned size) {
   if (long_mode() && (!canonical(linear) || !canonical(linear + size - 1))) {
     raise(segment == kSs ? kSS_ : kGP, 0);
     return false;
@@ -134,7 +134,7 @@ bool Vcpu::data_breakpoint_in(u64 page) const {
   return false;
 }
 
-void Vcpu::fill_fast(u64 linear, u64 physical, const TlbEntry* entry, Access) {
+void Vcpu::fill_fast(u64 linear, u64 physical, const TlbEntry* entry) {
   if (fill_bank_ == nullptr) return;
   const u64 page = align_down(linear, memory::kPageBytes);
   for (const Watch& watch : watches) {
@@ -218,14 +218,14 @@ void Vcpu::note_watch(u64 linear, unsigned size, Access access) {
 }
 
 bool Vcpu::read_slow(SegmentIndex segment, u64 linear, void* out, unsigned size) {
-  if (!access_checks(segment, linear, size, Access::kRead)) return false;
+  if (!access_checks(segment, linear, size)) return false;
   u64 physical = 0;
   TlbEntry* entry = nullptr;
   const u64 in_page = bytes_to_page_end(linear);
   if (in_page >= size) {
     if (!translate(linear, Access::kRead, Privilege::kCurrent, physical, &entry)) return false;
     physical_read(physical, out, size);
-    fill_fast(linear, physical, entry, Access::kRead);
+    fill_fast(linear, physical, entry);
   } else {
     const auto first = static_cast<unsigned>(in_page);
     const u64 second_linear = long_mode() ? linear + first : (linear + first) & 0xffffffffu;
@@ -242,14 +242,14 @@ bool Vcpu::read_slow(SegmentIndex segment, u64 linear, void* out, unsigned size)
 }
 
 bool Vcpu::write_slow(SegmentIndex segment, u64 linear, const void* data, unsigned size) {
-  if (!access_checks(segment, linear, size, Access::kWrite)) return false;
+  if (!access_checks(segment, linear, size)) return false;
   u64 physical = 0;
   TlbEntry* entry = nullptr;
   const u64 in_page = bytes_to_page_end(linear);
   if (in_page >= size) {
     if (!translate(linear, Access::kWrite, Privilege::kCurrent, physical, &entry)) return false;
     physical_write(physical, data, size);
-    fill_fast(linear, physical, entry, Access::kWrite);
+    fill_fast(linear, physical, entry);
   } else {
     const auto first = static_cast<unsigned>(in_page);
     const u64 second_linear = long_mode() ? linear + first : (linear + first) & 0xffffffffu;
@@ -270,7 +270,7 @@ bool Vcpu::probe_write(SegmentIndex segment, u64 offset, unsigned size) {
   if (!long64_ && !segment_linear(segment, offset, size, Access::kWrite, linear)) return false;
   const FastEntry& e = view_[(linear >> 12) & FastBank::kIndexMask];
   if ((linear ^ e.write_tag) <= memory::kPageBytes - size) return true;
-  if (!access_checks(segment, linear, size, Access::kWrite)) return false;
+  if (!access_checks(segment, linear, size)) return false;
   u64 physical = 0;
   for (u64 at = linear; at - linear < size; at = align_down(at, memory::kPageBytes) + memory::kPageBytes) {
     const u64 wrapped = long_mode() ? at : at & 0xffffffffu;
@@ -280,7 +280,7 @@ bool Vcpu::probe_write(SegmentIndex segment, u64 offset, unsigned size) {
 }
 
 bool Vcpu::read_for_write_slow(SegmentIndex segment, u64 linear, void* out, unsigned size) {
-  if (!access_checks(segment, linear, size, Access::kWrite)) return false;
+  if (!access_checks(segment, linear, size)) return false;
   const auto first = static_cast<unsigned>(std::min<u64>(size, bytes_to_page_end(linear)));
   u64 physical = 0;
   u64 second = 0;
@@ -367,7 +367,7 @@ const u8* Vcpu::fetch_host(u64 linear, bool* from_io) {
     *from_io = true;
     return nullptr;
   }
-  fill_fast(linear, physical, entry, Access::kExecute);
+  fill_fast(linear, physical, entry);
   return range.host + (physical - range.start);
 }
 
