@@ -27,15 +27,17 @@ struct Ran {
   std::string message;
 };
 
-Ran run_program(const std::string& name, u64 quantum_ticks = 5'000) {
-  // The loader tells the guest the file's name: a relative one keeps the state hash apart from where the tree lies.
+Ran run_program(const std::string& name, EngineKind engine = EngineKind::kInterpreter) {
+  // The loader tells the guest the file's name: a relative one keeps the state hash apart from where the tree
+  // lies.
   std::filesystem::current_path(ORRERY_GUEST_PROGRAMS);
   Config config;
   config.kernel = name + ".elf";
   config.clock = ClockPolicy::kFixed;
   config.memory_bytes = u64{64} << 20;
   config.cpus = cpus_of(name);
-  config.quantum_ticks = quantum_ticks;
+  config.quantum_ticks = 5'000;
+  config.engine = engine;
   config.reboot = false;
   Ran ran;
   auto vm = VirtualMachine::create(
@@ -77,6 +79,16 @@ TEST_P(GuestProgram, ExpectationsHold) {
   EXPECT_EQ(first.tick, second.tick);
   EXPECT_EQ(first.text, second.text);
 }
+
+#if defined(ORRERY_JIT)
+TEST_P(GuestProgram, EnginesAgree) {
+  const Ran interpreted = run_program(GetParam(), EngineKind::kInterpreter);
+  const Ran translated = run_program(GetParam(), EngineKind::kJit);
+  EXPECT_EQ(interpreted.tick, translated.tick);
+  EXPECT_EQ(interpreted.text, translated.text);
+  EXPECT_EQ(interpreted.hash, translated.hash);
+}
+#endif
 
 INSTANTIATE_TEST_SUITE_P(All, GuestProgram, testing::ValuesIn(program_names()),
                          [](const testing::TestParamInfo<std::string>& test) { return test.param; });
