@@ -32,9 +32,10 @@ void BlockScanner::scan(const u8* host, const u8* host_end, u32 decode_key,
     }
     g.offset = static_cast<u16>(at - host);
     at += g.insn.length;
-    g.valid = status == cpu::Decoder::Status::kOk && g.insn.handler != cpu::exec::raise_ud &&
-              g.insn.handler != cpu::exec::raise_nm &&
-              ZYAN_SUCCESS(ZydisDecoderDecodeFull(&zydis_, at - g.insn.length, g.insn.length, &g.z, g.operands));
+    g.valid =
+        status == cpu::Decoder::Status::kOk && g.insn.handler != cpu::exec::raise_ud &&
+        g.insn.handler != cpu::exec::raise_nm &&
+        ZYAN_SUCCESS(ZydisDecoderDecodeFull(&zydis_, at - g.insn.length, g.insn.length, &g.z, g.operands));
     const cpu::isa::Row& row = cpu::isa::rows()[g.insn.row];
     if (!g.valid || (row.traits & cpu::isa::trait::kEndsTrace) != 0 || changes_block_key(row.name)) return;
   }

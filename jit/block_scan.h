@@ -39,8 +39,8 @@ inline u8 guest_number(ZydisRegister reg) {
 
 inline constexpr unsigned kMaxBlockInsns = 48;
 
-/// Decodes from `host` (guest RIP `rip`) to the first instruction that ends a trace, at most `host_end`. Empty
-/// if the first instruction is not whole. 64-bit code.
+/// Decodes from `host` (guest RIP `rip`) to the first instruction that ends a trace, at most `host_end`.
+/// Empty if the first instruction is not whole. 64-bit code.
 class BlockScanner {
  public:
   explicit BlockScanner(const cpu::Decoder& decoder);

@@ -61,7 +61,8 @@ BlockId CodeCache::add(const Block& block, std::vector<Site>& sites, std::vector
   const auto [head, fresh] = frame_heads_.try_emplace(frame, kNone);
   b.next_in_frame = head->second;
   head->second = id;
-  if ((ram_.flags(frame) & memory::frame_flag::kTranslated) == 0) ram_.set_flag(frame, memory::frame_flag::kTranslated);
+  if ((ram_.flags(frame) & memory::frame_flag::kTranslated) == 0)
+    ram_.set_flag(frame, memory::frame_flag::kTranslated);
   return id;
 }
 

@@ -1,9 +1,9 @@
 // CodeCache: all translations of a machine: blocks, their sites and links, and the arena with their code. One
 // per machine, shared by its vCPUs.
 //
-// A frame that holds translated bytes carries frame_flag::kTranslated; a store to it drops just the blocks that it
-// overlaps. A dropped block's code stays in the arena until the next flush, so a vCPU that is inside one can
-// leave it in peace; nothing leads to it any more.
+// A frame that holds translated bytes carries frame_flag::kTranslated; a store to it drops just the blocks
+// that it overlaps. A dropped block's code stays in the arena until the next flush, so a vCPU that is inside
+// one can leave it in peace; nothing leads to it any more.
 #pragma once
 
 #include <unordered_map>

@@ -1,4 +1,5 @@
-// The loop around translated code: finding, translating and linking blocks, and running handlers for their sites.
+// The loop around translated code: finding, translating and linking blocks, and running handlers for their
+// sites.
 #include "jit/translator.h"
 
 #include <chrono>
@@ -23,8 +24,9 @@ u64 features_of_host() {
     if (has != 0) features |= u64{1} << static_cast<unsigned>(f);
   };
   __builtin_cpu_init();
-  for (const Feature f : {Feature::kBase, Feature::kFpu, Feature::kCx8, Feature::kCmov, Feature::kMmx, Feature::kFxsr,
-                          Feature::kSse, Feature::kSse2, Feature::kMmxExt, Feature::kPrefetchw, Feature::kTsc})
+  for (const Feature f :
+       {Feature::kBase, Feature::kFpu, Feature::kCx8, Feature::kCmov, Feature::kMmx, Feature::kFxsr,
+        Feature::kSse, Feature::kSse2, Feature::kMmxExt, Feature::kPrefetchw, Feature::kTsc})
     add(f, 1);
   add(Feature::kCx16, __builtin_cpu_supports("cmpxchg16b"));
   add(Feature::kLahf, __builtin_cpu_supports("lahf_lm"));
@@ -54,12 +56,8 @@ u64 features_of_host() {
 
 constexpr u64 kArithmetic = cpu::rflags::kArithmetic;
 
-u64 image_of(u64 flags) {
-  return ((flags >> 11) & 1) | ((flags & (kArithmetic & ~cpu::rflags::OF)) << 8);
-}
-u64 flags_of(u64 image) {
-  return ((image & 1) << 11) | ((image >> 8) & (kArithmetic & ~cpu::rflags::OF));
-}
+u64 image_of(u64 flags) { return ((flags >> 11) & 1) | ((flags & (kArithmetic & ~cpu::rflags::OF)) << 8); }
+u64 flags_of(u64 image) { return ((image & 1) << 11) | ((image >> 8) & (kArithmetic & ~cpu::rflags::OF)); }
 
 }  // namespace
 
@@ -69,7 +67,10 @@ struct Translator::Impl {
         scanner(machine_decode_cache.decoder()),
         host_features(features_of_host()),
         host_is_profile(__builtin_cpu_is("amd") != 0 && __builtin_cpu_is("bdver1") == 0),
-        heat(kHeatSlots) {}
+        heat(kHeatSlots) {
+    stats.handlers.resize(cpu::isa::rows().size());
+    stats.misses.resize(cpu::isa::rows().size());
+  }
 
   void attach(cpu::Vcpu& cpu);
   u32 key_of(const cpu::Vcpu& cpu) const;
@@ -106,7 +107,7 @@ Result<std::unique_ptr<Translator>> Translator::create(memory::Ram& ram, cpu::De
 
 Translator::Translator(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Translator::~Translator() = default;
-const Statistics& Translator::statistics() const { return impl_->stats; }
+std::string Translator::statistics() const { return impl_->stats.text(); }
 
 void Translator::Impl::attach(cpu::Vcpu& cpu) {
   if (!layout) {
@@ -114,7 +115,8 @@ void Translator::Impl::attach(cpu::Vcpu& cpu) {
     stubs = x64::emit_stubs(cache.arena(), *layout);
     cache.keep_stubs();
   }
-  if (cpu.translator.jump_table == 0) cpu.translator.jump_table = reinterpret_cast<u64>(cache.new_jump_table());
+  if (cpu.translator.jump_table == 0)
+    cpu.translator.jump_table = reinterpret_cast<u64>(cache.new_jump_table());
 }
 
 u32 Translator::Impl::key_of(const cpu::Vcpu& cpu) const {
@@ -227,7 +229,8 @@ BlockId Translator::Impl::translate(cpu::Vcpu& cpu, const u8* host, u32 key) {
     stats.host_bytes_emitted += bytes;
     const BlockId id = cache.add(block, emitted.sites, emitted.links, insns, offsets);
     stats.translation_ns += static_cast<u64>(
-        std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now() - started).count());
+        std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now() - started)
+            .count());
     return id;
   }
 }
@@ -241,6 +244,7 @@ const u8* Translator::Impl::run_site(cpu::Vcpu& cpu, SiteId id) {
   cpu.ticks_left += behind + 1;
   cpu.state.gpr[cpu::kRip] = b.rip + cache.offsets_of(b)[site.index] + insn.length;
   const bool vectors = b.uses_vectors;
+  ++(site.native ? stats.misses : stats.handlers)[insn.row];
   cpu.trace_stale = false;
   switch (insn.handler(cpu, insn)) {
     case cpu::Outcome::kNext:

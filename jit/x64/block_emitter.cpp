@@ -170,8 +170,7 @@ BlockEmitter::PendingLink& BlockEmitter::new_link(u64 target) {
 void BlockEmitter::emit_link(PendingLink& link) {
   const u64 page = page_of(link.target);
   if (page != page_of(request_.rip)) {
-    const i32 entry =
-        bank_ + static_cast<i32>(cpu::FastBank::index_of(link.target) * sizeof(cpu::FastEntry));
+    const i32 entry = bank_ + static_cast<i32>(cpu::FastBank::index_of(link.target) * sizeof(cpu::FastEntry));
     const auto guard = [this](u64 value) {
       // MOV kAddress, imm64, always in its long form: it is patched.
       const u8 opcode[] = {0x49, 0xbb};
@@ -220,8 +219,10 @@ void BlockEmitter::emit_cold() {
 void BlockEmitter::finish(const CodeHolder& code) {
   const auto offset = [&code](const Label& label) { return static_cast<u32>(code.labelOffset(label)); };
   for (const PendingSite& s : sites_) {
-    out_.sites.push_back(
-        {.block = request_.block, .index = s.index, .resume = s.resumes ? offset(s.resume) : kNone});
+    out_.sites.push_back({.block = request_.block,
+                          .index = s.index,
+                          .native = !s.in_line,
+                          .resume = s.resumes ? offset(s.resume) : kNone});
   }
   for (const PendingLink& l : links_) {
     out_.links.push_back({.block = request_.block,

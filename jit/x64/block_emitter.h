@@ -1,8 +1,9 @@
 // BlockEmitter: host code for one scanned block.
 //
-// At every entry and exit of a block the arithmetic flags are in TranslatorSlots::flags_image, and the guest's
-// registers where registers.h says. Within a block the flags may be in EFLAGS, in the image, or both; memory
-// checks use EFLAGS up, so flags that somebody may still want are saved first (analysis/flag_liveness.h).
+// At every entry and exit of a block the arithmetic flags are in TranslatorSlots::flags_image, and the
+// guest's registers where registers.h says. Within a block the flags may be in EFLAGS, in the image, or both;
+// memory checks use EFLAGS up, so flags that somebody may still want are saved first
+// (analysis/flag_liveness.h).
 //
 // An instruction that cannot go on natively (a page that is not in the quick TLB, a device, a fault, an
 // unusual form) leaves at its *site*, before it has changed anything: the engine runs its handler and comes
@@ -32,7 +33,8 @@ struct EmitterContext {
   const Stubs& stubs;
   const cpu::Vcpu::Layout& layout;
   u64 host_features;  // bit n: isa::Feature n
-  bool host_is_profile;  // undefined flags and results of the host are those of the CPU model's vendor profile
+  bool
+      host_is_profile;  // undefined flags and results of the host are those of the CPU model's vendor profile
 };
 
 class BlockEmitter {
@@ -93,8 +95,8 @@ class BlockEmitter {
   u64 page_of(u64 address) const { return align_down(address, u64{4096}); }
 
   // memory.cpp
-  /// The linear address of `mem` into `to` (LEA: the effective one). Uses kIndex and kAddress; a segment's base
-  /// changes EFLAGS.
+  /// The linear address of `mem` into `to` (LEA: the effective one). Uses kIndex and kAddress; a segment's
+  /// base changes EFLAGS.
   void linear_address(const ZydisDecodedOperandMem& mem, unsigned address_width, const GuestInsn& g,
                       const Gp& to);
   /// Checks `bytes` at kAddress and makes it a host address; what does not pass goes to `miss`. Uses kIndex,

@@ -46,9 +46,11 @@ bool is_stack(ZydisMnemonic m, const GuestInsn& g) {
   switch (m) {
     case ZYDIS_MNEMONIC_PUSH:
       return o.type == ZYDIS_OPERAND_TYPE_IMMEDIATE ||
-             (o.type == ZYDIS_OPERAND_TYPE_REGISTER && ZydisRegisterGetClass(o.reg.value) == ZYDIS_REGCLASS_GPR64);
+             (o.type == ZYDIS_OPERAND_TYPE_REGISTER &&
+              ZydisRegisterGetClass(o.reg.value) == ZYDIS_REGCLASS_GPR64);
     case ZYDIS_MNEMONIC_POP:
-      return o.type == ZYDIS_OPERAND_TYPE_REGISTER && ZydisRegisterGetClass(o.reg.value) == ZYDIS_REGCLASS_GPR64;
+      return o.type == ZYDIS_OPERAND_TYPE_REGISTER &&
+             ZydisRegisterGetClass(o.reg.value) == ZYDIS_REGCLASS_GPR64;
     case ZYDIS_MNEMONIC_LEAVE:
       return true;
     default:
@@ -101,7 +103,8 @@ bool is_irregular(ZydisMnemonic m, const GuestInsn& g) {
     case ZYDIS_MNEMONIC_BTS:
     case ZYDIS_MNEMONIC_BTR:
     case ZYDIS_MNEMONIC_BTC:
-      return g.operands[0].type == ZYDIS_OPERAND_TYPE_MEMORY && g.operands[1].type == ZYDIS_OPERAND_TYPE_REGISTER;
+      return g.operands[0].type == ZYDIS_OPERAND_TYPE_MEMORY &&
+             g.operands[1].type == ZYDIS_OPERAND_TYPE_REGISTER;
     default:
       return false;
   }

@@ -75,11 +75,11 @@ u32 emit_indirect_stub(CodeArena& arena, const cpu::Vcpu::Layout& layout, u32 ex
     a.shr(kScratch.r32(), 7);
     a.and_(kScratch.r32(), static_cast<u32>(cpu::FastBank::kIndexMask << 5));
     a.mov(kIndex, kAddress);
-    a.xor_(kIndex, qword_ptr(kState, kScratch, 0, bank + static_cast<i32>(offsetof(cpu::FastEntry, exec_tag))));
+    a.xor_(kIndex,
+           qword_ptr(kState, kScratch, 0, bank + static_cast<i32>(offsetof(cpu::FastEntry, exec_tag))));
     a.cmp(kIndex, 4095);
     a.ja(miss);
-    a.mov(kScratch,
-          qword_ptr(kState, kScratch, 0, bank + static_cast<i32>(offsetof(cpu::FastEntry, delta))));
+    a.mov(kScratch, qword_ptr(kState, kScratch, 0, bank + static_cast<i32>(offsetof(cpu::FastEntry, delta))));
     // ... and the table must know where its translation is.
     a.mov(kIndex, kAddress);
     a.shr(kIndex, 12);
