@@ -265,10 +265,9 @@ class Vcpu final : public memory::FrameListener, public memory::MapListener {
   }
   /// Distances from `state`, in bytes, that translated code uses; the same for every Vcpu.
   struct Layout {
-    i32 ticks_left, translator, banks[3];
+    i32 ticks_left, translator, flat_bases, banks[3], code_banks[3];
   };
-  Layout layout() const;
-  const FastEntry& view_entry(u64 linear) const { return view_[(linear >> 12) & FastBank::kIndexMask]; }
+  Layout layout();
   DecodeCache& decode_cache() { return services_.decode_cache; }
 
   // ---- Time and attention ----

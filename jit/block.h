@@ -48,7 +48,8 @@ struct Link {
 };
 
 struct Block {
-  const u8* host = nullptr;  // of the first guest byte; null: free
+  const u8* host = nullptr;   // of the first guest byte; null: dropped
+  const u8* host2 = nullptr;  // of the second page, if its only instruction crosses into it
   u64 rip = 0;
   u32 key = 0;
   u32 code = 0;  // arena offset
@@ -60,7 +61,7 @@ struct Block {
   LinkId first_link = kNone;
   u16 links = 0;
   LinkId incoming = kNone;
-  BlockId next_in_frame = kNone;
+  u32 next_in_frame[2] = {kNone, kNone};  // nodes of the lists of its frames: block id * 2 + which
   BlockId next_in_bucket = kNone;
 };
 

@@ -38,13 +38,13 @@ std::string Statistics::text() const {
       "entries                {}\n"
       "exits: handler         {}: {}\n"
       "exits: miss            {}: {}\n"
-      "exits: unlinked jump   {}\n"
+      "exits: unlinked jump   {}, {} of them by a guard\n"
       "exits: indirect        {}\n"
       "exits: budget          {}\n"
       "traces interpreted     {}\n",
       blocks_translated, guest_insns_translated, guest_bytes_translated, host_bytes_emitted, per_byte,
       translation_ns / 1'000'000, entries, sum(handlers), leaders(handlers), sum(misses), leaders(misses),
-      exits[1], exits[2], exits[3], traces_interpreted);
+      exits[1], guards_failed, exits[2], exits[3], traces_interpreted);
 }
 
 }  // namespace orrery::jit

@@ -136,7 +136,7 @@ u32 Translator::Impl::indirect_stub(u32 key) {
 }
 
 BlockId Translator::Impl::find_block(cpu::Vcpu& cpu) {
-  if (!cpu.long64() || cpu.view_index() == 3) return kNone;
+  if (!cpu.long64() || cpu.view_index() == 3 || (cpu.cpl() != 0 && cpu.cpl() != 3)) return kNone;
   const u64 rip = cpu.state.rip();
   bool from_io = false;
   // A fetch that faults is delivered by the interpreter, which fetches again.
@@ -144,6 +144,12 @@ BlockId Translator::Impl::find_block(cpu::Vcpu& cpu) {
   if (host == nullptr) return kNone;
   const u32 key = key_of(cpu);
   BlockId id = cache.find(host, rip, key);
+  if (id != kNone && cache.block(id).host2 != nullptr &&
+      cpu.fetch_host(align_up(rip, memory::kPageBytes), &from_io) != cache.block(id).host2) {
+    // The second page has moved, or faults: that is the interpreter's.
+    cache.drop(id);
+    return kNone;
+  }
   if (id == kNone) {
     u8& runs = heat[(reinterpret_cast<u64>(host) ^ (reinterpret_cast<u64>(host) >> 16)) % kHeatSlots];
     if (++runs < kHotRuns) return kNone;
@@ -173,7 +179,17 @@ BlockId Translator::Impl::translate(cpu::Vcpu& cpu, const u8* host, u32 key) {
   }
   const u64 in_page = memory::kPageBytes - (rip & (memory::kPageBytes - 1));
   scanner.scan(host, host + in_page, key & block_key::kDecodeMask, scanned);
-  if (scanned.empty()) return kNone;
+  const u8* second_page = nullptr;
+  if (scanned.empty()) {
+    bool from_io = false;
+    second_page = cpu.fetch_host(rip + in_page, &from_io);
+    if (second_page == nullptr) return kNone;
+    u8 bytes[15];
+    std::memcpy(bytes, host, in_page);
+    std::memcpy(bytes + in_page, second_page, sizeof bytes - in_page);
+    scanner.scan_one(bytes, key & block_key::kDecodeMask, scanned);
+    if (scanned.empty() || scanned[0].insn.length <= in_page) return kNone;
+  }
   const u32 stub = indirect_stub(key);
   const x64::EmitterContext context{.arena = cache.arena(),
                                     .stubs = stubs,
@@ -187,14 +203,17 @@ BlockId Translator::Impl::translate(cpu::Vcpu& cpu, const u8* host, u32 key) {
     code.reset();
     code.init(asmjit::Environment::host(), reinterpret_cast<u64>(arena.executable(arena.used())));
     asmjit::x86::Assembler a(&code);
-    x64::BlockEmitter emitter(context, a,
-                              {.block = cache.next_block(),
-                               .rip = rip,
-                               .key = key,
-                               .first_site = cache.next_site(),
-                               .first_link = cache.next_link(),
-                               .indirect_stub = stub},
-                              scanned, emitted);
+    x64::BlockEmitter emitter(
+        context, a,
+        {.block = cache.next_block(),
+         .rip = rip,
+         .key = key,
+         .first_site = cache.next_site(),
+         .first_link = cache.next_link(),
+         .indirect_stub = stub,
+         .second_page_delta =
+             second_page == nullptr ? 0 : reinterpret_cast<u64>(second_page) - (rip + in_page)},
+        scanned, emitted);
     if (!emitter.emit()) {
       // A form that AsmJit does not know runs its handler.
       CHECK(scanned[emitter.failed()].plan != Plan::kHandler);
@@ -216,6 +235,7 @@ BlockId Translator::Impl::translate(cpu::Vcpu& cpu, const u8* host, u32 key) {
     const GuestInsn& last = scanned.back();
     Block block;
     block.host = host;
+    block.host2 = second_page;
     block.rip = rip;
     block.key = key;
     block.code = at;
@@ -286,6 +306,7 @@ void Translator::Impl::enter(cpu::Vcpu& cpu, BlockId id) {
       case ExitKind::kLink:
         cpu.state.gpr[cpu::kRip] = cache.link(exit_id).target;
         pending_link = exit_id;
+        if (cache.link(exit_id).to != kNone) ++stats.guards_failed;
         break;
       case ExitKind::kIndirect:
         pending_indirect = true;

@@ -46,6 +46,8 @@ class BlockEmitter {
     SiteId first_site = 0;
     LinkId first_link = 0;
     u32 indirect_stub = 0;  // arena offset
+    u64 second_page_delta =
+        0;  // host minus linear address of the second page of a crossing instruction; or 0
   };
   BlockEmitter(const EmitterContext& context, asmjit::x86::Assembler& a, const Request& request,
                std::span<GuestInsn> insns, EmittedBlock& out);
@@ -91,6 +93,7 @@ class BlockEmitter {
   void emit_cold();
   PendingLink& new_link(u64 target);
   void emit_link(PendingLink& link);
+  void emit_page_guard(u64 page, u64 delta, const asmjit::Label& delta_label, const asmjit::Label& miss);
   u64 next_rip(const GuestInsn& g) const { return request_.rip + g.offset + g.insn.length; }
   u64 page_of(u64 address) const { return align_down(address, u64{4096}); }
 
@@ -126,6 +129,10 @@ class BlockEmitter {
   void push(const GuestInsn& g);
   void pop(const GuestInsn& g);
   void leave();
+
+  // system.cpp
+  void emit_system(const GuestInsn& g);
+  void push_flags();
 
   // divide.cpp
   void divide(const GuestInsn& g);
