@@ -170,7 +170,8 @@ u64 data_address(Random& r, bool writable_only) {
   }
 }
 
-void make_float_state(Random& r, FxArea& fx) {
+void make_float_state(Random& r, Context& c) {
+  FxArea& fx = c.fx;
   fx.fcw = static_cast<u16>(0x40 | (r.chance(70) ? 0x3f : r.below(64)) | pick(r, {0u, 2u, 3u, 3u}) << 8 |
                             r.below(4) << 10);
   fx.fsw = static_cast<u16>(r.below(8) << 11 | (r.next() & 0x4700));
@@ -189,6 +190,20 @@ void make_float_state(Random& r, FxArea& fx) {
   fx.mxcsr_mask = 0x2ffff;
   for (auto& st : fx.st) float80(r, st);
   for (auto& xmm : fx.xmm) vector(r, xmm);
+  for (auto& high : c.ymm_high) vector(r, high);
+}
+
+/// Indices of a gather: mostly near each other, now and then anywhere; as doublewords and as quadwords.
+void make_indices(Random& r, const cpu::Insn& insn, Context& c) {
+  const bool quadwords = r.chance(50);
+  const bool wild = r.chance(20);
+  u64* parts[2] = {c.fx.xmm[insn.index], c.ymm_high[insn.index]};
+  for (u64* part : parts) {
+    for (unsigned i = 0; i < 2; ++i) {
+      const auto one = [&] { return wild && r.chance(20) ? r.next() : (r.next() & 0x1ff) - 0x100; };
+      part[i] = quadwords ? one() : (one() & 0xffffffff) | one() << 32;
+    }
+  }
 }
 
 }  // namespace
@@ -208,6 +223,10 @@ void fill_memory(Random& random, u8* memory) {
 
 Encoding make_code(Random& random, const Form& form) {
   Encoding e = form.encodings[random.below(form.encodings.size())];
+  if (e.rip_disp_offset != 0) {
+    const u64 disp = data_address(random, true) - (kCodeStart + e.length);
+    store_le<u32>(e.bytes + e.rip_disp_offset, static_cast<u32>(disp));
+  }
   for (unsigned i = 0; i < e.imm_bytes; ++i) {
     e.bytes[e.imm_offset + i] = static_cast<u8>(random.chance(30) ? random.below(32) : integer(random));
   }
@@ -216,6 +235,7 @@ Encoding make_code(Random& random, const Form& form) {
 
 void make_case(Random& random, const Form& form, const cpu::Insn& insn, Context& c, u8* memory) {
   std::memset(static_cast<void*>(&c), 0, sizeof c);
+  make_float_state(random, c);
   for (u64& r : c.gpr) r = random.chance(20) ? data_address(random, true) : integer(random);
   const std::string_view name = cpu::isa::rows()[insn.row].name;
   c.gpr[cpu::kRsp] =
@@ -228,14 +248,20 @@ void make_case(Random& random, const Form& form, const cpu::Insn& insn, Context&
     if (name == "LEAVE" || name == "ENTER") c.gpr[cpu::kRbp] = data_address(random, false);
     if (form.repeated && random.chance(95)) c.gpr[cpu::kRcx] = random.below(48);
   } else {
-    const u64 target = data_address(random, true);
-    const u64 index = insn.index == cpu::kZeroRegister ? 0
-                      : random.chance(80)              ? c.gpr[insn.index] & 63
-                                                       : c.gpr[insn.index];
-    if (insn.index < 16) c.gpr[insn.index] = index;
+    const u64 segment_base = insn.segment() == cpu::kGs ? kGsBase : 0;
+    const u64 next = kCodeStart + insn.length;
+    const u64 target = insn.base == cpu::kRip
+                           ? segment_base + ((next + static_cast<u64>(i64{insn.disp})) & insn.address_mask())
+                           : data_address(random, true);
+    if (form.vsib) make_indices(random, insn, c);
+    const u64 index = form.vsib || insn.index == cpu::kZeroRegister ? 0
+                      : random.chance(80)                           ? c.gpr[insn.index] & 63
+                                                                    : c.gpr[insn.index];
+    if (insn.index < 16 && !form.vsib) c.gpr[insn.index] = index;
     if (insn.base < 16) {
       c.gpr[insn.base] =
-          (target - static_cast<u64>(i64{insn.disp}) - (index << insn.scale_shift())) & insn.address_mask();
+          (target - segment_base - static_cast<u64>(i64{insn.disp}) - (index << insn.scale_shift())) &
+          insn.address_mask();
     }
     // A register bit index moves the operand; it must not land on the page that the instruction itself lies
     // on.
@@ -273,7 +299,6 @@ void make_case(Random& random, const Form& form, const cpu::Insn& insn, Context&
     store_le(memory + (stack - kDataBase), top);
   }
   c.rflags = 0x202 | (random.next() & 0x8d5) | (random.chance(20) ? 0x400 : 0);
-  make_float_state(random, c.fx);
 }
 
 }  // namespace orrery::silicon

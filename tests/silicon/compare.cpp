@@ -90,6 +90,11 @@ std::string compare(const cpu::isa::Row& row, const cpu::Insn&, const Context& s
       if (approximate && close_approximation(a.xmm[i][h], b.xmm[i][h])) continue;
       differ(fmt::format("xmm{}.{}", i, h), a.xmm[i][h], b.xmm[i][h]);
     }
+    for (unsigned h = 0; h < 2; ++h) {
+      const u64 want = n.context.ymm_high[i][h], got = e.context.ymm_high[i][h];
+      if (!approximate || !close_approximation(want, got))
+        differ(fmt::format("ymm{}.{}", i, h + 2), want, got);
+    }
   }
   if (std::memcmp(native_memory, emulated_memory, kDataBytes) != 0) {
     for (u64 i = 0; i < kDataBytes; i += 8) {
@@ -117,9 +122,11 @@ std::string describe_case(const Form& form, std::span<const u8> code, u64 number
   out += fmt::format("    rflags={:x} mxcsr={:x} fcw={:x} fsw={:x} ftw={:x}\n", c.rflags, c.fx.mxcsr,
                      c.fx.fcw, c.fx.fsw, c.fx.ftw);
   for (unsigned i = 0; i < 8; ++i) {
-    out += fmt::format("    st{}={:04x}:{:016x} xmm{}={:016x}{:016x} xmm{}={:016x}{:016x}\n", i,
-                       c.fx.st[i][1] & 0xffff, c.fx.st[i][0], i, c.fx.xmm[i][1], c.fx.xmm[i][0], i + 8,
-                       c.fx.xmm[i + 8][1], c.fx.xmm[i + 8][0]);
+    out += fmt::format("    st{}={:04x}:{:016x}\n", i, c.fx.st[i][1] & 0xffff, c.fx.st[i][0]);
+  }
+  for (unsigned i = 0; i < 16; ++i) {
+    out += fmt::format("    ymm{}={:016x}:{:016x}:{:016x}:{:016x}\n", i, c.ymm_high[i][1], c.ymm_high[i][0],
+                       c.fx.xmm[i][1], c.fx.xmm[i][0]);
   }
   return out;
 }

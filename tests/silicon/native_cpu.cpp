@@ -1,16 +1,21 @@
 #include "tests/silicon/native_cpu.h"
 
+#include <asm/prctl.h>
 #include <cpuid.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <ucontext.h>
 #include <unistd.h>
 
 #include <cstdio>
 #include <cstdlib>
 
+#include "base/bits.h"
+
 extern "C" void silicon_enter(const orrery::silicon::Context* context);
 extern "C" void silicon_leave();
+extern "C" bool silicon_has_avx;
 
 namespace orrery::silicon {
 namespace {
@@ -20,6 +25,15 @@ Result* g_result = nullptr;
 alignas(64) u8 g_signal_stack[1 << 16];
 
 constexpr int kSignals[] = {SIGSEGV, SIGILL, SIGFPE, SIGBUS, SIGTRAP};
+
+/// The upper halves from a frame's XSAVE area, which is in standard format. [SDM1 13.4]
+void take_ymm_high(const u8* area, Context& context) {
+  constexpr u32 kMagic = 0x46505853;  // FP_XSTATE_MAGIC1: more than an FXSAVE area follows
+  constexpr unsigned kSoftwareBytes = 464, kHeader = 512, kAvx = 576;
+  std::memset(context.ymm_high, 0, sizeof context.ymm_high);
+  if (load_le<u32>(area + kSoftwareBytes) == kMagic && (load_le<u64>(area + kHeader) & 4) != 0)
+    std::memcpy(context.ymm_high, area + kAvx, sizeof context.ymm_high);
+}
 
 void on_signal(int signal, siginfo_t*, void* frame) {
   auto* uc = static_cast<ucontext_t*>(frame);
@@ -35,6 +49,7 @@ void on_signal(int signal, siginfo_t*, void* frame) {
   r.context.rflags = static_cast<u64>(g[REG_EFL]);
   r.context.rip = static_cast<u64>(g[REG_RIP]);
   std::memcpy(&r.context.fx, uc->uc_mcontext.fpregs, sizeof r.context.fx);
+  take_ymm_high(reinterpret_cast<const u8*>(uc->uc_mcontext.fpregs), r.context);
   r.vector = static_cast<unsigned>(g[REG_TRAPNO]);
   r.error_code = static_cast<u32>(g[REG_ERR]);
   r.address = r.vector == 14 ? static_cast<u64>(g[REG_CR2]) : 0;
@@ -65,6 +80,8 @@ NativeCpu::NativeCpu() {
   close(fd);
   code_ = static_cast<u8*>(code);
   std::memset(code_, 0xcc, 4096);
+  silicon_has_avx = __builtin_cpu_supports("avx") != 0;
+  if (syscall(SYS_arch_prctl, ARCH_SET_GS, kGsBase) != 0) fail("silicon: GS base");
   const stack_t stack = {.ss_sp = g_signal_stack, .ss_flags = 0, .ss_size = sizeof g_signal_stack};
   if (sigaltstack(&stack, nullptr) != 0) fail("silicon: sigaltstack");
   struct sigaction action = {};
