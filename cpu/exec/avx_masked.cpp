@@ -13,6 +13,37 @@ bool chosen(const V& mask, unsigned i) {
   return mask.template at<std::make_signed_t<T>>(i) < 0;
 }
 
+/// Reads an element, of which no alignment is ever required: not even by RFLAGS.AC.
+template <class T>
+bool read_element(Vcpu& cpu, SegmentIndex segment, u64 offset, T& out) {
+  if (!cpu.alignment_checked()) [[likely]]
+    return cpu.read(segment, offset, out);
+  u8 bytes[sizeof(T)];
+  for (unsigned i = 0; i < sizeof(T); ++i) {
+    if (!cpu.read(segment, offset + i, bytes[i])) return false;
+  }
+  __builtin_memcpy(&out, bytes, sizeof(T));
+  return true;
+}
+template <class T>
+bool probe_element(Vcpu& cpu, SegmentIndex segment, u64 offset) {
+  if (!cpu.alignment_checked()) [[likely]]
+    return cpu.probe_write(segment, offset, sizeof(T));
+  for (unsigned i = 0; i < sizeof(T); ++i) {
+    if (!cpu.probe_write(segment, offset + i, 1)) return false;
+  }
+  return true;
+}
+template <class T>
+bool write_element(Vcpu& cpu, SegmentIndex segment, u64 offset, T value) {
+  if (!cpu.alignment_checked()) [[likely]]
+    return cpu.write(segment, offset, value);
+  for (unsigned i = 0; i < sizeof(T); ++i) {
+    if (!cpu.write(segment, offset + i, static_cast<u8>(value >> (8 * i)))) return false;
+  }
+  return true;
+}
+
 /// VMASKMOV dst, mask, m: elements that are not chosen are zero and can't fault.
 template <class R, class T>
 Outcome masked_load(Vcpu& cpu, const Insn& insn) {
@@ -21,8 +52,8 @@ Outcome masked_load(Vcpu& cpu, const Insn& insn) {
   const u64 offset = cpu.effective_address(insn);
   for (unsigned i = 0; i < R::kBytes / sizeof(T); ++i) {
     if (!chosen<T>(mask, i)) continue;
-    if (!cpu.read(insn.segment(), (offset + i * sizeof(T)) & insn.address_mask(), out.template at<T>(i)))
-      return Outcome::kFault;
+    const u64 at = (offset + i * sizeof(T)) & insn.address_mask();
+    if (!read_element(cpu, insn.segment(), at, out.template at<T>(i))) return Outcome::kFault;
   }
   R::set(cpu, insn.op[0], out);
   return Outcome::kNext;
@@ -34,10 +65,10 @@ Outcome masked_store(Vcpu& cpu, const Insn& insn) {
   const u64 offset = cpu.effective_address(insn);
   const auto at = [&](unsigned i) { return (offset + i * sizeof(T)) & insn.address_mask(); };
   for (unsigned i = 0; i < R::kBytes / sizeof(T); ++i) {
-    if (chosen<T>(mask, i) && !cpu.probe_write(insn.segment(), at(i), sizeof(T))) return Outcome::kFault;
+    if (chosen<T>(mask, i) && !probe_element<T>(cpu, insn.segment(), at(i))) return Outcome::kFault;
   }
   for (unsigned i = 0; i < R::kBytes / sizeof(T); ++i) {
-    if (chosen<T>(mask, i) && !cpu.write(insn.segment(), at(i), data.template at<T>(i)))
+    if (chosen<T>(mask, i) && !write_element(cpu, insn.segment(), at(i), data.template at<T>(i)))
       return Outcome::kFault;
   }
   return Outcome::kNext;
@@ -61,7 +92,7 @@ Outcome gather(Vcpu& cpu, const Insn& insn) {
     if (chosen<T>(mask, i)) {
       const u64 index = static_cast<u64>(i64{indices.at<Index>(i)});
       const u64 offset = (base + (index << insn.scale_shift())) & insn.address_mask();
-      if (!cpu.read(insn.segment(), offset, out.at<T>(i))) {
+      if (!read_element(cpu, insn.segment(), offset, out.at<T>(i))) {
         Ymm::set(cpu, insn.op[0], out);
         Ymm::set(cpu, insn.op[2], mask);
         return Outcome::kFault;

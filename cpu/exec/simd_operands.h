@@ -67,6 +67,17 @@ struct Xmm {
   static bool load(Vcpu& cpu, const Insn& insn, Value& out) {
     return aligned(cpu, insn) && cpu.read(insn, out);
   }
+  /// The low quadword of an operand whose alignment counts as a whole one's, also for RFLAGS.AC.
+  static bool load_low(Vcpu& cpu, const Insn& insn, u64& out) {
+    if (!aligned(cpu, insn)) return false;
+    if (cpu.alignment_checked()) [[unlikely]] {
+      Value v;
+      if (!cpu.read(insn, v)) return false;
+      out = v.q[0];
+      return true;
+    }
+    return cpu.read(insn, out);
+  }
 };
 
 /// XMM registers in VEX encodings: no alignment rule, and the upper half of YMM becomes zero. [SDM2 2.3.10]

@@ -40,10 +40,9 @@ Outcome shift_by_source(Vcpu& cpu, const Insn& insn) {
       Lanes<16> whole;
       if (!cpu.read(insn, whole)) return Outcome::kFault;
       count = whole.q[0];
+    } else if constexpr (std::is_same_v<R, Xmm>) {
+      if (!Xmm::load_low(cpu, insn, count)) return Outcome::kFault;
     } else {
-      if constexpr (std::is_same_v<R, Xmm>) {
-        if (!Xmm::aligned(cpu, insn)) return Outcome::kFault;
-      }
       if (!cpu.read(insn, count)) return Outcome::kFault;
     }
   } else {

@@ -280,7 +280,7 @@ Outcome unpack_low_mem(Vcpu& cpu, const Insn& insn) {
   if constexpr (X::kBytes == 8) {
     if (!cpu.read(insn, b.d[0])) return Outcome::kFault;
   } else {
-    if (!Xmm::aligned(cpu, insn) || !cpu.read(insn, b.q[0])) return Outcome::kFault;
+    if (!Xmm::load_low(cpu, insn, b.q[0])) return Outcome::kFault;
   }
   X::set(cpu, insn, Unpack<T, false>::apply(X::first(cpu, insn), b, 0));
   return Outcome::kNext;

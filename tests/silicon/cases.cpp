@@ -1,5 +1,6 @@
 #include "tests/silicon/cases.h"
 
+#include <bit>
 #include <string_view>
 
 #include "base/bits.h"
@@ -193,6 +194,39 @@ void make_float_state(Random& r, Context& c) {
   for (auto& high : c.ymm_high) vector(r, high);
 }
 
+bool is_fused(std::string_view name) { return name.starts_with("VFM") || name.starts_with("VFNM"); }
+/// An addend that takes away all of a product but its rounding error.
+u64 cancelling(u64 a, u64 b, bool is_double, Random& r) {
+  u64 c = 0;
+  if (is_double) {
+    c = std::bit_cast<u64>(std::bit_cast<double>(a) * std::bit_cast<double>(b));
+  } else {
+    c = std::bit_cast<u32>(std::bit_cast<float>(static_cast<u32>(a)) *
+                           std::bit_cast<float>(static_cast<u32>(b)));
+  }
+  if (r.chance(30)) c += r.below(3) - 1;
+  return r.chance(70) ? c ^ (is_double ? u64{1} << 63 : u64{1} << 31) : c;
+}
+
+/// For FMA: operands of which the product and the addend nearly cancel. `third`: operand 3 if it is in
+/// memory.
+void make_fused_operands(Random& r, std::string_view name, const cpu::Insn& insn, Context& c, u8* third) {
+  const bool is_double = name.back() == 'D';
+  const size_t digits = name.find_first_of("123");
+  const auto lane = [&](unsigned operand, unsigned i) {
+    const unsigned bytes = i * (is_double ? 8 : 4);
+    if (operand == 3 && third != nullptr) return third + bytes;
+    const u8 reg = insn.op[operand - 1];
+    return reinterpret_cast<u8*>(bytes < 16 ? c.fx.xmm[reg] : c.ymm_high[reg]) + bytes % 16;
+  };
+  for (unsigned i = 0; i < (is_double ? 4u : 8u); ++i) {
+    const u64 a = is_double ? float64(r) : float32(r), b = is_double ? float64(r) : float32(r);
+    const u64 values[3] = {a, b, cancelling(a, b, is_double, r)};
+    for (unsigned k = 0; k < 3; ++k)
+      std::memcpy(lane(static_cast<unsigned>(name[digits + k] - '0'), i), &values[k], is_double ? 8 : 4);
+  }
+}
+
 /// Indices of a gather: mostly near each other, now and then anywhere; as doublewords and as quadwords.
 void make_indices(Random& r, const cpu::Insn& insn, Context& c) {
   const bool quadwords = r.chance(50);
@@ -238,6 +272,7 @@ void make_case(Random& random, const Form& form, const cpu::Insn& insn, Context&
   make_float_state(random, c);
   for (u64& r : c.gpr) r = random.chance(20) ? data_address(random, true) : integer(random);
   const std::string_view name = cpu::isa::rows()[insn.row].name;
+  u8* fresh = nullptr;  // where the memory operand has been put
   c.gpr[cpu::kRsp] =
       random.chance(95) ? kDataBase + 0x800 + (random.below(0x1000) & ~u64{7}) : data_address(random, false);
   // What string and other implicit operands use.
@@ -281,9 +316,15 @@ void make_case(Random& random, const Form& form, const cpu::Insn& insn, Context&
       if (random.chance(40)) float80(random, v);
       if (form.branch && random.chance(80)) v[0] = kCodePage + 0x100 + random.below(32);
       std::memcpy(memory + (target - kDataBase), v, 32);
+      fresh = memory + (target - kDataBase);
       if (name == "LDMXCSR" && random.chance(80))
         store_le<u32>(memory + (target - kDataBase), static_cast<u32>(random.next() & 0x2ffff));
     }
+  }
+  if (is_fused(name) && random.chance(40)) {
+    const bool in_memory = insn.op[2] == cpu::kMemOperand;
+    const bool reachable = fresh != nullptr || !in_memory;
+    if (reachable) make_fused_operands(random, name, insn, c, fresh);
   }
   if (form.branch) {
     for (unsigned i = 0; i < 16; ++i) {
@@ -298,7 +339,8 @@ void make_case(Random& random, const Form& form, const cpu::Insn& insn, Context&
     if (form.branch) top = kCodePage + 0x200 + random.below(32);
     store_le(memory + (stack - kDataBase), top);
   }
-  c.rflags = 0x202 | (random.next() & 0x8d5) | (random.chance(20) ? 0x400 : 0);
+  c.rflags =
+      0x202 | (random.next() & 0x8d5) | (random.chance(20) ? 0x400 : 0) | (random.chance(5) ? 0x40000 : 0);
 }
 
 }  // namespace orrery::silicon

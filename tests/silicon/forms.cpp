@@ -176,6 +176,10 @@ class Finder {
           break;
       }
     }
+    bool memory = false;
+    for (unsigned i = 0; i < z.operand_count; ++i) memory |= ops[i].type == ZYDIS_OPERAND_TYPE_MEMORY;
+    // Without a memory operand GS makes x87 instructions forget FDP.
+    if ((z.attributes & ZYDIS_ATTRIB_HAS_SEGMENT_GS) != 0 && !memory) return false;
     if (z.attributes & ZYDIS_ATTRIB_HAS_LOCK) form.text += " lock";
     if (z.attributes & (ZYDIS_ATTRIB_HAS_REP | ZYDIS_ATTRIB_HAS_REPE)) form.text += " rep";
     if (z.attributes & ZYDIS_ATTRIB_HAS_REPNE) form.text += " repne";

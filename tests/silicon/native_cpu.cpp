@@ -15,6 +15,7 @@
 
 extern "C" void silicon_enter(const orrery::silicon::Context* context);
 extern "C" void silicon_leave();
+extern "C" void silicon_signal(int signal, siginfo_t* info, void* frame);
 extern "C" bool silicon_has_avx;
 
 namespace orrery::silicon {
@@ -35,7 +36,9 @@ void take_ymm_high(const u8* area, Context& context) {
     std::memcpy(context.ymm_high, area + kAvx, sizeof context.ymm_high);
 }
 
-void on_signal(int signal, siginfo_t*, void* frame) {
+}  // namespace
+
+extern "C" void silicon_on_signal(int signal, siginfo_t*, void* frame) {
   auto* uc = static_cast<ucontext_t*>(frame);
   if (g_result == nullptr) {
     ::signal(signal, SIG_DFL);
@@ -57,6 +60,8 @@ void on_signal(int signal, siginfo_t*, void* frame) {
   g[REG_RIP] = reinterpret_cast<greg_t>(&silicon_leave);
   g[REG_EFL] &= ~0x40500;  // TF, DF, AC
 }
+
+namespace {
 
 [[noreturn]] void fail(const char* what) {
   std::perror(what);
@@ -85,7 +90,7 @@ NativeCpu::NativeCpu() {
   const stack_t stack = {.ss_sp = g_signal_stack, .ss_flags = 0, .ss_size = sizeof g_signal_stack};
   if (sigaltstack(&stack, nullptr) != 0) fail("silicon: sigaltstack");
   struct sigaction action = {};
-  action.sa_sigaction = on_signal;
+  action.sa_sigaction = silicon_signal;
   action.sa_flags = SA_SIGINFO | SA_ONSTACK;
   for (const int s : kSignals) {
     if (sigaction(s, &action, nullptr) != 0) fail("silicon: sigaction");

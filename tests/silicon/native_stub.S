@@ -54,6 +54,14 @@ silicon_enter:
     mov 56(%rdi), %rdi
     jmp *silicon_target(%rip)
 
+# The signal handler: RFLAGS.AC may be set, and compiled code has no regard for it.
+    .globl silicon_signal
+silicon_signal:
+    pushfq
+    andq $~0x40000, (%rsp)
+    popfq
+    jmp silicon_on_signal
+
     .globl silicon_leave
 silicon_leave:
     mov silicon_host_rsp(%rip), %rsp
