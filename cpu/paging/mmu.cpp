@@ -127,6 +127,9 @@ bool Vcpu::translate(u64 linear, Access access, Privilege privilege, u64& physic
     TlbEntry evicted;
     entry = tlb_.insert(walked, evicted);
     if (evicted.page != TlbEntry::kInvalid) {
+      // Fetching needs the entry of the code page: without it the next instruction is fetched anew.
+      const u64 code = (long64_ ? 0 : state.seg[kCs].base) + state.gpr[kRip] - 1;
+      if (align_down(code, u64{1} << evicted.size_log2) == evicted.page) trace_stale = true;
       if (evicted.size_log2 == 12) {
         for (FastBank& bank : banks_) bank.flush_page(evicted.page);
       } else {
