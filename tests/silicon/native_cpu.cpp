@@ -128,6 +128,41 @@ Result NativeCpu::run(std::span<const u8> code, const Context& context) {
   return result;
 }
 
+bool NativeCpu::has_vectors_of(const cpu::isa::Row& row, bool wide) {
+  using cpu::isa::Feature;
+  struct Leaf {
+    u32 a = 0, b = 0, c = 0, d = 0;
+    Leaf(u32 leaf, u32 subleaf) { __get_cpuid_count(leaf, subleaf, &a, &b, &c, &d); }
+  };
+  static const Leaf one(1, 0), seven(7, 0), seven_1(7, 1), extended(0x80000001, 0);
+  const auto bit = [](u32 word, unsigned n) { return ((word >> n) & 1) != 0; };
+  const bool vex = (row.traits & cpu::isa::trait::kAvx) != 0;
+  if (vex && !__builtin_cpu_supports("avx")) return false;  // the system's part, too
+  if (wide && row.feature != Feature::kAvx && row.feature != Feature::kAvx2 && !bit(seven.b, 5)) return false;
+  switch (row.feature) {
+    case Feature::kSse4a:
+      return bit(extended.c, 6);
+    case Feature::kAes:
+      return bit(one.c, 25) && (!wide || bit(seven.c, 9));
+    case Feature::kPclmul:
+      return bit(one.c, 1) && (!wide || bit(seven.c, 10));
+    case Feature::kSha:
+      return bit(seven.b, 29);
+    case Feature::kAvx2:
+      return bit(seven.b, 5);
+    case Feature::kFma:
+      return bit(one.c, 12);
+    case Feature::kF16c:
+      return bit(one.c, 29);
+    case Feature::kGfni:
+      return bit(seven.c, 8);
+    case Feature::kAvxVnni:
+      return bit(seven_1.a, 4);
+    default:
+      return true;
+  }
+}
+
 bool NativeCpu::is_zen() {
   u32 a = 0, b = 0, c = 0, d = 0;
   __get_cpuid(0, &a, &b, &c, &d);

@@ -21,9 +21,9 @@ class DecoderVex : public testing::Test {
   static std::string_view name(const Insn& insn) { return isa::rows()[insn.row].name; }
   static bool undefined(const Insn& insn) { return insn.handler == exec::raise_ud; }
 
-  const std::vector<u8> vaddps_{0xc5, 0xe8, 0x58, 0xcb};                // xmm1, xmm2, xmm3
-  const std::vector<u8> vaddps_256_{0xc5, 0xec, 0x58, 0xcb};            // ymm
-  const std::vector<u8> shlx_{0xc4, 0xe2, 0x79, 0xf7, 0xc1};            // eax, ecx, eax
+  const std::vector<u8> vaddps_{0xc5, 0xe8, 0x58, 0xcb};      // xmm1, xmm2, xmm3
+  const std::vector<u8> vaddps_256_{0xc5, 0xec, 0x58, 0xcb};  // ymm
+  const std::vector<u8> shlx_{0xc4, 0xe2, 0x79, 0xf7, 0xc1};  // eax, ecx, eax
   static constexpr u32 kOn = kBits64 | kOsfxsr | kAvxEnabled;
 };
 
