@@ -75,6 +75,11 @@ const Insn* Interpreter::fetch(Vcpu& cpu, unsigned& count) {
   // Across a page, near the segment's limit, or from a device: byte by byte, decoded each time.
   u8 bytes[15];
   size_t have = 0;
+  if (host != nullptr) {  // all but the last byte of this page: it alone does not make an instruction whole
+    const u64 in_page = memory::kPageBytes - (linear & (memory::kPageBytes - 1));
+    have = std::min({in_page, limit_bytes, u64{sizeof bytes}}) - 1;
+    std::memcpy(bytes, host, have);
+  }
   for (; have < sizeof bytes; ++have) {
     if (have >= limit_bytes) break;
     const u64 at = cpu.long_mode() ? linear + have : (linear + have) & 0xffffffffu;

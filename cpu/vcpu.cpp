@@ -80,13 +80,16 @@ void Vcpu::reset(bool init) {
   set_attention();
 }
 
-Vcpu::Layout Vcpu::layout() const {
+Vcpu::Layout Vcpu::layout() {
   const auto distance = [this](const void* to) {
     return static_cast<i32>(static_cast<const u8*>(to) - reinterpret_cast<const u8*>(&state));
   };
   return {.ticks_left = distance(&ticks_left),
           .translator = distance(&translator),
-          .banks = {distance(&banks_[0]), distance(&banks_[1]), distance(&banks_[2])}};
+          .flat_bases = distance(&flat_base_),
+          .banks = {distance(&banks_[0]), distance(&banks_[1]), distance(&banks_[2])},
+          .code_banks = {distance(banks_[0].code_entries()), distance(banks_[1].code_entries()),
+                         distance(banks_[2].code_entries())}};
 }
 
 u64 Vcpu::read_tsc() const {

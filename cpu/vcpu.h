@@ -197,6 +197,13 @@ class Vcpu final : public memory::FrameListener, public memory::MapListener {
       commit_slow(target.linear, &value, sizeof(T));
     }
   }
+  /// Host address of `bytes` (up to a page) at `linear`, if the quick TLB lets all of them through; else
+  /// null.
+  u8* quick_host(u64 linear, u64 bytes, Access access) {
+    const FastEntry& e = view_[(linear >> 12) & FastBank::kIndexMask];
+    const u64 tag = access == Access::kWrite ? e.write_tag : e.read_tag;
+    return (linear ^ tag) <= 4096 - bytes ? reinterpret_cast<u8*>(linear + e.delta) : nullptr;
+  }
   /// Checks that `size` bytes at segment:offset can be written, raising what a write would; changes A/D bits
   /// only.
   bool probe_write(SegmentIndex segment, u64 offset, unsigned size);
@@ -261,10 +268,9 @@ class Vcpu final : public memory::FrameListener, public memory::MapListener {
   }
   /// Distances from `state`, in bytes, that translated code uses; the same for every Vcpu.
   struct Layout {
-    i32 ticks_left, translator, banks[3];
+    i32 ticks_left, translator, flat_bases, banks[3], code_banks[3];
   };
-  Layout layout() const;
-  const FastEntry& view_entry(u64 linear) const { return view_[(linear >> 12) & FastBank::kIndexMask]; }
+  Layout layout();
   DecodeCache& decode_cache() { return services_.decode_cache; }
 
   // ---- Time and attention ----

@@ -8,9 +8,10 @@ namespace orrery::jit {
 
 /// What a translation depends on besides its bytes and RIP.
 namespace block_key {
-inline constexpr u32 kDecodeMask = 0xff;    // cpu::decode_key
-inline constexpr unsigned kViewShift = 8;   // privilege view: Vcpu::view_index, 2 bits
-inline constexpr u32 kNativeSimd = 1 << 10;  // every MXCSR exception is masked, so SIMD can't trap on the host
+inline constexpr u32 kDecodeMask = 0xff;   // cpu::decode_key
+inline constexpr unsigned kViewShift = 8;  // privilege view: Vcpu::view_index, 2 bits
+inline constexpr u32 kNativeSimd =
+    1 << 10;  // every MXCSR exception is masked, so SIMD can't trap on the host
 }  // namespace block_key
 
 using BlockId = u32;
@@ -30,8 +31,9 @@ inline constexpr unsigned kExitKindBits = 3;
 /// An instruction that may leave its block to run its handler, and where the block goes on behind it.
 struct Site {
   BlockId block = kNone;
-  u16 index = 0;   // of the instruction in its block
-  u32 resume = 0;  // arena offset; kNone: the handler always ends the block
+  u16 index = 0;        // of the instruction in its block
+  bool native = false;  // the instruction runs natively otherwise
+  u32 resume = 0;       // arena offset; kNone: the handler always ends the block
 };
 
 /// A direct jump out of a block.
@@ -46,7 +48,8 @@ struct Link {
 };
 
 struct Block {
-  const u8* host = nullptr;  // of the first guest byte; null: free
+  const u8* host = nullptr;   // of the first guest byte; null: dropped
+  const u8* host2 = nullptr;  // of the second page, if its only instruction crosses into it
   u64 rip = 0;
   u32 key = 0;
   u32 code = 0;  // arena offset
@@ -58,7 +61,7 @@ struct Block {
   LinkId first_link = kNone;
   u16 links = 0;
   LinkId incoming = kNone;
-  BlockId next_in_frame = kNone;
+  u32 next_in_frame[2] = {kNone, kNone};  // nodes of the lists of its frames: block id * 2 + which
   BlockId next_in_bucket = kNone;
 };
 

@@ -18,26 +18,37 @@ BlockScanner::BlockScanner(const cpu::Decoder& decoder) : decoder_(decoder) {
   ZydisDecoderInit(&zydis_, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64);
 }
 
+bool BlockScanner::add(std::span<const u8> bytes, u16 offset, u32 decode_key,
+                       std::vector<GuestInsn>& out) const {
+  GuestInsn& g = out.emplace_back();
+  const cpu::Decoder::Status status = decoder_.decode(bytes, decode_key, g.insn);
+  if (status == cpu::Decoder::Status::kTruncated) {
+    out.pop_back();
+    return false;
+  }
+  g.offset = offset;
+  g.valid = status == cpu::Decoder::Status::kOk && g.insn.handler != cpu::exec::raise_ud &&
+            g.insn.handler != cpu::exec::raise_nm &&
+            ZYAN_SUCCESS(ZydisDecoderDecodeFull(&zydis_, bytes.data(), g.insn.length, &g.z, g.operands));
+  return true;
+}
+
 void BlockScanner::scan(const u8* host, const u8* host_end, u32 decode_key,
                         std::vector<GuestInsn>& out) const {
   out.clear();
   const u8* at = host;
   while (out.size() < kMaxBlockInsns && at < host_end) {
-    GuestInsn& g = out.emplace_back();
-    const auto bytes = static_cast<size_t>(host_end - at);
-    const cpu::Decoder::Status status = decoder_.decode({at, bytes}, decode_key, g.insn);
-    if (status == cpu::Decoder::Status::kTruncated) {
-      out.pop_back();
-      return;
-    }
-    g.offset = static_cast<u16>(at - host);
+    if (!add({at, static_cast<size_t>(host_end - at)}, static_cast<u16>(at - host), decode_key, out)) return;
+    const GuestInsn& g = out.back();
     at += g.insn.length;
-    g.valid = status == cpu::Decoder::Status::kOk && g.insn.handler != cpu::exec::raise_ud &&
-              g.insn.handler != cpu::exec::raise_nm &&
-              ZYAN_SUCCESS(ZydisDecoderDecodeFull(&zydis_, at - g.insn.length, g.insn.length, &g.z, g.operands));
     const cpu::isa::Row& row = cpu::isa::rows()[g.insn.row];
     if (!g.valid || (row.traits & cpu::isa::trait::kEndsTrace) != 0 || changes_block_key(row.name)) return;
   }
+}
+
+void BlockScanner::scan_one(std::span<const u8> bytes, u32 decode_key, std::vector<GuestInsn>& out) const {
+  out.clear();
+  static_cast<void>(add(bytes, 0, decode_key, out));
 }
 
 }  // namespace orrery::jit

@@ -17,6 +17,7 @@ enum class Plan : u8 {
   kDivide,   // rewritten behind a check that it cannot raise #DE
   kBranch,
   kStack,
+  kSystem,
 };
 
 /// One guest instruction as the translator sees it.
@@ -39,14 +40,18 @@ inline u8 guest_number(ZydisRegister reg) {
 
 inline constexpr unsigned kMaxBlockInsns = 48;
 
-/// Decodes from `host` (guest RIP `rip`) to the first instruction that ends a trace, at most `host_end`. Empty
-/// if the first instruction is not whole. 64-bit code.
+/// Decodes from `host` (guest RIP `rip`) to the first instruction that ends a trace, at most `host_end`.
+/// Empty if the first instruction is not whole. 64-bit code.
 class BlockScanner {
  public:
   explicit BlockScanner(const cpu::Decoder& decoder);
   void scan(const u8* host, const u8* host_end, u32 decode_key, std::vector<GuestInsn>& out) const;
+  /// One instruction from bytes that lie in two pages.
+  void scan_one(std::span<const u8> bytes, u32 decode_key, std::vector<GuestInsn>& out) const;
 
  private:
+  /// Decodes one instruction at the end of `out`; false if it is not whole.
+  bool add(std::span<const u8> bytes, u16 offset, u32 decode_key, std::vector<GuestInsn>& out) const;
   const cpu::Decoder& decoder_;
   ZydisDecoder zydis_;
 };

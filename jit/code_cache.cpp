@@ -57,12 +57,18 @@ BlockId CodeCache::add(const Block& block, std::vector<Site>& sites, std::vector
   BlockId& bucket = buckets_[bucket_of(b.host, b.key)];
   b.next_in_bucket = bucket;
   bucket = id;
-  const memory::Frame frame = ram_.frame_of(b.host);
-  const auto [head, fresh] = frame_heads_.try_emplace(frame, kNone);
-  b.next_in_frame = head->second;
-  head->second = id;
-  if ((ram_.flags(frame) & memory::frame_flag::kTranslated) == 0) ram_.set_flag(frame, memory::frame_flag::kTranslated);
+  list_in_frame(id, 0, b.host);
+  if (b.host2 != nullptr) list_in_frame(id, 1, b.host2);
   return id;
+}
+
+void CodeCache::list_in_frame(BlockId id, unsigned which, const u8* host) {
+  const memory::Frame frame = ram_.frame_of(host);
+  u32& head = frame_heads_.try_emplace(frame, kNone).first->second;
+  blocks_[id].next_in_frame[which] = head;
+  head = id * 2 + which;
+  if ((ram_.flags(frame) & memory::frame_flag::kTranslated) == 0)
+    ram_.set_flag(frame, memory::frame_flag::kTranslated);
 }
 
 void CodeCache::connect(LinkId id, BlockId to, u64 delta) {
@@ -106,17 +112,21 @@ void CodeCache::drop(BlockId id) {
 void CodeCache::code_written(memory::Frame frame, u64 offset, u64 size) {
   const auto head = frame_heads_.find(frame);
   if (head == frame_heads_.end()) return;
-  const u8* const start = ram_.data() + frame * memory::kPageBytes + offset;
-  BlockId* at = &head->second;
+  const u8* const page = ram_.data() + frame * memory::kPageBytes;
+  const u8* const start = page + offset;
+  u32* at = &head->second;
   while (*at != kNone) {
-    Block& b = blocks_[*at];
+    const BlockId id = *at / 2;
+    const unsigned which = *at % 2;
+    Block& b = blocks_[id];
     // As in the decode cache: an invalid instruction at the end may depend on bytes behind it.
-    if (start < b.host + b.bytes + 15 && start + size > b.host) {
-      const BlockId next = b.next_in_frame;
-      drop(*at);
-      *at = next;
+    const u8* const first = which == 0 ? b.host : page;
+    const u32 bytes = which == 0 ? b.bytes + 15u : 15u;
+    if (b.host != nullptr && start < first + bytes && start + size > first) drop(id);
+    if (b.host == nullptr) {  // here, or by its other page
+      *at = b.next_in_frame[which];
     } else {
-      at = &b.next_in_frame;
+      at = &b.next_in_frame[which];
     }
   }
   if (head->second != kNone) return;

@@ -1,9 +1,9 @@
 // CodeCache: all translations of a machine: blocks, their sites and links, and the arena with their code. One
 // per machine, shared by its vCPUs.
 //
-// A frame that holds translated bytes carries frame_flag::kTranslated; a store to it drops just the blocks that it
-// overlaps. A dropped block's code stays in the arena until the next flush, so a vCPU that is inside one can
-// leave it in peace; nothing leads to it any more.
+// A frame that holds translated bytes carries frame_flag::kTranslated; a store to it drops just the blocks
+// that it overlaps. A dropped block's code stays in the arena until the next flush, so a vCPU that is inside
+// one can leave it in peace; nothing leads to it any more.
 #pragma once
 
 #include <unordered_map>
@@ -29,6 +29,8 @@ class CodeCache final : public memory::FrameListener {
   u16* offsets_of(const Block& b) { return &offsets_[b.first_insn]; }
 
   BlockId find(const u8* host, u64 rip, u32 key) const;
+  /// Nothing leads to `id` any more; its code stays until the next flush.
+  void drop(BlockId id);
   /// The ids that the next block, its sites and links will get.
   BlockId next_block() const { return static_cast<BlockId>(blocks_.size()); }
   SiteId next_site() const { return static_cast<SiteId>(sites_.size()); }
@@ -59,7 +61,7 @@ class CodeCache final : public memory::FrameListener {
     const u64 h = (reinterpret_cast<u64>(host) ^ (u64{key} << 40)) * 0x9e3779b97f4a7c15u;
     return static_cast<u32>(h >> 48);
   }
-  void drop(BlockId id);
+  void list_in_frame(BlockId id, unsigned which, const u8* host);
   void disconnect(LinkId id);
 
   memory::Ram& ram_;

@@ -1,4 +1,5 @@
-// The loop around translated code: finding, translating and linking blocks, and running handlers for their sites.
+// The loop around translated code: finding, translating and linking blocks, and running handlers for their
+// sites.
 #include "jit/translator.h"
 
 #include <chrono>
@@ -23,8 +24,9 @@ u64 features_of_host() {
     if (has != 0) features |= u64{1} << static_cast<unsigned>(f);
   };
   __builtin_cpu_init();
-  for (const Feature f : {Feature::kBase, Feature::kFpu, Feature::kCx8, Feature::kCmov, Feature::kMmx, Feature::kFxsr,
-                          Feature::kSse, Feature::kSse2, Feature::kMmxExt, Feature::kPrefetchw, Feature::kTsc})
+  for (const Feature f :
+       {Feature::kBase, Feature::kFpu, Feature::kCx8, Feature::kCmov, Feature::kMmx, Feature::kFxsr,
+        Feature::kSse, Feature::kSse2, Feature::kMmxExt, Feature::kPrefetchw, Feature::kTsc})
     add(f, 1);
   add(Feature::kCx16, __builtin_cpu_supports("cmpxchg16b"));
   add(Feature::kLahf, __builtin_cpu_supports("lahf_lm"));
@@ -54,12 +56,8 @@ u64 features_of_host() {
 
 constexpr u64 kArithmetic = cpu::rflags::kArithmetic;
 
-u64 image_of(u64 flags) {
-  return ((flags >> 11) & 1) | ((flags & (kArithmetic & ~cpu::rflags::OF)) << 8);
-}
-u64 flags_of(u64 image) {
-  return ((image & 1) << 11) | ((image >> 8) & (kArithmetic & ~cpu::rflags::OF));
-}
+u64 image_of(u64 flags) { return ((flags >> 11) & 1) | ((flags & (kArithmetic & ~cpu::rflags::OF)) << 8); }
+u64 flags_of(u64 image) { return ((image & 1) << 11) | ((image >> 8) & (kArithmetic & ~cpu::rflags::OF)); }
 
 }  // namespace
 
@@ -69,7 +67,10 @@ struct Translator::Impl {
         scanner(machine_decode_cache.decoder()),
         host_features(features_of_host()),
         host_is_profile(__builtin_cpu_is("amd") != 0 && __builtin_cpu_is("bdver1") == 0),
-        heat(kHeatSlots) {}
+        heat(kHeatSlots) {
+    stats.handlers.resize(cpu::isa::rows().size());
+    stats.misses.resize(cpu::isa::rows().size());
+  }
 
   void attach(cpu::Vcpu& cpu);
   u32 key_of(const cpu::Vcpu& cpu) const;
@@ -106,7 +107,7 @@ Result<std::unique_ptr<Translator>> Translator::create(memory::Ram& ram, cpu::De
 
 Translator::Translator(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Translator::~Translator() = default;
-const Statistics& Translator::statistics() const { return impl_->stats; }
+std::string Translator::statistics() const { return impl_->stats.text(); }
 
 void Translator::Impl::attach(cpu::Vcpu& cpu) {
   if (!layout) {
@@ -114,7 +115,8 @@ void Translator::Impl::attach(cpu::Vcpu& cpu) {
     stubs = x64::emit_stubs(cache.arena(), *layout);
     cache.keep_stubs();
   }
-  if (cpu.translator.jump_table == 0) cpu.translator.jump_table = reinterpret_cast<u64>(cache.new_jump_table());
+  if (cpu.translator.jump_table == 0)
+    cpu.translator.jump_table = reinterpret_cast<u64>(cache.new_jump_table());
 }
 
 u32 Translator::Impl::key_of(const cpu::Vcpu& cpu) const {
@@ -134,7 +136,7 @@ u32 Translator::Impl::indirect_stub(u32 key) {
 }
 
 BlockId Translator::Impl::find_block(cpu::Vcpu& cpu) {
-  if (!cpu.long64() || cpu.view_index() == 3) return kNone;
+  if (!cpu.long64() || cpu.view_index() == 3 || (cpu.cpl() != 0 && cpu.cpl() != 3)) return kNone;
   const u64 rip = cpu.state.rip();
   bool from_io = false;
   // A fetch that faults is delivered by the interpreter, which fetches again.
@@ -142,6 +144,12 @@ BlockId Translator::Impl::find_block(cpu::Vcpu& cpu) {
   if (host == nullptr) return kNone;
   const u32 key = key_of(cpu);
   BlockId id = cache.find(host, rip, key);
+  if (id != kNone && cache.block(id).host2 != nullptr &&
+      cpu.fetch_host(align_up(rip, memory::kPageBytes), &from_io) != cache.block(id).host2) {
+    // The second page has moved, or faults: that is the interpreter's.
+    cache.drop(id);
+    return kNone;
+  }
   if (id == kNone) {
     u8& runs = heat[(reinterpret_cast<u64>(host) ^ (reinterpret_cast<u64>(host) >> 16)) % kHeatSlots];
     if (++runs < kHotRuns) return kNone;
@@ -171,7 +179,17 @@ BlockId Translator::Impl::translate(cpu::Vcpu& cpu, const u8* host, u32 key) {
   }
   const u64 in_page = memory::kPageBytes - (rip & (memory::kPageBytes - 1));
   scanner.scan(host, host + in_page, key & block_key::kDecodeMask, scanned);
-  if (scanned.empty()) return kNone;
+  const u8* second_page = nullptr;
+  if (scanned.empty()) {
+    bool from_io = false;
+    second_page = cpu.fetch_host(rip + in_page, &from_io);
+    if (second_page == nullptr) return kNone;
+    u8 bytes[15];
+    std::memcpy(bytes, host, in_page);
+    std::memcpy(bytes + in_page, second_page, sizeof bytes - in_page);
+    scanner.scan_one(bytes, key & block_key::kDecodeMask, scanned);
+    if (scanned.empty() || scanned[0].insn.length <= in_page) return kNone;
+  }
   const u32 stub = indirect_stub(key);
   const x64::EmitterContext context{.arena = cache.arena(),
                                     .stubs = stubs,
@@ -185,14 +203,17 @@ BlockId Translator::Impl::translate(cpu::Vcpu& cpu, const u8* host, u32 key) {
     code.reset();
     code.init(asmjit::Environment::host(), reinterpret_cast<u64>(arena.executable(arena.used())));
     asmjit::x86::Assembler a(&code);
-    x64::BlockEmitter emitter(context, a,
-                              {.block = cache.next_block(),
-                               .rip = rip,
-                               .key = key,
-                               .first_site = cache.next_site(),
-                               .first_link = cache.next_link(),
-                               .indirect_stub = stub},
-                              scanned, emitted);
+    x64::BlockEmitter emitter(
+        context, a,
+        {.block = cache.next_block(),
+         .rip = rip,
+         .key = key,
+         .first_site = cache.next_site(),
+         .first_link = cache.next_link(),
+         .indirect_stub = stub,
+         .second_page_delta =
+             second_page == nullptr ? 0 : reinterpret_cast<u64>(second_page) - (rip + in_page)},
+        scanned, emitted);
     if (!emitter.emit()) {
       // A form that AsmJit does not know runs its handler.
       CHECK(scanned[emitter.failed()].plan != Plan::kHandler);
@@ -214,6 +235,7 @@ BlockId Translator::Impl::translate(cpu::Vcpu& cpu, const u8* host, u32 key) {
     const GuestInsn& last = scanned.back();
     Block block;
     block.host = host;
+    block.host2 = second_page;
     block.rip = rip;
     block.key = key;
     block.code = at;
@@ -227,7 +249,8 @@ BlockId Translator::Impl::translate(cpu::Vcpu& cpu, const u8* host, u32 key) {
     stats.host_bytes_emitted += bytes;
     const BlockId id = cache.add(block, emitted.sites, emitted.links, insns, offsets);
     stats.translation_ns += static_cast<u64>(
-        std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now() - started).count());
+        std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now() - started)
+            .count());
     return id;
   }
 }
@@ -241,6 +264,7 @@ const u8* Translator::Impl::run_site(cpu::Vcpu& cpu, SiteId id) {
   cpu.ticks_left += behind + 1;
   cpu.state.gpr[cpu::kRip] = b.rip + cache.offsets_of(b)[site.index] + insn.length;
   const bool vectors = b.uses_vectors;
+  ++(site.native ? stats.misses : stats.handlers)[insn.row];
   cpu.trace_stale = false;
   switch (insn.handler(cpu, insn)) {
     case cpu::Outcome::kNext:
@@ -282,6 +306,7 @@ void Translator::Impl::enter(cpu::Vcpu& cpu, BlockId id) {
       case ExitKind::kLink:
         cpu.state.gpr[cpu::kRip] = cache.link(exit_id).target;
         pending_link = exit_id;
+        if (cache.link(exit_id).to != kNone) ++stats.guards_failed;
         break;
       case ExitKind::kIndirect:
         pending_indirect = true;

@@ -24,7 +24,7 @@ class Translator final : public cpu::Engine {
   ~Translator() override;
 
   cpu::EngineExit run(cpu::Vcpu& cpu, bool skip_breakpoint) override;
-  const Statistics& statistics() const;
+  std::string statistics() const override;
 
  private:
   struct Impl;

@@ -487,6 +487,7 @@ StopReason VirtualMachine::run(Tick max_tick) {
   return reason;
 }
 u64 VirtualMachine::idle_ticks() const { return impl_->idle_ticks; }
+std::string VirtualMachine::engine_statistics() const { return impl_->engine->statistics(); }
 StopReason VirtualMachine::step(unsigned index) { return impl_->step(index); }
 void VirtualMachine::request_stop() {
   impl_->stop_requested = true;

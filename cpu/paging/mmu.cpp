@@ -168,17 +168,15 @@ void Vcpu::fill_fast(u64 linear, u64 physical, const TlbEntry* entry) {
   bool readable = true;
   bool writable =
       range.kind == memory::FlatRange::Kind::kRam && range.ram->flags(range.ram->frame_of(host)) == 0;
-  bool executable = range.ram == &services_.ram;
   if (entry != nullptr) {
     readable = allowed(*entry, Access::kRead, Privilege::kCurrent);
     writable = writable && entry->dirty && allowed(*entry, Access::kWrite, Privilege::kCurrent);
-    executable = executable && allowed(*entry, Access::kExecute, Privilege::kCurrent);
   }
   const unsigned index = FastBank::index_of(linear);
   const u64 invalid = FastBank::invalid_tag(index);
   fill_bank_->entries()[index] = {.read_tag = readable ? page : invalid,
                                   .write_tag = writable ? page : invalid,
-                                  .exec_tag = executable ? page : invalid,
+                                  .reserved = 0,
                                   .delta = reinterpret_cast<u64>(host) - page};
   fill_bank_->note_fill(index);
 }
@@ -369,9 +367,10 @@ bool Vcpu::write_linear_bytes(u64 linear, const void* data, unsigned size, Privi
 
 const u8* Vcpu::fetch_host(u64 linear, bool* from_io) {
   *from_io = false;
-  const FastEntry& e = view_[(linear >> 12) & FastBank::kIndexMask];
-  if ((linear ^ e.exec_tag) <= memory::kPageBytes - 1) [[likely]] {
-    return reinterpret_cast<const u8*>(linear + e.delta);
+  if (fill_bank_ != nullptr) [[likely]] {
+    const FastCodeEntry& e = fill_bank_->code_entries()[FastBank::code_index_of(linear)];
+    if ((linear ^ e.tag) <= memory::kPageBytes - 1) [[likely]]
+      return reinterpret_cast<const u8*>(linear + e.delta);
   }
   if (long_mode() && !canonical(linear)) {
     raise(kGP, 0);
@@ -386,8 +385,10 @@ const u8* Vcpu::fetch_host(u64 linear, bool* from_io) {
     *from_io = true;
     return nullptr;
   }
-  fill_fast(linear, physical, entry);
-  return range.host + (physical - range.start);
+  const u8* const host = range.host + (physical - range.start);
+  if (fill_bank_ != nullptr)
+    fill_bank_->fill_code(align_down(linear, memory::kPageBytes), reinterpret_cast<u64>(host) - linear);
+  return host;
 }
 
 void Vcpu::flush_fast() {

@@ -25,6 +25,10 @@ bool BlockEmitter::emit() {
   const auto count = static_cast<u32>(insns_.size());
   const Label budget = a_.newLabel();
   const Mem ticks = qword_ptr(kState, context_.layout.ticks_left);
+  // An instruction that goes on in the next page was translated from two pages.
+  const Label budget_exit = a_.newLabel();
+  if (request_.second_page_delta != 0)
+    emit_page_guard(page_of(request_.rip) + 4096, request_.second_page_delta, a_.newLabel(), budget_exit);
   a_.sub(ticks, count);
   a_.js(budget);
   Label load = a_.newLabel(), loaded = a_.newLabel();
@@ -45,6 +49,7 @@ bool BlockEmitter::emit() {
   emit_cold();
   a_.bind(budget);
   a_.add(ticks, count);
+  a_.bind(budget_exit);
   a_.mov(kAddress.r32(), (request_.block << kExitKindBits) | static_cast<u32>(ExitKind::kBudget));
   a_.jmp(imm(reinterpret_cast<u64>(context_.arena.executable(context_.stubs.exit))));
   if (out_.uses_vectors) {
@@ -73,6 +78,9 @@ void BlockEmitter::emit_insn(GuestInsn& g) {
       break;
     case Plan::kStack:
       emit_stack(g);
+      break;
+    case Plan::kSystem:
+      emit_system(g);
       break;
   }
   // Where the engine comes back to behind this instruction.
@@ -165,27 +173,28 @@ BlockEmitter::PendingLink& BlockEmitter::new_link(u64 target) {
   return links_.back();
 }
 
-// A target in another page is behind a guard: the quick TLB must still lead to the page that it was linked
-// to.
+// The quick TLB must still lead from `page` to the host page that it led to when this was linked. The second
+// immediate is patched: `delta` is its label.
+void BlockEmitter::emit_page_guard(u64 page, u64 delta, const Label& delta_label, const Label& miss) {
+  const i32 entry = context_.layout.code_banks[(request_.key >> block_key::kViewShift) & 3] +
+                    static_cast<i32>(cpu::FastBank::code_index_of(page) * sizeof(cpu::FastCodeEntry));
+  a_.mov(kAddress, page);
+  a_.cmp(qword_ptr(kState, entry + static_cast<i32>(offsetof(cpu::FastCodeEntry, tag))), kAddress);
+  a_.jne(miss);
+  // MOV kAddress, imm64, always in its long form.
+  const u8 opcode[] = {0x49, 0xbb};
+  a_.bind(delta_label);
+  a_.embed(opcode, sizeof opcode);
+  a_.embed(&delta, sizeof delta);
+  a_.cmp(qword_ptr(kState, entry + static_cast<i32>(offsetof(cpu::FastCodeEntry, delta))), kAddress);
+  a_.jne(miss);
+}
+
 void BlockEmitter::emit_link(PendingLink& link) {
   const u64 page = page_of(link.target);
   if (page != page_of(request_.rip)) {
-    const i32 entry =
-        bank_ + static_cast<i32>(cpu::FastBank::index_of(link.target) * sizeof(cpu::FastEntry));
-    const auto guard = [this](u64 value) {
-      // MOV kAddress, imm64, always in its long form: it is patched.
-      const u8 opcode[] = {0x49, 0xbb};
-      a_.embed(opcode, sizeof opcode);
-      a_.embed(&value, sizeof value);
-    };
-    a_.mov(kAddress, page);
-    a_.cmp(qword_ptr(kState, entry + static_cast<i32>(offsetof(cpu::FastEntry, exec_tag))), kAddress);
-    a_.jne(link.exit);
     link.delta = a_.newLabel();
-    a_.bind(link.delta);
-    guard(0);
-    a_.cmp(qword_ptr(kState, entry + static_cast<i32>(offsetof(cpu::FastEntry, delta))), kAddress);
-    a_.jne(link.exit);
+    emit_page_guard(page, 0, link.delta, link.exit);
   }
   a_.bind(link.jump);
   a_.long_().jmp(link.exit);
@@ -220,8 +229,10 @@ void BlockEmitter::emit_cold() {
 void BlockEmitter::finish(const CodeHolder& code) {
   const auto offset = [&code](const Label& label) { return static_cast<u32>(code.labelOffset(label)); };
   for (const PendingSite& s : sites_) {
-    out_.sites.push_back(
-        {.block = request_.block, .index = s.index, .resume = s.resumes ? offset(s.resume) : kNone});
+    out_.sites.push_back({.block = request_.block,
+                          .index = s.index,
+                          .native = !s.in_line,
+                          .resume = s.resumes ? offset(s.resume) : kNone});
   }
   for (const PendingLink& l : links_) {
     out_.links.push_back({.block = request_.block,

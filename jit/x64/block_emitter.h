@@ -1,8 +1,9 @@
 // BlockEmitter: host code for one scanned block.
 //
-// At every entry and exit of a block the arithmetic flags are in TranslatorSlots::flags_image, and the guest's
-// registers where registers.h says. Within a block the flags may be in EFLAGS, in the image, or both; memory
-// checks use EFLAGS up, so flags that somebody may still want are saved first (analysis/flag_liveness.h).
+// At every entry and exit of a block the arithmetic flags are in TranslatorSlots::flags_image, and the
+// guest's registers where registers.h says. Within a block the flags may be in EFLAGS, in the image, or both;
+// memory checks use EFLAGS up, so flags that somebody may still want are saved first
+// (analysis/flag_liveness.h).
 //
 // An instruction that cannot go on natively (a page that is not in the quick TLB, a device, a fault, an
 // unusual form) leaves at its *site*, before it has changed anything: the engine runs its handler and comes
@@ -32,7 +33,8 @@ struct EmitterContext {
   const Stubs& stubs;
   const cpu::Vcpu::Layout& layout;
   u64 host_features;  // bit n: isa::Feature n
-  bool host_is_profile;  // undefined flags and results of the host are those of the CPU model's vendor profile
+  bool
+      host_is_profile;  // undefined flags and results of the host are those of the CPU model's vendor profile
 };
 
 class BlockEmitter {
@@ -44,6 +46,8 @@ class BlockEmitter {
     SiteId first_site = 0;
     LinkId first_link = 0;
     u32 indirect_stub = 0;  // arena offset
+    u64 second_page_delta =
+        0;  // host minus linear address of the second page of a crossing instruction; or 0
   };
   BlockEmitter(const EmitterContext& context, asmjit::x86::Assembler& a, const Request& request,
                std::span<GuestInsn> insns, EmittedBlock& out);
@@ -89,12 +93,13 @@ class BlockEmitter {
   void emit_cold();
   PendingLink& new_link(u64 target);
   void emit_link(PendingLink& link);
+  void emit_page_guard(u64 page, u64 delta, const asmjit::Label& delta_label, const asmjit::Label& miss);
   u64 next_rip(const GuestInsn& g) const { return request_.rip + g.offset + g.insn.length; }
   u64 page_of(u64 address) const { return align_down(address, u64{4096}); }
 
   // memory.cpp
-  /// The linear address of `mem` into `to` (LEA: the effective one). Uses kIndex and kAddress; a segment's base
-  /// changes EFLAGS.
+  /// The linear address of `mem` into `to` (LEA: the effective one). Uses kIndex and kAddress; a segment's
+  /// base changes EFLAGS.
   void linear_address(const ZydisDecodedOperandMem& mem, unsigned address_width, const GuestInsn& g,
                       const Gp& to);
   /// Checks `bytes` at kAddress and makes it a host address; what does not pass goes to `miss`. Uses kIndex,
@@ -124,6 +129,10 @@ class BlockEmitter {
   void push(const GuestInsn& g);
   void pop(const GuestInsn& g);
   void leave();
+
+  // system.cpp
+  void emit_system(const GuestInsn& g);
+  void push_flags();
 
   // divide.cpp
   void divide(const GuestInsn& g);

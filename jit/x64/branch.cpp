@@ -1,4 +1,5 @@
-// Near control flow. A target that is not canonical is the handler's: the fault comes before anything changes.
+// Near control flow. A target that is not canonical is the handler's: the fault comes before anything
+// changes.
 #include "jit/x64/block_emitter.h"
 
 namespace orrery::jit::x64 {

@@ -9,8 +9,8 @@ namespace orrery::jit::x64 {
 using namespace asmjit;
 using namespace asmjit::x86;
 
-void BlockEmitter::linear_address(const ZydisDecodedOperandMem& mem, unsigned address_width, const GuestInsn& g,
-                                  const Gp& to) {
+void BlockEmitter::linear_address(const ZydisDecodedOperandMem& mem, unsigned address_width,
+                                  const GuestInsn& g, const Gp& to) {
   const bool narrow = address_width == 32;
   const Gp result = narrow ? to.r32() : to;
   const auto disp = static_cast<i32>(mem.disp.value);
@@ -43,7 +43,8 @@ void BlockEmitter::linear_address(const ZydisDecodedOperandMem& mem, unsigned ad
       a_.mov(to, narrow ? static_cast<u64>(static_cast<u32>(disp)) : static_cast<u64>(mem.disp.value));
     }
   }
-  if (g.z.mnemonic != ZYDIS_MNEMONIC_LEA && (mem.segment == ZYDIS_REGISTER_FS || mem.segment == ZYDIS_REGISTER_GS)) {
+  if (g.z.mnemonic != ZYDIS_MNEMONIC_LEA &&
+      (mem.segment == ZYDIS_REGISTER_FS || mem.segment == ZYDIS_REGISTER_GS)) {
     const auto segment = mem.segment == ZYDIS_REGISTER_FS ? cpu::kFs : cpu::kGs;
     a_.add(to, qword_ptr(kState, ORRERY_STATE(seg) + static_cast<i32>(segment * sizeof(cpu::Segment) +
                                                                       offsetof(cpu::Segment, base))));
@@ -51,7 +52,8 @@ void BlockEmitter::linear_address(const ZydisDecodedOperandMem& mem, unsigned ad
 }
 
 void BlockEmitter::check_access(unsigned bytes, bool write, unsigned alignment, const Label& miss) {
-  const auto tag = static_cast<i32>(write ? offsetof(cpu::FastEntry, write_tag) : offsetof(cpu::FastEntry, read_tag));
+  const auto tag =
+      static_cast<i32>(write ? offsetof(cpu::FastEntry, write_tag) : offsetof(cpu::FastEntry, read_tag));
   a_.mov(kIndex.r32(), kAddress.r32());
   a_.shr(kIndex.r32(), 7);
   a_.and_(kIndex.r32(), static_cast<u32>(cpu::FastBank::kIndexMask << 5));

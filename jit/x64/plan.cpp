@@ -46,10 +46,26 @@ bool is_stack(ZydisMnemonic m, const GuestInsn& g) {
   switch (m) {
     case ZYDIS_MNEMONIC_PUSH:
       return o.type == ZYDIS_OPERAND_TYPE_IMMEDIATE ||
-             (o.type == ZYDIS_OPERAND_TYPE_REGISTER && ZydisRegisterGetClass(o.reg.value) == ZYDIS_REGCLASS_GPR64);
+             (o.type == ZYDIS_OPERAND_TYPE_REGISTER &&
+              ZydisRegisterGetClass(o.reg.value) == ZYDIS_REGCLASS_GPR64);
     case ZYDIS_MNEMONIC_POP:
-      return o.type == ZYDIS_OPERAND_TYPE_REGISTER && ZydisRegisterGetClass(o.reg.value) == ZYDIS_REGCLASS_GPR64;
+      return o.type == ZYDIS_OPERAND_TYPE_REGISTER &&
+             ZydisRegisterGetClass(o.reg.value) == ZYDIS_REGCLASS_GPR64;
     case ZYDIS_MNEMONIC_LEAVE:
+      return true;
+    default:
+      return false;
+  }
+}
+
+/// At CPL 0 nothing but the stack can stop these.
+bool is_system(ZydisMnemonic m, u32 key) {
+  const bool user = ((key >> block_key::kViewShift) & 3) == 0;
+  switch (m) {
+    case ZYDIS_MNEMONIC_CLI:
+    case ZYDIS_MNEMONIC_SWAPGS:
+      return !user;
+    case ZYDIS_MNEMONIC_PUSHFQ:
       return true;
     default:
       return false;
@@ -80,7 +96,6 @@ bool is_nothing(ZydisMnemonic m) {
 bool is_irregular(ZydisMnemonic m, const GuestInsn& g) {
   switch (m) {
     case ZYDIS_MNEMONIC_XLAT:
-    case ZYDIS_MNEMONIC_CMPXCHG16B:
     case ZYDIS_MNEMONIC_MASKMOVQ:
     case ZYDIS_MNEMONIC_MASKMOVDQU:
     case ZYDIS_MNEMONIC_VMASKMOVDQU:
@@ -101,7 +116,8 @@ bool is_irregular(ZydisMnemonic m, const GuestInsn& g) {
     case ZYDIS_MNEMONIC_BTS:
     case ZYDIS_MNEMONIC_BTR:
     case ZYDIS_MNEMONIC_BTC:
-      return g.operands[0].type == ZYDIS_OPERAND_TYPE_MEMORY && g.operands[1].type == ZYDIS_OPERAND_TYPE_REGISTER;
+      return g.operands[0].type == ZYDIS_OPERAND_TYPE_MEMORY &&
+             g.operands[1].type == ZYDIS_OPERAND_TYPE_REGISTER;
     default:
       return false;
   }
@@ -162,6 +178,7 @@ Plan make_plan(const EmitterContext& context, u32 key, const GuestInsn& g) {
   if (is_branch(m, g)) return Plan::kBranch;
   if (is_stack(m, g)) return Plan::kStack;
   if (is_nothing(m)) return Plan::kNothing;
+  if (is_system(m, key)) return Plan::kSystem;
   // MOVSD and CMPSD name string instructions, too.
   const bool sse_form = (m == ZYDIS_MNEMONIC_MOVSD || m == ZYDIS_MNEMONIC_CMPSD) &&
                         g.z.meta.category != ZYDIS_CATEGORY_STRINGOP;

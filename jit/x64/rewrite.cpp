@@ -14,7 +14,9 @@ namespace {
 /// What a legacy SSE operand of 16 bytes must be aligned to; VEX forms: only the aligned moves. An operand
 /// that is not goes to the handler, which knows the exceptions to this.
 unsigned required_alignment(const GuestInsn& g, unsigned bytes) {
-  if ((cpu::isa::rows()[g.insn.row].traits & (cpu::isa::trait::kSse | cpu::isa::trait::kAvx)) == 0 || bytes < 16)
+  if (g.z.mnemonic == ZYDIS_MNEMONIC_CMPXCHG16B) return 16;
+  if ((cpu::isa::rows()[g.insn.row].traits & (cpu::isa::trait::kSse | cpu::isa::trait::kAvx)) == 0 ||
+      bytes < 16)
     return 1;
   switch (g.z.mnemonic) {
     case ZYDIS_MNEMONIC_MOVUPS:

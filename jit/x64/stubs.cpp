@@ -67,19 +67,20 @@ Stubs emit_stubs(CodeArena& arena, const cpu::Vcpu::Layout& layout) {
 }
 
 u32 emit_indirect_stub(CodeArena& arena, const cpu::Vcpu::Layout& layout, u32 exit, u32 key) {
-  const i32 bank = layout.banks[(key >> block_key::kViewShift) & 3];
+  const i32 bank = layout.code_banks[(key >> block_key::kViewShift) & 3];
   return emit_stub(arena, [&](Assembler& a) {
     const Label miss = a.newLabel();
     // The code page must be in the quick TLB ...
     a.mov(kScratch.r32(), kAddress.r32());
-    a.shr(kScratch.r32(), 7);
-    a.and_(kScratch.r32(), static_cast<u32>(cpu::FastBank::kIndexMask << 5));
+    a.shr(kScratch.r32(), 8);
+    a.and_(kScratch.r32(), static_cast<u32>(cpu::FastBank::kCodeIndexMask << 4));
     a.mov(kIndex, kAddress);
-    a.xor_(kIndex, qword_ptr(kState, kScratch, 0, bank + static_cast<i32>(offsetof(cpu::FastEntry, exec_tag))));
+    a.xor_(kIndex,
+           qword_ptr(kState, kScratch, 0, bank + static_cast<i32>(offsetof(cpu::FastCodeEntry, tag))));
     a.cmp(kIndex, 4095);
     a.ja(miss);
     a.mov(kScratch,
-          qword_ptr(kState, kScratch, 0, bank + static_cast<i32>(offsetof(cpu::FastEntry, delta))));
+          qword_ptr(kState, kScratch, 0, bank + static_cast<i32>(offsetof(cpu::FastCodeEntry, delta))));
     // ... and the table must know where its translation is.
     a.mov(kIndex, kAddress);
     a.shr(kIndex, 12);
