@@ -220,6 +220,9 @@ class Vcpu final : public memory::FrameListener, public memory::MapListener {
     return false;
   }
 
+  /// Misaligned operands raise #AC: RFLAGS.AC, CR0.AM and CPL 3. [SDM3 6.15]
+  bool alignment_checked() const { return fill_bank_ == nullptr; }
+
   /// System accesses by linear address with a privilege of their own. [SDM3 4.6.1]
   template <class T>
   bool read_linear(u64 linear, T& out, Privilege privilege) {
