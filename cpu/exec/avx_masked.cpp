@@ -44,12 +44,20 @@ bool write_element(Vcpu& cpu, SegmentIndex segment, u64 offset, T value) {
   return true;
 }
 
+/// Outside 64-bit mode the segment's limit counts for the whole operand, whatever the mask.
+template <class R>
+bool within_segment(Vcpu& cpu, const Insn& insn, u64 offset, Access access) {
+  u64 linear = 0;
+  return cpu.long64() || cpu.segment_linear(insn.segment(), offset, R::kBytes, access, linear);
+}
+
 /// VMASKMOV dst, mask, m: elements that are not chosen are zero and can't fault.
 template <class R, class T>
 Outcome masked_load(Vcpu& cpu, const Insn& insn) {
   const typename R::Value mask = R::get(cpu, insn.op[1]);
   typename R::Value out{};
   const u64 offset = cpu.effective_address(insn);
+  if (!within_segment<R>(cpu, insn, offset, Access::kRead)) return Outcome::kFault;
   for (unsigned i = 0; i < R::kBytes / sizeof(T); ++i) {
     if (!chosen<T>(mask, i)) continue;
     const u64 at = (offset + i * sizeof(T)) & insn.address_mask();
@@ -63,6 +71,7 @@ template <class R, class T>
 Outcome masked_store(Vcpu& cpu, const Insn& insn) {
   const typename R::Value mask = R::get(cpu, insn.op[1]), data = R::get(cpu, insn.op[2]);
   const u64 offset = cpu.effective_address(insn);
+  if (!within_segment<R>(cpu, insn, offset, Access::kWrite)) return Outcome::kFault;
   const auto at = [&](unsigned i) { return (offset + i * sizeof(T)) & insn.address_mask(); };
   for (unsigned i = 0; i < R::kBytes / sizeof(T); ++i) {
     if (chosen<T>(mask, i) && !probe_element<T>(cpu, insn.segment(), at(i))) return Outcome::kFault;

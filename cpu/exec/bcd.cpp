@@ -1,7 +1,8 @@
 // Decimal adjustment: AAA AAS AAM AAD DAA DAS; SALC. Not in 64-bit mode. [SDM2], [APM3 3]
 //
-// Undefined flags follow AMD: AAA and AAS compute SF, ZF, PF from the new AL and clear OF; DAA and DAS clear
-// OF; AAM and AAD clear OF, AF and CF.
+// Undefined flags follow AMD: AAA and AAS set SF, ZF, PF and OF as adding 0x106 to AX (or 0), before its
+// digit is isolated; DAA and DAS set OF as the one addition to AL; AAD sets AF, CF and OF as its addition;
+// AAM clears them.
 #include "cpu/exec/common.h"
 #include "cpu/flags.h"
 
@@ -12,12 +13,13 @@ using namespace rflags;
 
 template <bool kSubtract>
 Outcome ascii_adjust(Vcpu& cpu, const Insn&) {
-  u16 ax = cpu.reg<u16>(kRax);
+  const u16 ax = cpu.reg<u16>(kRax);
   const bool adjust = (ax & 15) > 9 || (cpu.state.rflags & AF) != 0;
-  if (adjust) ax = static_cast<u16>(kSubtract ? ax - 0x106 : ax + 0x106);
-  ax &= 0xff0f;
-  cpu.set_reg<u16>(kRax, ax);
-  set_arithmetic(cpu.state, zsp_flags(static_cast<u8>(ax)) | (adjust ? AF | CF : 0));
+  const u16 by = adjust ? 0x106 : 0;
+  const auto sum = static_cast<u16>(kSubtract ? ax - by : ax + by);
+  const u64 flags = kSubtract ? sub_flags(ax, by, sum) : add_flags(ax, by, sum);
+  cpu.set_reg<u16>(kRax, sum & 0xff0f);
+  set_arithmetic(cpu.state, (flags & ~(AF | CF)) | (adjust ? AF | CF : 0));
   return Outcome::kNext;
 }
 
@@ -40,8 +42,10 @@ Outcome decimal_adjust(Vcpu& cpu, const Insn&) {
     cf = false;
   }
   const auto result = static_cast<u8>(al);
+  const auto by = static_cast<u8>(kSubtract ? old_al - al : al - old_al);
+  const u64 flags = kSubtract ? sub_flags(old_al, by, result) : add_flags(old_al, by, result);
   cpu.set_reg<u8>(8 * kRax, result);
-  set_arithmetic(cpu.state, zsp_flags(result) | (af ? AF : 0) | (cf ? CF : 0));
+  set_arithmetic(cpu.state, (flags & ~(AF | CF)) | (af ? AF : 0) | (cf ? CF : 0));
   return Outcome::kNext;
 }
 
@@ -56,9 +60,10 @@ Outcome aam(Vcpu& cpu, const Insn& insn) {
 }
 Outcome aad(Vcpu& cpu, const Insn& insn) {
   const u16 ax = cpu.reg<u16>(kRax);
-  const auto result = static_cast<u8>((ax & 0xff) + (ax >> 8) * static_cast<u8>(insn.imm));
+  const auto low = static_cast<u8>(ax), high = static_cast<u8>((ax >> 8) * static_cast<u8>(insn.imm));
+  const auto result = static_cast<u8>(low + high);
   cpu.set_reg<u16>(kRax, result);
-  set_arithmetic(cpu.state, zsp_flags(result));
+  set_arithmetic(cpu.state, add_flags(low, high, result));
   return Outcome::kNext;
 }
 Outcome salc(Vcpu& cpu, const Insn&) {

@@ -66,7 +66,11 @@ Outcome load_far_pointer(Vcpu& cpu, const Insn& insn) {
   u64 offset = 0;
   u16 selector;
   u8 raw[10];
-  if (!cpu.read_bytes(insn.segment(), at, raw, bytes + 2)) return Outcome::kFault;
+  // m16:16 is two words, each with the alignment of its own.
+  const bool whole = bytes != 2;
+  if (!cpu.read_bytes(insn.segment(), at, raw, whole ? bytes + 2 : 2)) return Outcome::kFault;
+  if (!whole && !cpu.read_bytes(insn.segment(), (at + 2) & insn.address_mask(), raw + 2, 2))
+    return Outcome::kFault;
   offset = load_le_n(raw, bytes);
   selector = load_le<u16>(raw + bytes);
   if (!load_data_segment(cpu, kIndex, selector)) return Outcome::kFault;
@@ -153,18 +157,14 @@ Outcome arpl(Vcpu& cpu, const Insn& insn) {
   if (!protected_only(cpu)) return Outcome::kFault;
   const u16 rpl = cpu.reg<u16>(insn.op[1]) & kSelectorRplMask;
   u16 old;
-  WriteTarget target;
-  if (insn.mem_at(0)) {
-    if (!cpu.read_for_write<u16>(insn, old, target)) return Outcome::kFault;
-  } else {
-    old = cpu.reg<u16>(insn.op[0]);
-  }
+  if (!read_operand<u16>(cpu, insn, 0, old)) return Outcome::kFault;
   const bool raises = (old & kSelectorRplMask) < rpl;
   const auto value = static_cast<u16>(raises ? (old & ~kSelectorRplMask) | rpl : old);
-  if (insn.mem_at(0)) {
-    cpu.commit<u16>(target, value);
-  } else {
+  // A plain read, and a write only if the selector changes.
+  if (!insn.mem_at(0)) {
     cpu.set_reg<u16>(insn.op[0], value);
+  } else if (raises && !cpu.write<u16>(insn, value)) {
+    return Outcome::kFault;
   }
   set_flags(cpu.state, rflags::ZF, raises ? rflags::ZF : 0);
   return Outcome::kNext;

@@ -252,11 +252,24 @@ WIDEN(pmovzxwd, u16, u32)
 WIDEN(pmovzxwq, u16, u64)
 WIDEN(pmovzxdq, u32, u64)
 INSERT(pinsrb, u8)
-INSERT(pinsrd, u32)
 INSERT(pinsrq, u64)
 EXTRACT(pextrb, u8)
-EXTRACT(pextrd, u32)
 EXTRACT(pextrq, u64)
+
+// VEX.W does not exist outside 64-bit mode here, where other instructions ignore it.
+namespace {
+bool has_stray_w(const Insn& insn, const DecodedForm& f) {
+  return f.mode_bits != 64 && insn.has(insn_flag::kVex) && insn.has(insn_flag::kRexW);
+}
+}  // namespace
+Handler select_pinsrd(const Insn& insn, const DecodedForm& f) {
+  return has_stray_w(insn, f) ? nullptr : xmm_form<Sources::kTwo>(insn, f, kInsertLane<u32>);
+}
+Handler select_pextrd(const Insn& insn, const DecodedForm& f) {
+  constexpr u8 kExtractps = 0x17;
+  if (f.opcode != kExtractps && has_stray_w(insn, f)) return nullptr;
+  return f.kind[0] == OperandKind::kMem ? &extract_lane<Xmm, u32, true> : &extract_lane<Xmm, u32, false>;
+}
 
 Handler select_insertps(const Insn& insn, const DecodedForm& f) {
   return xmm_form<Sources::kTwo>(insn, f, []<class X>() -> Handler { return &insertps<X>; });

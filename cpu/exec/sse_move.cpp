@@ -215,7 +215,12 @@ Outcome masked_store(Vcpu& cpu, const Insn& insn) {
   const typename R::Value data = R::get(cpu, insn.op[0]), mask = R::get(cpu, insn.op[1]);
   const SegmentIndex segment = (insn.mem & 0x80) != 0 ? insn.segment() : kDs;
   const u64 address_mask = insn.address_mask();
-  const u64 linear = cpu.segment_base(segment) + (cpu.state.gpr[kRdi] & address_mask);
+  u64 linear = cpu.segment_base(segment) + (cpu.state.gpr[kRdi] & address_mask);
+  if (!cpu.long64() && !cpu.segment_linear(segment, cpu.state.gpr[kRdi] & address_mask, R::kBytes,
+                                           Access::kWrite, linear)) {  // whatever the mask
+    if constexpr (std::is_same_v<R, Mmx>) Mmx::enter(cpu);
+    return Outcome::kFault;
+  }
   if (cpu.alignment_checked() && (linear & 7) != 0 && (!cpu.long64() || cpu.canonical(linear))) {
     if constexpr (std::is_same_v<R, Mmx>) Mmx::enter(cpu);
     return cpu.raise(kAC, 0);

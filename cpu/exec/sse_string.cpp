@@ -78,7 +78,7 @@ Outcome compare_strings(Vcpu& cpu, const Insn& insn) {
   const Lanes<16> a = X::first(cpu, insn);
   const u8 imm = static_cast<u8>(insn.imm);
   const unsigned count = (imm & 1) != 0 ? 8 : 16;
-  const bool wide = insn.has(insn_flag::kRexW);
+  const bool wide = insn.has(insn_flag::kRexW) && cpu.long64();
   const unsigned length_a =
       kExplicit ? explicit_length(cpu.state.gpr[kRax], wide, count) : implicit_length(a, imm, count);
   const unsigned length_b =

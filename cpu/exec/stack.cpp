@@ -47,10 +47,9 @@ template <class T>
 Outcome pusha(Vcpu& cpu, const Insn&) {
   const u64 mask = stack_mask(cpu);
   const u64 sp = cpu.state.gpr[kRsp];
-  // The lowest and highest bytes first: what can fault does so before anything is written.
-  if (!cpu.probe_write(kSs, (sp - 8 * sizeof(T)) & mask, sizeof(T)) ||
-      !cpu.probe_write(kSs, (sp - sizeof(T)) & mask, sizeof(T))) {
-    return Outcome::kFault;
+  // What can fault does so before anything is written.
+  for (unsigned i = 1; i <= 8; ++i) {
+    if (!cpu.probe_write(kSs, (sp - i * sizeof(T)) & mask, sizeof(T))) return Outcome::kFault;
   }
   for (unsigned i = 0; i < 8; ++i) {
     if (!cpu.write<T>(kSs, (sp - (i + 1) * sizeof(T)) & mask, static_cast<T>(cpu.state.gpr[i])))
@@ -61,14 +60,13 @@ Outcome pusha(Vcpu& cpu, const Insn&) {
 }
 template <class T>
 Outcome popa(Vcpu& cpu, const Insn&) {
-  T values[8];
-  for (unsigned i = 0; i < 8; ++i) {
-    if (!peek<T>(cpu, (7 - i) * sizeof(T), values[i])) return Outcome::kFault;
+  // A fault leaves what has been popped in its registers, and the stack pointer as it was: a zen does so.
+  for (u8 i = 8; i-- > 0;) {
+    T value;
+    if (!peek<T>(cpu, (7u - i) * sizeof(T), value)) return Outcome::kFault;
+    if (i != kRsp) cpu.set_reg<T>(i, value);
   }
   drop(cpu, 8 * sizeof(T));
-  for (u8 i = 0; i < 8; ++i) {
-    if (i != kRsp) cpu.set_reg<T>(i, values[i]);
-  }
   return Outcome::kNext;
 }
 

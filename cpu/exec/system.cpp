@@ -288,7 +288,9 @@ Outcome change_ac(Vcpu& cpu, const Insn&) {
 template <class T>
 Outcome bound(Vcpu& cpu, const Insn& insn) {
   T range[2];
-  if (!cpu.read_bytes(insn.segment(), cpu.effective_address(insn), range, sizeof range))
+  const u64 at = cpu.effective_address(insn);
+  if (!cpu.read(insn.segment(), at, range[0]) ||
+      !cpu.read(insn.segment(), (at + sizeof(T)) & insn.address_mask(), range[1]))
     return Outcome::kFault;
   const auto index = static_cast<std::make_signed_t<T>>(cpu.reg<T>(insn.op[0]));
   if (index < static_cast<std::make_signed_t<T>>(range[0]) ||

@@ -124,8 +124,13 @@ Outcome stmxcsr(Vcpu& cpu, const Insn& insn) {
 /// first. [SDM2 FXSAVE]
 bool fxsave_aligned(Vcpu& cpu, const Insn& insn) {
   if (aligned(cpu, insn, 16)) return true;
-  const u64 linear = cpu.effective_address(insn) + cpu.segment_base(insn.segment());
-  const bool reachable = !cpu.long64() || cpu.canonical(linear);
+  const u64 address = cpu.effective_address(insn);
+  u64 linear = address + cpu.segment_base(insn.segment());
+  const Fault misaligned = cpu.fault();
+  const bool reachable =
+      cpu.long64() ? cpu.canonical(linear)
+                   : cpu.segment_linear(insn.segment(), address, kLegacyBytes, Access::kRead, linear);
+  cpu.raise(misaligned);
   if (cpu.alignment_checked() && reachable && (linear & 3) != 0) cpu.raise(kAC, 0);
   return false;
 }

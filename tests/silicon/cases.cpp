@@ -1,5 +1,6 @@
 #include "tests/silicon/cases.h"
 
+#include <algorithm>
 #include <bit>
 #include <string_view>
 
@@ -240,6 +241,19 @@ void make_indices(Random& r, const cpu::Insn& insn, Context& c) {
   }
 }
 
+/// What the base of GS adds to `e`'s operand, if it has that prefix.
+u64 gs_base(Mode mode, const Encoding& e) {
+  const bool overridden = std::find(e.bytes, e.bytes + 4, u8{0x65}) != e.bytes + 4;
+  return !overridden ? 0 : mode == Mode::k64 ? kGsBase : kGsBase32;
+}
+
+constexpr u16 kSelectors[] = {0,    1,    3,        kData, kData - 3, kData - 1, kCode32, kCode64,
+                              0x10, 0x18, kLdtData, 4,     0x0f,      0x83,      0x1b,    kData};
+bool loads_segment(std::string_view name, const cpu::Insn& insn, const Form& form) {
+  return name == "LDS" || name == "LES" || name == "LGS" ||
+         ((name == "MOV" || name == "POP") && form.text.find(" sreg") != std::string::npos && insn.op[0] < 6);
+}
+
 }  // namespace
 
 void fill_memory(Random& random, u8* memory) {
@@ -257,9 +271,10 @@ void fill_memory(Random& random, u8* memory) {
 
 Encoding make_code(Random& random, const Form& form) {
   Encoding e = form.encodings[random.below(form.encodings.size())];
-  if (e.rip_disp_offset != 0) {
-    const u64 disp = data_address(random, true) - (kCodeStart + e.length);
-    store_le<u32>(e.bytes + e.rip_disp_offset, static_cast<u32>(disp));
+  if (e.disp_offset != 0) {
+    const u64 from = e.relative ? kCodeStart + e.length : gs_base(form.mode, e);
+    const u64 disp = data_address(random, true) - from;
+    store_le_n(e.bytes + e.disp_offset, disp, e.disp_bytes);
   }
   for (unsigned i = 0; i < e.imm_bytes; ++i) {
     e.bytes[e.imm_offset + i] = static_cast<u8>(random.chance(30) ? random.below(32) : integer(random));
@@ -283,11 +298,13 @@ void make_case(Random& random, const Form& form, const cpu::Insn& insn, Context&
     if (name == "LEAVE" || name == "ENTER") c.gpr[cpu::kRbp] = data_address(random, false);
     if (form.repeated && random.chance(95)) c.gpr[cpu::kRcx] = random.below(48);
   } else {
-    const u64 segment_base = insn.segment() == cpu::kGs ? kGsBase : 0;
+    const u64 segment_base = insn.segment() != cpu::kGs ? 0 : form.mode == Mode::k64 ? kGsBase : kGsBase32;
     const u64 next = kCodeStart + insn.length;
-    const u64 target = insn.base == cpu::kRip
-                           ? segment_base + ((next + static_cast<u64>(i64{insn.disp})) & insn.address_mask())
-                           : data_address(random, true);
+    const bool direct = insn.base == cpu::kZeroRegister && insn.index == cpu::kZeroRegister;
+    const u64 target =
+        insn.base == cpu::kRip || direct
+            ? segment_base + (((direct ? 0 : next) + static_cast<u64>(i64{insn.disp})) & insn.address_mask())
+            : data_address(random, true);
     if (form.vsib) make_indices(random, insn, c);
     const u64 index = form.vsib || insn.index == cpu::kZeroRegister ? 0
                       : random.chance(80)                           ? c.gpr[insn.index] & 63
@@ -319,6 +336,8 @@ void make_case(Random& random, const Form& form, const cpu::Insn& insn, Context&
       fresh = memory + (target - kDataBase);
       if (name == "LDMXCSR" && random.chance(80))
         store_le<u32>(memory + (target - kDataBase), static_cast<u32>(random.next() & 0x2ffff));
+      if (loads_segment(name, insn, form))
+        store_le(fresh + (name == "MOV" ? 0u : insn.operand_bytes()), pick(random, kSelectors));
     }
   }
   if (is_fused(name) && random.chance(40)) {
@@ -337,7 +356,15 @@ void make_case(Random& random, const Form& form, const cpu::Insn& insn, Context&
     u64 top = load_le<u64>(memory + (stack - kDataBase));
     if (name.starts_with("POPF")) top &= ~u64{0x40100};  // no TF, no AC
     if (form.branch) top = kCodePage + 0x200 + random.below(32);
+    if (loads_segment(name, insn, form)) top = (top & ~u64{0xffff}) | pick(random, kSelectors);
     store_le(memory + (stack - kDataBase), top);
+  }
+  if (name == "MOV" && loads_segment(name, insn, form) && insn.op[1] < 16)
+    c.gpr[insn.op[1]] = pick(random, kSelectors);
+  if (form.mode == Mode::k32) {
+    for (unsigned i = 0; i < 16; ++i) c.gpr[i] = i < 8 ? c.gpr[i] & 0xffffffff : 0;
+    c.ds = c.es = kData;
+    c.gs = kLdtData;
   }
   c.rflags =
       0x202 | (random.next() & 0x8d5) | (random.chance(20) ? 0x400 : 0) | (random.chance(5) ? 0x40000 : 0);

@@ -69,6 +69,12 @@ std::string compare(const cpu::isa::Row& row, const cpu::Insn&, const Context& s
   differ("cr2", n.address, e.address);
   differ("rip", n.context.rip, e.context.rip);
   for (unsigned i = 0; i < 16; ++i) differ(kNames[i], n.context.gpr[i], e.context.gpr[i]);
+  differ("cs", n.context.cs, e.context.cs);
+  // The host's IRET to the signal handler has cleared RPL of null selectors. [APM3 IRET]
+  const auto selector = [](u16 s) { return s < 4 ? 0u : s; };
+  differ("ds", selector(n.context.ds), selector(e.context.ds));
+  differ("es", selector(n.context.es), selector(e.context.es));
+  differ("gs", selector(n.context.gs), selector(e.context.gs));
   const u64 flags = kUserFlags & ~(undefined_too ? 0 : row.flags_undefined);
   differ("rflags", n.context.rflags & flags, e.context.rflags & flags);
   const FxArea &a = n.context.fx, &b = e.context.fx;
@@ -115,7 +121,8 @@ std::string compare(const cpu::isa::Row& row, const cpu::Insn&, const Context& s
 std::string describe_case(const Form& form, std::span<const u8> code, u64 number, u64 seed, const Context& c,
                           const std::string& difference, const Result& native) {
   std::string out =
-      fmt::format("{}: {}\n    bytes", form.text, cpu::Decoder::disassemble(code, 64, kCodeStart));
+      fmt::format("{}: {}\n    bytes", form.text,
+                  cpu::Decoder::disassemble(code, form.mode == Mode::k64 ? 64 : 32, kCodeStart));
   for (const u8 b : code) out += fmt::format(" {:02x}", b);
   out +=
       fmt::format("  seed {} case {} host vector {}\n{}  inputs:\n", seed, number, native.vector, difference);

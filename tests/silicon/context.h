@@ -1,5 +1,5 @@
 // What one silicon case starts from and ends with: user-visible registers, memory, and how the instruction
-// ended.
+// ended; in 64-bit mode and in 32-bit compatibility mode.
 #pragma once
 
 #include <array>
@@ -15,7 +15,16 @@ inline constexpr u64 kDataBase = 0x10000000;  // two writable pages, then a read
 inline constexpr u64 kWritableBytes = 0x2000, kDataBytes = 0x3000;
 inline constexpr u64 kCodePage = 0x20000000;  // filled with INT3
 inline constexpr u64 kCodeStart = kCodePage + 0x800;
+inline constexpr u64 kCodeBytes = 0x600;
 inline constexpr u64 kGsBase = 0x1000;  // GS is the segment that a thread of the host can spare
+// In 32-bit mode GS names a segment of the LDT: 16-bit addresses reach the data through it, and its limit
+// ends in the second writable page.
+inline constexpr u64 kGsBase32 = kDataBase;
+inline constexpr u32 kGsLimit32 = 0x17ff;
+
+enum class Mode : u8 { k64, k32 };
+/// The selectors of the host's kernel, which the emulated descriptor tables have, too.
+inline constexpr u16 kCode32 = 0x23, kData = 0x2b, kCode64 = 0x33, kLdtData = 0x07;
 
 /// The 512-byte image of FXSAVE64. [SDM1 table 10-2]
 struct alignas(16) FxArea {
@@ -36,11 +45,15 @@ struct Context {
   u64 rip;
   FxArea fx;
   u64 ymm_high[16][2];  // bits 128..255; zeros on a host without AVX
+  u16 cs;               // set by whoever runs the case
+  u16 ds, es, gs;       // in 32-bit mode
 };
 // native_stub.S knows these.
-static_assert(offsetof(Context, fx) == 144 && offsetof(Context, ymm_high) == 656);
+static_assert(offsetof(Context, fx) == 144 && offsetof(Context, ymm_high) == 656 &&
+              offsetof(Context, cs) == 912);
 
 inline constexpr unsigned kNoFault = 0xff;
+inline constexpr unsigned kEndless = 0xfe;  // stopped because it ran on and on
 
 struct Result {
   Context context;

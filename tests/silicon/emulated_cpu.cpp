@@ -5,11 +5,19 @@
 namespace orrery::silicon {
 namespace {
 
-// Physical layout: page tables from 0x1000 on, data at 0x10000, code at 0x20000.
+// Physical layout: page tables from 0x1000 on, data at 0x10000, code at 0x20000, the kernel's page and stack
+// at 0x30000.
 constexpr u64 kRamBytes = 1 << 20, kPml4 = 0x1000, kPdpt = 0x2000, kPd = 0x3000, kDataPt = 0x4000,
-              kCodePt = 0x5000;
-constexpr u64 kDataPhysical = 0x10000, kCodePhysical = 0x20000;
+              kCodePt = 0x5000, kKernelPdpt = 0x6000, kKernelPd = 0x7000, kKernelPt = 0x8000;
+constexpr u64 kDataPhysical = 0x10000, kCodePhysical = 0x20000, kKernelPhysical = 0x30000;
 constexpr u64 kPresent = 1, kWrite = 2, kUser = 4, kAccessed = 32, kDirty = 64, kNoExecute = u64{1} << 63;
+
+// The little kernel, in the upper half, where the host's is: tables, a HLT for each vector, a stack.
+constexpr u64 kKernel = 0xffff800000000000, kKernelBytes = 0x3000;
+constexpr u64 kGdt = kKernel, kLdt = kKernel + 0x100, kTss = kKernel + 0x200, kHalts = kKernel + 0x300,
+              kIdt = kKernel + 0x1000, kStackTop = kKernel + kKernelBytes;
+constexpr u16 kKernelCode = 0x10;
+constexpr unsigned kVectors = 32;
 
 std::unique_ptr<memory::Ram> make_ram() {
   auto ram = memory::Ram::create("silicon", kRamBytes);
@@ -45,8 +53,14 @@ EmulatedCpu::EmulatedCpu() : ram_(make_ram()), cache_(*ram_, model()) {
         kPresent | kUser | kAccessed | kDirty | kNoExecute | (page < kWritableBytes / 4096 ? kWrite : 0);
     entry(kDataPt, ((kDataBase >> 12) & 511) + page, (kDataPhysical + 4096 * page) | rights);
   }
-  entry(kCodePt, (kCodePage >> 12) & 511, kCodePhysical | kPresent | kWrite | kUser | kAccessed | kDirty);
+  entry(kCodePt, (kCodePage >> 12) & 511, kCodePhysical | kPresent | kUser | kAccessed);
+  entry(kPml4, 256, kKernelPdpt | kTable);
+  entry(kKernelPdpt, 0, kKernelPd | kTable);
+  entry(kKernelPd, 0, kKernelPt | kTable);
+  for (u64 page = 0; page < kKernelBytes / 4096; ++page)
+    entry(kKernelPt, page, (kKernelPhysical + 4096 * page) | kPresent | kWrite | kAccessed | kDirty);
   std::memset(ram_->data() + kCodePhysical, 0xcc, 4096);
+  make_tables();
   vcpu_ = std::make_unique<cpu::Vcpu>(0, cpu::VcpuServices{.ram = *ram_,
                                                            .memory = memory_,
                                                            .ports = ports_,
@@ -54,10 +68,43 @@ EmulatedCpu::EmulatedCpu() : ram_(make_ram()), cache_(*ram_, model()) {
                                                            .entropy = entropy_,
                                                            .decode_cache = cache_,
                                                            .model = model()});
-  enter_user_mode();
+  enter_user_mode({});
 }
 
-void EmulatedCpu::enter_user_mode() {
+void EmulatedCpu::set_mode(Mode mode) {
+  mode_ = mode;
+  enter_user_mode({});
+}
+
+/// The host kernel's GDT as far as user code can see it, an LDT with the segment for GS, an IDT whose gates
+/// lead to HLT instructions. [SDM3 3.4.5, 6.14.1, 7.7]
+void EmulatedCpu::make_tables() {
+  const auto put = [&](u64 linear, u64 value) {
+    store_le<u64>(ram_->data() + kKernelPhysical + (linear - kKernel), value);
+  };
+  constexpr u64 kDescriptors[] = {0,
+                                  0x00cf9b000000ffff,   // 08: 32-bit kernel code
+                                  0x00af9b000000ffff,   // 10: kernel code
+                                  0x00cf93000000ffff,   // 18: kernel data
+                                  0x00cffb000000ffff,   // 23: 32-bit user code
+                                  0x00cff3000000ffff,   // 2b: user data
+                                  0x00affb000000ffff};  // 33: user code
+  for (u64 i = 0; i < std::size(kDescriptors); ++i) put(kGdt + 8 * i, kDescriptors[i]);
+  constexpr u64 kUserData32 = u64{0x40f3} << 40;
+  put(kLdt, kUserData32 | (kGsBase32 & 0xffffff) << 16 | (kGsBase32 >> 24) << 56 | kGsLimit32);
+  put(kTss + 4, kStackTop);  // RSP0
+  for (u64 vector = 0; vector < kVectors; ++vector) {
+    const u64 dpl = vector == 3 || vector == 4 ? 3 : 0;
+    const u64 offset = kHalts + vector;
+    put(kIdt + 16 * vector, (offset & 0xffff) | u64{kKernelCode} << 16 | (0x8e | dpl << 5) << 40 |
+                                ((offset >> 16) & 0xffff) << 48);
+    put(kIdt + 16 * vector + 8, offset >> 32);
+    constexpr u8 kHlt = 0xf4;
+    ram_->data()[kKernelPhysical + (offset - kKernel)] = kHlt;
+  }
+}
+
+void EmulatedCpu::enter_user_mode(const Context& context) {
   using namespace cpu;
   CpuState& s = vcpu_->state;
   s.cr0 = cr0::PE | cr0::PG | cr0::NE | cr0::WP | cr0::ET | cr0::MP | cr0::AM;
@@ -66,29 +113,54 @@ void EmulatedCpu::enter_user_mode() {
   s.efer = efer::SCE | efer::LME | efer::LMA | efer::NXE;
   s.xcr0 = xcr0::X87 | xcr0::SSE | xcr0::AVX;
   s.cpl = 3;
-  constexpr u32 kUserData =
-      seg_attr::kP | seg_attr::kS | 3 | seg_attr::kDplMask | seg_attr::kG | seg_attr::kDb;
-  for (unsigned i = 0; i < 6; ++i)
-    s.seg[i] = {.base = 0, .limit = 0xffffffff, .attributes = kUserData, .selector = 0};
-  s.seg[kGs].base = kGsBase;
-  s.seg[kSs].selector = 0x2b;
-  s.seg[kCs] = {
-      .base = 0,
-      .limit = 0xffffffff,
-      .attributes = seg_attr::kP | seg_attr::kS | 11 | seg_attr::kDplMask | seg_attr::kG | seg_attr::kL,
-      .selector = 0x33};
+  s.gdt_base = kGdt;
+  s.gdt_limit = 0x7f;
+  s.idt_base = kIdt;
+  s.idt_limit = 16 * kVectors - 1;
+  constexpr u32 kFlat = seg_attr::kP | seg_attr::kS | seg_attr::kDplMask | seg_attr::kG;
+  constexpr u32 kUserData = kFlat | 3 | seg_attr::kDb;
+  constexpr Segment kNull = {.base = 0, .limit = 0, .attributes = seg_attr::kUnusable, .selector = 0};
+  constexpr Segment kFlatData = {.base = 0, .limit = 0xffffffff, .attributes = kUserData, .selector = kData};
+  constexpr Segment kLdtGs = {
+      .base = kGsBase32, .limit = kGsLimit32, .attributes = kUserData & ~seg_attr::kG, .selector = kLdtData};
+  // 64-bit mode leaves null selectors usable here: nothing looks at them.
+  constexpr Segment kIgnored = {.base = 0, .limit = 0xffffffff, .attributes = kUserData, .selector = 0};
+  const auto chosen = [&](u16 selector) {
+    return selector == kData ? kFlatData : selector == kLdtData ? kLdtGs : kNull;
+  };
+  const bool wide = mode_ == Mode::k64;
+  for (unsigned i = 0; i < 6; ++i) s.seg[i] = wide ? kIgnored : kNull;
+  s.seg[kSs] = kFlatData;
+  s.seg[kLdtr] = {.base = kLdt, .limit = 7, .attributes = seg_attr::kP | 2, .selector = 0x50};
+  s.seg[kTr] = {.base = kTss, .limit = 0x67, .attributes = seg_attr::kP | 11, .selector = 0x40};
+  if (wide) {
+    s.seg[kGs].base = kGsBase;
+  } else {
+    s.seg[kDs] = chosen(context.ds);
+    s.seg[kEs] = chosen(context.es);
+    s.seg[kGs] = chosen(context.gs);
+  }
+  s.seg[kCs] = {.base = 0,
+                .limit = 0xffffffff,
+                .attributes = kFlat | 11 | (wide ? seg_attr::kL : seg_attr::kDb),
+                .selector = wide ? kCode64 : kCode32};
   vcpu_->mode_changed();
-  vcpu_->flush_tlb_all();
 }
 
 u8* EmulatedCpu::memory() { return ram_->data() + kDataPhysical; }
 
-Result EmulatedCpu::run(std::span<const u8> code, const Context& context) {
+void EmulatedCpu::load_code(std::span<const u8> code) {
+  const u64 at = kCodePhysical + (kCodeStart & 0xfff);
+  ram_->note_write(at, kCodeBytes);
+  std::memset(ram_->data() + at, 0xcc, kCodeBytes);
+  std::memcpy(ram_->data() + at, code.data(), code.size());
+}
+
+void EmulatedCpu::load(const Context& context) {
   using namespace cpu;
-  Vcpu& v = *vcpu_;
-  CpuState& s = v.state;
-  std::memcpy(ram_->data() + kCodePhysical + (kCodeStart & 0xfff), code.data(), code.size());
+  CpuState& s = vcpu_->state;
   std::copy_n(context.gpr, 16, s.gpr);
+  s.gpr[kRip] = kCodeStart;
   s.rflags = context.rflags;
   const FxArea& fx = context.fx;
   s.mxcsr = fx.mxcsr;
@@ -113,8 +185,49 @@ Result EmulatedCpu::run(std::span<const u8> code, const Context& context) {
   s.pending_db = 0;
   s.shadow = Shadow::kNone;
   s.activity = Activity::kRunning;
-  if (s.cpl != 3 || v.code_bits() != 64) enter_user_mode();
-  v.mode_changed();
+  enter_user_mode(context);
+}
+
+void EmulatedCpu::take(Result& r) const {
+  using namespace cpu;
+  const CpuState& s = vcpu_->state;
+  std::memset(static_cast<void*>(&r.context), 0, sizeof r.context);
+  std::copy_n(s.gpr, 16, r.context.gpr);
+  r.context.rip = s.gpr[kRip];
+  r.context.rflags = s.rflags;
+  r.context.cs = s.seg[kCs].selector;
+  if (mode_ == Mode::k32) {
+    r.context.ds = s.seg[kDs].selector;
+    r.context.es = s.seg[kEs].selector;
+    r.context.gs = s.seg[kGs].selector;
+  }
+  FxArea& out = r.context.fx;
+  out.mxcsr = s.mxcsr;
+  out.fcw = s.fcw;
+  out.fsw = s.fsw;
+  out.ftw = s.ftw;
+  out.fop = s.fop;
+  out.fip = s.fip;
+  out.fdp = s.fdp;
+  const unsigned top = (s.fsw >> 11) & 7;
+  for (unsigned i = 0; i < 8; ++i) {
+    out.st[i][0] = s.fpr[(top + i) & 7].significand;
+    out.st[i][1] = s.fpr[(top + i) & 7].sign_exponent;
+  }
+  for (unsigned i = 0; i < 16; ++i) {
+    out.xmm[i][0] = s.vec[i].q[0];
+    out.xmm[i][1] = s.vec[i].q[1];
+    r.context.ymm_high[i][0] = s.vec[i].q[2];
+    r.context.ymm_high[i][1] = s.vec[i].q[3];
+  }
+}
+
+Result EmulatedCpu::run(std::span<const u8> code, const Context& context) {
+  using namespace cpu;
+  Vcpu& v = *vcpu_;
+  CpuState& s = v.state;
+  load_code(code);
+  load(context);
 
   Insn insn;
   decoder().decode(code, v.decode_key(), insn);
@@ -126,34 +239,52 @@ Result EmulatedCpu::run(std::span<const u8> code, const Context& context) {
   }
 
   Result r;
-  std::memset(static_cast<void*>(&r.context), 0, sizeof r.context);
   if (outcome == Outcome::kFault) {
-    s.gpr[kRip] = kCodeStart;
-    r.vector = v.fault().vector;
-    r.error_code = v.fault().has_error_code ? v.fault().error_code : 0;
-    r.address = r.vector == kPF ? v.fault().address : 0;
+    const Fault& f = v.fault();
+    if (f.kind != Fault::Kind::kTrap && !f.is_software()) s.gpr[kRip] = kCodeStart;
+    r.vector = f.vector;
+    r.error_code = f.has_error_code ? f.error_code : 0;
+    r.address = r.vector == kPF ? f.address : 0;
   }
-  std::copy_n(s.gpr, 16, r.context.gpr);
-  r.context.rip = s.gpr[kRip];
-  r.context.rflags = s.rflags;
-  FxArea& out = r.context.fx;
-  out.mxcsr = s.mxcsr;
-  out.fcw = s.fcw;
-  out.fsw = s.fsw;
-  out.ftw = s.ftw;
-  out.fop = s.fop;
-  out.fip = s.fip;
-  out.fdp = s.fdp;
-  const unsigned new_top = (s.fsw >> 11) & 7;
-  for (unsigned i = 0; i < 8; ++i) {
-    out.st[i][0] = s.fpr[(new_top + i) & 7].significand;
-    out.st[i][1] = s.fpr[(new_top + i) & 7].sign_exponent;
+  take(r);
+  return r;
+}
+
+Result EmulatedCpu::run_to_fault(cpu::Engine& engine, const Context& context, i64 slice, i64 most_ticks,
+                                 i64& ticks) {
+  using namespace cpu;
+  Vcpu& v = *vcpu_;
+  CpuState& s = v.state;
+  load(context);
+  v.set_attention();
+  Result r;
+  ticks = 0;
+  EngineExit exit = EngineExit::kTicks;
+  while ((exit == EngineExit::kTicks || exit == EngineExit::kYield) && ticks < most_ticks) {
+    v.ticks_left = slice;
+    exit = engine.run(v, false);
+    ticks += slice - v.ticks_left;
   }
-  for (unsigned i = 0; i < 16; ++i) {
-    out.xmm[i][0] = s.vec[i].q[0];
-    out.xmm[i][1] = s.vec[i].q[1];
-    r.context.ymm_high[i][0] = s.vec[i].q[2];
-    r.context.ymm_high[i][1] = s.vec[i].q[3];
+  if (exit == EngineExit::kIdle && s.cpl == 0) {
+    r.vector = static_cast<unsigned>(s.gpr[kRip] - kHalts - 1);
+    // What delivery has pushed stands at the top of the stack. [SDM3 6.14.2]
+    u64 frame[6];
+    const u64 sp = s.gpr[kRsp];
+    const bool has_error_code = sp == kStackTop - 48;
+    CHECK(has_error_code || sp == kStackTop - 40);
+    std::memcpy(frame, ram_->data() + kKernelPhysical + (sp - kKernel), kStackTop - sp);
+    const u64* const saved = frame + (has_error_code ? 1 : 0);
+    r.error_code = has_error_code ? static_cast<u32>(frame[0]) : 0;
+    r.address = r.vector == kPF ? s.cr2 : 0;
+    take(r);
+    r.context.rip = saved[0];
+    r.context.cs = static_cast<u16>(saved[1]);
+    r.context.rflags = saved[2];
+    r.context.gpr[kRsp] = saved[3];
+  } else {
+    CHECK(exit == EngineExit::kTicks || exit == EngineExit::kYield);
+    r.vector = kEndless;
+    take(r);
   }
   return r;
 }

@@ -33,14 +33,27 @@ constexpr Exception kExceptions[] = {
     {"INSW", kMachine},    {"INSD", kMachine},     {"OUTSB", kMachine},    {"OUTSW", kMachine},
     {"OUTSD", kMachine},   {"SLDT", kMachine},     {"STR", kMachine},      {"SGDT", kMachine},
     {"SIDT", kMachine},    {"SMSW", kMachine},     {"LAR", kMachine},      {"LSL", kMachine},
-    {"VERR", kMachine},    {"VERW", kMachine},     {"UD0", kMachine},      {"PUSHF", kMachine},
-    {"LLDT", kMachine},    {"MONITOR", kMachine},  {"MWAIT", kMachine},    {"HLT", kMachine},
+    {"VERR", kMachine},    {"VERW", kMachine},     {"UD0", kMachine},      {"LLDT", kMachine},
+    {"MONITOR", kMachine}, {"MWAIT", kMachine},    {"HLT", kMachine},
 };
+
+// These can run in compatibility mode, where segments other than FS and SS are not the host's.
+constexpr std::string_view kOnly32[] = {"INTO", "LDS", "LES", "LGS"};
+
+/// The address of a displacement alone, as opposed to one that registers are added to.
+bool is_direct(const ZydisDecodedOperandMem& mem) {
+  const bool relative = mem.base == ZYDIS_REGISTER_RIP || mem.base == ZYDIS_REGISTER_EIP;
+  return mem.index == ZYDIS_REGISTER_NONE && (relative || mem.base == ZYDIS_REGISTER_NONE);
+}
 
 class Finder {
  public:
-  Finder() {
-    ZydisDecoderInit(&decoder_, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64);
+  explicit Finder(Mode mode) : mode_(mode) {
+    if (mode == Mode::k64) {
+      ZydisDecoderInit(&decoder_, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64);
+    } else {
+      ZydisDecoderInit(&decoder_, ZYDIS_MACHINE_MODE_LEGACY_32, ZYDIS_STACK_WIDTH_32);
+    }
     ZydisDecoderEnableMode(&decoder_, ZYDIS_DECODER_MODE_MPX, ZYAN_FALSE);
     ZydisDecoderEnableMode(&decoder_, ZYDIS_DECODER_MODE_CET, ZYAN_FALSE);
     ZydisDecoderEnableMode(&decoder_, ZYDIS_DECODER_MODE_CLDEMOTE, ZYAN_FALSE);
@@ -51,13 +64,14 @@ class Finder {
       std::transform(name.begin(), name.end(), name.begin(),
                      [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
       const u16 row = isa::row_of(name);
-      rows_[m] = row != 0 && no_silicon_reason(row) == nullptr ? row : u16{0};
+      rows_[m] = row != 0 && no_silicon_reason(row, mode) == nullptr ? row : u16{0};
     }
   }
 
   void add(const std::vector<u8>& head) {
-    // [rbx], [rsi+d8], [rsi+d32], [sib], [rip+d32]
-    constexpr u8 kModrmMemory[] = {0x03, 0x46, 0x86, 0x04, 0x05};
+    // [rbx], [rsi+d8], [rsi+d32], [sib], [rip+d32] or [d32]; with 16-bit addresses [bp+di], [bp+d8],
+    // [bp+d16], [si], [di], [bx+si+d8], [bx+d16], [d16].
+    constexpr u8 kModrmMemory[] = {0x03, 0x46, 0x86, 0x04, 0x05, 0x40, 0x87, 0x06};
     u8 bytes[15];
     const auto attempt = [&](u8 modrm, u8 sib) {
       std::fill(std::begin(bytes), std::end(bytes), u8{0x12});
@@ -88,7 +102,7 @@ class Finder {
     has_modrm_ = (z.attributes & ZYDIS_ATTRIB_HAS_MODRM) != 0;
     const u16 row = rows_[z.mnemonic];
     if (row == 0) return false;
-    if (rex_is_detached(bytes)) return false;
+    if (mode_ == Mode::k64 && rex_is_detached(bytes)) return false;
     // Oddities of silicon that no code uses: F3 REX.B 90 is an XCHG, F2 and F3 change LOOPE and LOOPNE.
     if (z.mnemonic == ZYDIS_MNEMONIC_PAUSE && z.raw.rex.B) return false;
     if ((z.mnemonic == ZYDIS_MNEMONIC_LOOPE || z.mnemonic == ZYDIS_MNEMONIC_LOOPNE) &&
@@ -98,6 +112,7 @@ class Finder {
       }
     }
     Form form;
+    form.mode = mode_;
     form.row = row;
     if (!describe(z, ops, form)) return false;
     Encoding e{};
@@ -108,10 +123,21 @@ class Finder {
       if (e.imm_offset == 0) e.imm_offset = imm.offset;
       e.imm_bytes = static_cast<u8>(e.imm_bytes + imm.size / 8);
     }
-    for (unsigned i = 0; i < z.operand_count_visible; ++i) {
-      const bool relative = ops[i].type == ZYDIS_OPERAND_TYPE_MEMORY &&
-                            (ops[i].mem.base == ZYDIS_REGISTER_RIP || ops[i].mem.base == ZYDIS_REGISTER_EIP);
-      if (relative) e.rip_disp_offset = z.raw.disp.offset;
+    e.modrm_offset = z.raw.modrm.offset;
+    e.address_bits = z.address_width;
+    for (unsigned i = 0; i < z.operand_count; ++i) {
+      const ZydisDecodedOperand& o = ops[i];
+      const bool visible = i < z.operand_count_visible;
+      if (visible && o.type == ZYDIS_OPERAND_TYPE_MEMORY && is_direct(o.mem) && !form.vsib) {
+        e.disp_offset = z.raw.disp.offset;
+        e.disp_bytes = z.raw.disp.size / 8;
+        e.relative = o.mem.base != ZYDIS_REGISTER_NONE;
+      }
+      if (o.type == ZYDIS_OPERAND_TYPE_REGISTER && (o.actions & ZYDIS_OPERAND_ACTION_MASK_WRITE) != 0) {
+        const ZydisRegister whole = ZydisRegisterGetLargestEnclosing(ZYDIS_MACHINE_MODE_LONG_64, o.reg.value);
+        if (ZydisRegisterGetClass(whole) == ZYDIS_REGCLASS_GPR64 && (visible || whole != ZYDIS_REGISTER_RSP))
+          e.gprs_written |= static_cast<u16>(1u << ZydisRegisterGetId(whole));
+      }
     }
     Form& stored = forms[{row, form.text}];
     if (stored.encodings.empty()) stored = form;
@@ -132,12 +158,12 @@ class Finder {
     return false;
   }
 
-  static bool describe(const ZydisDecodedInstruction& z, const ZydisDecodedOperand* ops, Form& form) {
+  bool describe(const ZydisDecodedInstruction& z, const ZydisDecodedOperand* ops, Form& form) const {
     form.text = isa::rows()[form.row].name;
     form.branch = z.meta.branch_type != ZYDIS_BRANCH_TYPE_NONE;
     if (z.meta.branch_type == ZYDIS_BRANCH_TYPE_FAR) return false;
     // 16-bit near branches in 64-bit mode, an AMD peculiarity, are not modelled.
-    if (form.branch && (z.attributes & ZYDIS_ATTRIB_HAS_OPERANDSIZE)) return false;
+    if (mode_ == Mode::k64 && form.branch && (z.attributes & ZYDIS_ATTRIB_HAS_OPERANDSIZE)) return false;
     for (unsigned i = 0; i < z.operand_count; ++i) {
       const ZydisDecodedOperand& o = ops[i];
       const bool visible = i < z.operand_count_visible;
@@ -145,7 +171,11 @@ class Finder {
       switch (o.type) {
         case ZYDIS_OPERAND_TYPE_REGISTER: {
           const ZydisRegisterClass c = ZydisRegisterGetClass(o.reg.value);
-          if (c == ZYDIS_REGCLASS_SEGMENT && (o.actions & ZYDIS_OPERAND_ACTION_MASK_WRITE)) return false;
+          const bool spare = mode_ == Mode::k32 && o.reg.value != ZYDIS_REGISTER_FS &&
+                             o.reg.value != ZYDIS_REGISTER_SS && o.reg.value != ZYDIS_REGISTER_CS;
+          if (c == ZYDIS_REGCLASS_SEGMENT && (o.actions & ZYDIS_OPERAND_ACTION_MASK_WRITE) && !spare)
+            return false;
+          if (c == ZYDIS_REGCLASS_SEGMENT && o.reg.value == ZYDIS_REGISTER_FS) return false;
           if (c == ZYDIS_REGCLASS_CONTROL || c == ZYDIS_REGCLASS_DEBUG) return false;
           if (!visible) break;
           const bool high = o.reg.value >= ZYDIS_REGISTER_AH && o.reg.value <= ZYDIS_REGISTER_BH;
@@ -161,7 +191,7 @@ class Finder {
         }
         case ZYDIS_OPERAND_TYPE_MEMORY:
           if (o.mem.segment == ZYDIS_REGISTER_FS) return false;
-          if (visible && o.mem.base == ZYDIS_REGISTER_NONE) return false;  // moffs
+          if (visible && z.raw.disp.size == 64) return false;  // moffs of 64 bits
           if (visible) {
             form.has_memory = true;
             form.vsib = o.mem.type == ZYDIS_MEMOP_TYPE_VSIB;
@@ -185,11 +215,13 @@ class Finder {
     if (z.attributes & ZYDIS_ATTRIB_HAS_REPNE) form.text += " repne";
     form.repeated =
         (z.attributes & (ZYDIS_ATTRIB_HAS_REP | ZYDIS_ATTRIB_HAS_REPE | ZYDIS_ATTRIB_HAS_REPNE)) != 0;
-    if (z.address_width != 64) form.text += " a32";
+    if (z.address_width != (mode_ == Mode::k64 ? 64 : 32))
+      form.text += " a" + std::to_string(z.address_width);
     if (z.operand_width != 0) form.text += " o" + std::to_string(z.operand_width);
     return true;
   }
 
+  Mode mode_;
   ZydisDecoder decoder_;
   std::vector<u16> rows_;
   bool has_modrm_ = false;
@@ -197,8 +229,10 @@ class Finder {
 
 }  // namespace
 
-const char* no_silicon_reason(u16 row) {
+const char* no_silicon_reason(u16 row, Mode mode) {
   const isa::Row& r = isa::rows()[row];
+  if (mode == Mode::k32 && std::find(std::begin(kOnly32), std::end(kOnly32), r.name) != std::end(kOnly32))
+    return nullptr;
   for (const Exception& e : kExceptions) {
     if (e.name == r.name) return e.reason;
   }
@@ -208,11 +242,16 @@ const char* no_silicon_reason(u16 row) {
   return nullptr;
 }
 
-std::vector<Form> make_forms() {
-  Finder finder;
-  const std::vector<std::vector<u8>> prefixes = {{},           {0x66},       {0xf3}, {0xf2}, {0xf0},
-                                                 {0x66, 0xf2}, {0x66, 0xf0}, {0x67}, {0x65}};
-  const std::vector<std::vector<u8>> rexes = {{}, {0x40}, {0x48}, {0x45}, {0x4d}};
+std::vector<Form> make_forms(Mode mode) {
+  Finder finder(mode);
+  const bool wide = mode == Mode::k64;
+  std::vector<std::vector<u8>> prefixes = {{},           {0x66},       {0xf3}, {0xf2}, {0xf0},
+                                           {0x66, 0xf2}, {0x66, 0xf0}, {0x67}, {0x65}};
+  // 16-bit addresses reach the data through GS only.
+  if (!wide) prefixes.insert(prefixes.end(), {{0x67, 0x65}, {0x66, 0x67, 0x65}, {0x67, 0x65, 0xf3}});
+  const std::vector<std::vector<u8>> rexes =
+      wide ? std::vector<std::vector<u8>>{{}, {0x40}, {0x48}, {0x45}, {0x4d}}
+           : std::vector<std::vector<u8>>{{}};
   const std::vector<std::vector<u8>> maps = {{}, {0x0f}, {0x0f, 0x38}, {0x0f, 0x3a}};
   for (const auto& map : maps) {
     for (unsigned opcode = 0; opcode < 256; ++opcode) {
@@ -235,6 +274,7 @@ std::vector<Form> make_forms() {
         for (unsigned opcode = 0; opcode < 256; ++opcode) {
           for (const unsigned vvvv : {0x68u, 0x78u, 0x28u}) {
             for (const unsigned rxb : {0xe0u, 0x40u}) {
+              if (!wide && (rxb & 0xc0) != 0xc0) continue;  // LES
               finder.add({0xc4, static_cast<u8>(rxb | map), static_cast<u8>(w << 7 | vvvv | pp_l),
                           static_cast<u8>(opcode)});
             }

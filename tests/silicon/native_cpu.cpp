@@ -1,10 +1,12 @@
 #include "tests/silicon/native_cpu.h"
 
+#include <asm/ldt.h>
 #include <asm/prctl.h>
 #include <cpuid.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 #include <ucontext.h>
 #include <unistd.h>
 
@@ -17,6 +19,7 @@ extern "C" void silicon_enter(const orrery::silicon::Context* context);
 extern "C" void silicon_leave();
 extern "C" void silicon_signal(int signal, siginfo_t* info, void* frame);
 extern "C" bool silicon_has_avx;
+extern "C" orrery::u16 silicon_selectors[3];  // DS, ES, GS of the last signal
 
 namespace orrery::silicon {
 namespace {
@@ -24,6 +27,9 @@ namespace {
 // The signal handler's view of the running case; one at a time in a process.
 Result* g_result = nullptr;
 alignas(64) u8 g_signal_stack[1 << 16];
+
+// Cases so far, and how many there were at the last SIGALRM.
+u64 g_cases = 0, g_cases_at_alarm = 0;
 
 constexpr int kSignals[] = {SIGSEGV, SIGILL, SIGFPE, SIGBUS, SIGTRAP};
 
@@ -40,7 +46,11 @@ void take_ymm_high(const u8* area, Context& context) {
 
 extern "C" void silicon_on_signal(int signal, siginfo_t*, void* frame) {
   auto* uc = static_cast<ucontext_t*>(frame);
-  if (g_result == nullptr) {
+  if (signal == SIGALRM) {
+    const bool again = g_cases == g_cases_at_alarm;
+    g_cases_at_alarm = g_cases;
+    if (g_result == nullptr || !again) return;
+  } else if (g_result == nullptr) {
     ::signal(signal, SIG_DFL);
     return;
   }
@@ -53,11 +63,16 @@ extern "C" void silicon_on_signal(int signal, siginfo_t*, void* frame) {
   r.context.rip = static_cast<u64>(g[REG_RIP]);
   std::memcpy(&r.context.fx, uc->uc_mcontext.fpregs, sizeof r.context.fx);
   take_ymm_high(reinterpret_cast<const u8*>(uc->uc_mcontext.fpregs), r.context);
-  r.vector = static_cast<unsigned>(g[REG_TRAPNO]);
+  r.context.cs = static_cast<u16>(g[REG_CSGSFS]);
+  r.context.ds = silicon_selectors[0];
+  r.context.es = silicon_selectors[1];
+  r.context.gs = silicon_selectors[2];
+  r.vector = signal == SIGALRM ? kEndless : static_cast<unsigned>(g[REG_TRAPNO]);
   r.error_code = static_cast<u32>(g[REG_ERR]);
   r.address = r.vector == 14 ? static_cast<u64>(g[REG_CR2]) : 0;
   g_result = nullptr;
   g[REG_RIP] = reinterpret_cast<greg_t>(&silicon_leave);
+  g[REG_CSGSFS] = (g[REG_CSGSFS] & ~greg_t{0xffff}) | kCode64;
   g[REG_EFL] &= ~0x40500;  // TF, DF, AC
 }
 
@@ -78,15 +93,26 @@ NativeCpu::NativeCpu() {
                     MAP_SHARED | MAP_FIXED_NOREPLACE | MAP_POPULATE, fd, 0);
   void* read_only = mmap(reinterpret_cast<void*>(kDataBase + kWritableBytes), kDataBytes - kWritableBytes,
                          PROT_READ, MAP_SHARED | MAP_FIXED_NOREPLACE | MAP_POPULATE, fd, kWritableBytes);
-  void* code = mmap(reinterpret_cast<void*>(kCodePage), 4096, PROT_READ | PROT_WRITE | PROT_EXEC,
-                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
-  if (writable_ == MAP_FAILED || data == MAP_FAILED || read_only == MAP_FAILED || code == MAP_FAILED)
+  const int code_fd = memfd_create("silicon code", 0);
+  if (code_fd < 0 || ftruncate(code_fd, 4096) != 0) fail("silicon: memfd");
+  void* code = mmap(reinterpret_cast<void*>(kCodePage), 4096, PROT_READ | PROT_EXEC,
+                    MAP_SHARED | MAP_FIXED_NOREPLACE | MAP_POPULATE, code_fd, 0);
+  code_ = static_cast<u8*>(mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, code_fd, 0));
+  if (writable_ == MAP_FAILED || data == MAP_FAILED || read_only == MAP_FAILED || code == MAP_FAILED ||
+      code_ == MAP_FAILED)
     fail("silicon: mmap");
   close(fd);
-  code_ = static_cast<u8*>(code);
+  close(code_fd);
   std::memset(code_, 0xcc, 4096);
   silicon_has_avx = __builtin_cpu_supports("avx") != 0;
-  if (syscall(SYS_arch_prctl, ARCH_SET_GS, kGsBase) != 0) fail("silicon: GS base");
+  struct user_desc gs = {};
+  gs.base_addr = kGsBase32;
+  gs.limit = kGsLimit32;
+  gs.seg_32bit = 1;
+  gs.useable = 1;
+  constexpr int kWriteLdt = 0x11;
+  if (syscall(SYS_modify_ldt, kWriteLdt, &gs, sizeof gs) != 0) fail("silicon: modify_ldt");
+  set_mode(Mode::k64);
   const stack_t stack = {.ss_sp = g_signal_stack, .ss_flags = 0, .ss_size = sizeof g_signal_stack};
   if (sigaltstack(&stack, nullptr) != 0) fail("silicon: sigaltstack");
   struct sigaction action = {};
@@ -98,23 +124,52 @@ NativeCpu::NativeCpu() {
 }
 
 NativeCpu::~NativeCpu() {
+  constexpr itimerval kNoTimer = {};
+  setitimer(ITIMER_REAL, &kNoTimer, nullptr);
   for (const int s : kSignals) signal(s, SIG_DFL);
   munmap(reinterpret_cast<void*>(kDataBase), kDataBytes);
+  munmap(reinterpret_cast<void*>(kCodePage), 4096);
   munmap(code_, 4096);
   munmap(writable_, kDataBytes);
 }
 
-Result NativeCpu::run(std::span<const u8> code, const Context& context) {
+void NativeCpu::set_mode(Mode mode) {
+  mode_ = mode;
+  if (mode == Mode::k32) return;
+  const u16 null = 0;
+  asm volatile("mov %0, %%gs" ::"r"(null));
+  if (syscall(SYS_arch_prctl, ARCH_SET_GS, kGsBase) != 0) fail("silicon: GS base");
+}
+
+void NativeCpu::guard_against_endless() {
+  struct sigaction action = {};
+  action.sa_sigaction = silicon_signal;
+  action.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESTART;
+  const itimerval period = {.it_interval = {.tv_sec = 0, .tv_usec = 10000},
+                            .it_value = {.tv_sec = 0, .tv_usec = 10000}};
+  if (sigaction(SIGALRM, &action, nullptr) != 0 || setitimer(ITIMER_REAL, &period, nullptr) != 0)
+    fail("silicon: timer");
+}
+
+Result NativeCpu::run_to_fault(std::span<const u8> code, const Context& context) {
   u8* at = code_ + (kCodeStart - kCodePage);
   std::memcpy(at, code.data(), code.size());
-  for (size_t i = code.size(); i < used_; ++i) at[i] = 0xcc;
-  used_ = static_cast<u8>(code.size());
+  if (code.size() < used_) std::memset(at + code.size(), 0xcc, used_ - code.size());
+  used_ = code.size();
   static Result result;
   result = Result{};
-  g_result = &result;
+  ++g_cases;
   Context start = context;
   start.rip = kCodeStart;
+  start.cs = mode_ == Mode::k64 ? kCode64 : kCode32;
+  g_result = &result;
   silicon_enter(&start);
+  if (mode_ == Mode::k64) result.context.ds = result.context.es = result.context.gs = 0;
+  return result;
+}
+
+Result NativeCpu::run(std::span<const u8> code, const Context& context) {
+  Result result = run_to_fault(code, context);
   // A breakpoint trap behind the instruction, or a failing fetch elsewhere, is how a finished one ends.
   if (result.vector == 3) {
     result.vector = kNoFault;

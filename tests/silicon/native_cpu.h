@@ -18,8 +18,15 @@ class NativeCpu {
   NativeCpu(const NativeCpu&) = delete;
   NativeCpu& operator=(const NativeCpu&) = delete;
 
-  /// Runs `code` at kCodeStart from `context` with `memory` at kDataBase, and leaves both as the CPU did.
+  /// The mode that cases run in from now on; 64-bit mode to begin with.
+  void set_mode(Mode mode);
+  /// Runs one instruction, `code`, at kCodeStart from `context` with `memory` at kDataBase, and leaves both
+  /// as the CPU did.
   Result run(std::span<const u8> code, const Context& context);
+  /// Runs whatever `code` is until it faults: at its end at an INT3, if nowhere else. Endless code is stopped
+  /// after some 20 ms, if `guard_against_endless` has been called.
+  Result run_to_fault(std::span<const u8> code, const Context& context);
+  void guard_against_endless();
   u8* memory() { return writable_; }
 
   /// An AMD processor of family 17h or later: undefined flags are compared, too.
@@ -28,9 +35,10 @@ class NativeCpu {
   static bool has_vectors_of(const cpu::isa::Row& row, bool wide);
 
  private:
-  u8* code_ = nullptr;
+  u8* code_ = nullptr;      // an alias of the code page that can always be written
   u8* writable_ = nullptr;  // an alias of the data pages that can always be written
-  u8 used_ = 0;
+  size_t used_ = 0;
+  Mode mode_ = Mode::k64;
 };
 
 }  // namespace orrery::silicon

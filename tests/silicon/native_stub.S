@@ -1,5 +1,6 @@
-# Loads a Context (rdi) and jumps into it; native_leave comes back with the host's registers.
-# Offsets: gpr 0, rflags 128, rip 136, fx 144, ymm_high 656. Not reentrant: one case runs at a time.
+# Loads a Context (rdi) and jumps into it, by IRET, in 64-bit or compatibility mode; silicon_leave comes back with
+# the host's registers. Offsets: gpr 0, rflags 128, rip 136, fx 144, ymm_high 656, cs 912, ds, es, gs. Not reentrant:
+# one case runs at a time.
     .text
     .globl silicon_enter
 silicon_enter:
@@ -12,8 +13,6 @@ silicon_enter:
     sub $520, %rsp
     fxsave64 (%rsp)
     mov %rsp, silicon_host_rsp(%rip)
-    mov 136(%rdi), %rax
-    mov %rax, silicon_target(%rip)
     fxrstor64 144(%rdi)
     cmpb $0, silicon_has_avx(%rip)
     je 1f
@@ -34,13 +33,21 @@ silicon_enter:
     vinsertf128 $1, 880(%rdi), %ymm14, %ymm14
     vinsertf128 $1, 896(%rdi), %ymm15, %ymm15
 1:
+    cmpw $0x33, 912(%rdi)
+    je 2f
+    mov 914(%rdi), %ds
+    mov 916(%rdi), %es
+    mov 918(%rdi), %gs
+2:  pushq $0x2b
+    pushq 32(%rdi)
     pushq 128(%rdi)
-    popfq
+    movzwl 912(%rdi), %eax
+    push %rax
+    pushq 136(%rdi)
     mov 0(%rdi), %rax
     mov 8(%rdi), %rcx
     mov 16(%rdi), %rdx
     mov 24(%rdi), %rbx
-    mov 32(%rdi), %rsp
     mov 40(%rdi), %rbp
     mov 48(%rdi), %rsi
     mov 64(%rdi), %r8
@@ -52,14 +59,18 @@ silicon_enter:
     mov 112(%rdi), %r14
     mov 120(%rdi), %r15
     mov 56(%rdi), %rdi
-    jmp *silicon_target(%rip)
+    iretq                       # serialises, so fresh code may have been written through another mapping
 
-# The signal handler: RFLAGS.AC may be set, and compiled code has no regard for it.
+# The signal handler: RFLAGS.AC may be set, and compiled code has no regard for it. NT must go before the next IRET,
+# and the kernel's return from a signal leaves it as it is.
     .globl silicon_signal
 silicon_signal:
     pushfq
-    andq $~0x40000, (%rsp)
+    andq $~0x44000, (%rsp)
     popfq
+    mov %ds, silicon_selectors(%rip)
+    mov %es, silicon_selectors+2(%rip)
+    mov %gs, silicon_selectors+4(%rip)
     jmp silicon_on_signal
 
     .globl silicon_leave
@@ -85,5 +96,6 @@ silicon_leave:
 silicon_has_avx: .skip 1
     .balign 8
 silicon_host_rsp: .skip 8
-silicon_target: .skip 8
+    .globl silicon_selectors
+silicon_selectors: .skip 8
     .section .note.GNU-stack,"",@progbits

@@ -1,5 +1,5 @@
 // Silicon: one generated instruction on the host CPU against the interpreter's handler, for every user-mode
-// row and operand form of the table.
+// row and operand form of the table, in 64-bit mode and in 32-bit compatibility mode.
 //
 // ORRERY_SILICON_CASES: cases per form (default 12); ORRERY_SILICON_SEED; ORRERY_SILICON_ROW: only rows with
 // this prefix; ORRERY_SILICON_LIST: print every form with its mismatches. Not modelled: see README.md for
@@ -28,17 +28,16 @@ std::string_view text_setting(const char* name) {
   return v == nullptr ? std::string_view() : v;
 }
 
-TEST(Silicon, EveryFormAgrees) {
-#ifdef __SANITIZE_ADDRESS__
-  GTEST_SKIP() << "the tested instructions' signals and addresses belong to the sanitizer";
-#endif
+void run_every_form(Mode mode) {
   const u64 cases = setting("ORRERY_SILICON_CASES", 12), seed = setting("ORRERY_SILICON_SEED", 1);
   const std::string_view only = text_setting("ORRERY_SILICON_ROW");
   const bool list = !text_setting("ORRERY_SILICON_LIST").empty();
   NativeCpu native;
   EmulatedCpu emulated;
+  native.set_mode(mode);
+  emulated.set_mode(mode);
   const bool undefined_too = NativeCpu::is_zen();
-  const std::vector<Form> forms = make_forms();
+  const std::vector<Form> forms = make_forms(mode);
   EXPECT_GT(forms.size(), 500u);
   u64 run = 0, bad_forms = 0, absent = 0;
   for (const Form& form : forms) {
@@ -84,11 +83,25 @@ TEST(Silicon, EveryFormAgrees) {
       ++bad_forms;
       ADD_FAILURE() << bad << " of " << cases << " cases: " << first;
     } else if (list) {
-      fmt::print("ok {} ({})\n", form.text, cases);
+      fmt::print("ok{} {} ({})\n", mode == Mode::k64 ? 64 : 32, form.text, cases);
     }
   }
-  fmt::print("silicon: {} forms, {} cases, {} forms with mismatches, {} that this host has not\n",
-             forms.size(), run, bad_forms, absent);
+  fmt::print("silicon, {} bits: {} forms, {} cases, {} forms with mismatches, {} that this host has not\n",
+             mode == Mode::k64 ? 64 : 32, forms.size(), run, bad_forms, absent);
+}
+
+TEST(Silicon, EveryFormAgrees) {
+#ifdef __SANITIZE_ADDRESS__
+  GTEST_SKIP() << "the tested instructions' signals and addresses belong to the sanitizer";
+#endif
+  run_every_form(Mode::k64);
+}
+
+TEST(Silicon, EveryFormAgreesIn32BitMode) {
+#ifdef __SANITIZE_ADDRESS__
+  GTEST_SKIP() << "the tested instructions' signals and addresses belong to the sanitizer";
+#endif
+  run_every_form(Mode::k32);
 }
 
 }  // namespace
