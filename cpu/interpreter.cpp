@@ -107,6 +107,7 @@ void Interpreter::run_trace(Vcpu& cpu, const Insn* insns, unsigned count) {
   const Insn* insn = insns;
   const Insn* const end = insns + count;
   cpu.trace_stale = false;
+  cpu.state.in_repeat = false;
   while (true) {
     cpu.state.gpr[kRip] += insn->length;
     const Outcome outcome = insn->handler(cpu, *insn);
@@ -121,6 +122,7 @@ void Interpreter::run_trace(Vcpu& cpu, const Insn* insns, unsigned count) {
         return;
       case Outcome::kRestart:
         cpu.state.gpr[kRip] -= insn->length;
+        cpu.state.in_repeat = true;
         return;
       default:
         take_fault(cpu, *insn);
@@ -144,6 +146,7 @@ void Interpreter::step(Vcpu& cpu) {
   const Shadow shadow = s.shadow;
   // INTn and the like push RF as it was; every completed instruction clears it, but the ones that load it.
   cpu.trace_stale = false;
+  s.in_repeat = false;
   s.gpr[kRip] += insn->length;
   const bool had_rf = resume;
   if (had_rf) s.rflags &= ~rflags::RF;
@@ -155,6 +158,7 @@ void Interpreter::step(Vcpu& cpu) {
       break;
     case Outcome::kRestart:
       s.gpr[kRip] -= insn->length;
+      s.in_repeat = true;
       if (had_rf) s.rflags |= rflags::RF;
       if (trap) {  // after each iteration [SDM3 17.3.1.4]
         s.pending_db |= dr6::BS;

@@ -76,6 +76,10 @@ inline constexpr u64 kFixed = 1u << 10;
 inline constexpr u64 kEnableMask = 0xff;
 }  // namespace dr7
 
+namespace debugctl {
+inline constexpr u64 LBR = 1u << 0, BTF = 1u << 1;
+}
+
 namespace mxcsr {
 inline constexpr u32 IE = 1u << 0, DE = 1u << 1, ZE = 1u << 2, OE = 1u << 3, UE = 1u << 4, PE = 1u << 5,
                      DAZ = 1u << 6, IM = 1u << 7, DM = 1u << 8, ZM = 1u << 9, OM = 1u << 10, UM = 1u << 11,

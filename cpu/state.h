@@ -93,6 +93,8 @@ struct CpuState {
   u8 sipi_vector = 0;
   /// DR6 bits of debug traps that await delivery at the next instruction boundary.
   u32 pending_db = 0;
+  /// RIP stands on a repeated string instruction between two of its iterations.
+  bool in_repeat = false;
 
   // MSRs
   u64 star = 0;

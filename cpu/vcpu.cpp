@@ -224,6 +224,7 @@ void visit_cpu_state(StateVisitor& v, CpuState& s) {
   v.field("sipi_pending", s.sipi_pending);
   v.field("sipi_vector", s.sipi_vector);
   v.field("pending_db", s.pending_db);
+  v.field("in_repeat", s.in_repeat);
   v.field("star", s.star);
   v.field("lstar", s.lstar);
   v.field("cstar", s.cstar);

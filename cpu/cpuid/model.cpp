@@ -68,8 +68,8 @@ u32 leaf1_ecx(const Vcpu& cpu) {
          feature_bit(m.kvm_signature, 31);  // a hypervisor is present
 }
 u32 leaf1_edx(const Vcpu& cpu) {
-  // FPU DE PSE TSC MSR PAE MCE CX8 APIC SEP MTRR PGE MCA CMOV PAT PSE36 CLFSH MMX FXSR SSE SSE2; no VME yet
-  u32 edx = 0x078bfbfd;
+  // FPU VME DE PSE TSC MSR PAE MCE CX8 APIC SEP MTRR PGE MCA CMOV PAT PSE36 CLFSH MMX FXSR SSE SSE2
+  u32 edx = 0x078bfbff;
   if (cpu.services().cpu_count > 1) edx |= 1u << 28;  // HTT: the package has several logical processors
   if (!cpu.apic().enabled()) edx &= ~(1u << 9);
   return edx;

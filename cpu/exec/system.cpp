@@ -224,13 +224,34 @@ Outcome flush_line(Vcpu& cpu, const Insn& insn) {
 }
 
 // ---- Interrupt flag, halting ----
+/// What CLI and STI act on: IF, VIF (CR4.VME in virtual-8086 mode, CR4.PVI in ring 3), or nothing: #GP(0).
+/// [SDM2 CLI, STI], [SDM3 20.3, 20.4]
+enum class InterruptFlag : u8 { kReal, kVirtual, kDenied };
+InterruptFlag interrupt_flag(const Vcpu& cpu) {
+  if (!cpu.protected_mode() || cpu.cpl() <= cpu.iopl()) return InterruptFlag::kReal;
+  const u64 extension = cpu.vm86() ? cr4::VME : cr4::PVI;
+  return cpu.cpl() == 3 && (cpu.state.cr4 & extension) != 0 ? InterruptFlag::kVirtual
+                                                            : InterruptFlag::kDenied;
+}
 Outcome cli(Vcpu& cpu, const Insn&) {
-  if (cpu.protected_mode() && cpu.cpl() > cpu.iopl()) return cpu.raise(kGP, 0);
-  cpu.state.rflags &= ~rflags::IF;
-  return Outcome::kNext;
+  switch (interrupt_flag(cpu)) {
+    case InterruptFlag::kReal:
+      cpu.state.rflags &= ~rflags::IF;
+      return Outcome::kNext;
+    case InterruptFlag::kVirtual:
+      cpu.state.rflags &= ~rflags::VIF;
+      return Outcome::kNext;
+    default:
+      return cpu.raise(kGP, 0);
+  }
 }
 Outcome sti(Vcpu& cpu, const Insn&) {
-  if (cpu.protected_mode() && cpu.cpl() > cpu.iopl()) return cpu.raise(kGP, 0);
+  const InterruptFlag flag = interrupt_flag(cpu);
+  if (flag == InterruptFlag::kVirtual && (cpu.state.rflags & rflags::VIP) == 0) {
+    cpu.state.rflags |= rflags::VIF;
+    return Outcome::kEndTrace;
+  }
+  if (flag != InterruptFlag::kReal) return cpu.raise(kGP, 0);
   if ((cpu.state.rflags & rflags::IF) == 0) {
     cpu.state.rflags |= rflags::IF;
     cpu.state.shadow = Shadow::kSti;

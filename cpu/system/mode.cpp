@@ -16,7 +16,7 @@ bool uses_pdptes(const CpuState& s) {
 u64 valid_cr4(const CpuModel& model) {
   using namespace cr4;
   using isa::Feature;
-  u64 valid = TSD | DE | PSE | PAE | MCE | PGE | PCE | OSFXSR | OSXMMEXCPT;
+  u64 valid = VME | PVI | TSD | DE | PSE | PAE | MCE | PGE | PCE | OSFXSR | OSXMMEXCPT;
   if (model.has(Feature::kUmip)) valid |= UMIP;
   if (model.has(Feature::kFsgsbase)) valid |= FSGSBASE;
   if (model.has(Feature::kInvpcid)) valid |= PCIDE;

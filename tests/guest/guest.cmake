@@ -11,6 +11,7 @@ function(orrery_guest_programs target folder)
       COMMAND ld -N -m elf_x86_64 -Ttext=0x100000 --build-id=none --no-warn-rwx-segments -z noexecstack -e _start
               -o ${folder}/${name}.elf ${folder}/${name}.o
       DEPENDS ${source} ${CMAKE_CURRENT_SOURCE_DIR}/guest/guest.inc ${CMAKE_CURRENT_SOURCE_DIR}/guest/smp.inc
+              ${CMAKE_CURRENT_SOURCE_DIR}/guest/legacy.inc
       VERBATIM)
     list(APPEND images ${folder}/${name}.elf)
   endforeach()
