@@ -54,6 +54,8 @@ void Vcpu::reset(bool init) {
     state.spec_ctrl = old.spec_ctrl;
     state.mcg_status = old.mcg_status;
     state.vm_hsave_pa = old.vm_hsave_pa;
+    std::copy(std::begin(old.top_mem), std::end(old.top_mem), std::begin(state.top_mem));
+    std::copy(std::begin(old.iorr), std::end(old.iorr), std::begin(state.iorr));
     state.kvm_system_time = old.kvm_system_time;
     state.kvm_wall_clock = old.kvm_wall_clock;
     state.kvm_system_time_version = old.kvm_system_time_version;
@@ -124,7 +126,8 @@ bool Vcpu::has_wake_event() const {
   if (state.activity == Activity::kWaitForSipi) return state.sipi_pending;
   if (state.activity == Activity::kShutdown) return false;
   if (state.nmi_pending && !state.nmi_blocked) return true;
-  if ((state.rflags & rflags::IF) == 0) return false;
+  const bool masked_too = state.activity == Activity::kMwait && state.mwait_wakes_masked;
+  if ((state.rflags & rflags::IF) == 0 && !masked_too) return false;
   return apic_->pending().has_value() || (extint_ && apic_->accepts_extint());
 }
 
@@ -166,7 +169,30 @@ void Vcpu::visit_state(StateVisitor& v) {
     flush_fast();
     mode_changed();
     set_attention();
+    if (state.monitor_armed) arm_monitor(state.monitor_address);
   }
+}
+
+void Vcpu::arm_monitor(u64 physical) {
+  state.monitor_address = align_down(physical, kMonitorBytes);
+  state.monitor_armed = true;
+  const memory::FlatRange& range = services_.memory.find(state.monitor_address);
+  monitor_host_ = nullptr;
+  // Where there is no RAM nothing is seen to be stored, and only an event ends the wait.
+  if (range.host == nullptr || range.ram != &services_.ram) return;
+  monitor_host_ = range.host + (state.monitor_address - range.start);
+  services_.ram.set_flag(services_.ram.frame_of(monitor_host_), memory::frame_flag::kMonitored);
+}
+
+bool Vcpu::monitored_written(memory::Frame frame, u64 offset, u64 size) {
+  if (!state.monitor_armed || monitor_host_ == nullptr || services_.ram.frame_of(monitor_host_) != frame)
+    return false;
+  const u64 line = static_cast<u64>(monitor_host_ - services_.ram.data()) % memory::kPageBytes;
+  if (offset >= line + kMonitorBytes || offset + size <= line) return true;
+  state.monitor_armed = false;
+  if (state.activity == Activity::kMwait) state.activity = Activity::kRunning;
+  set_attention();
+  return false;
 }
 
 void visit_cpu_state(StateVisitor& v, CpuState& s) {
@@ -238,6 +264,10 @@ void visit_cpu_state(StateVisitor& v, CpuState& s) {
   v.field("tsc_aux", s.tsc_aux);
   v.field("spec_ctrl", s.spec_ctrl);
   v.field("debugctl", s.debugctl);
+  v.field("last_branch_from", s.last_branch_from);
+  v.field("last_branch_to", s.last_branch_to);
+  v.field("last_exception_from", s.last_exception_from);
+  v.field("last_exception_to", s.last_exception_to);
   v.field("xss", s.xss);
   v.field("misc_enable", s.misc_enable);
   v.field("mtrr_def_type", s.mtrr_def_type);
@@ -250,9 +280,13 @@ void visit_cpu_state(StateVisitor& v, CpuState& s) {
   v.field("syscfg", s.syscfg);
   v.field("hwcr", s.hwcr);
   v.field("vm_hsave_pa", s.vm_hsave_pa);
+  v.array("top_mem", s.top_mem);
+  v.array("iorr", s.iorr);
   v.field("mcg_status", s.mcg_status);
   v.field("microcode_revision", s.microcode_revision);
   v.field("monitor_address", s.monitor_address);
+  v.field("monitor_armed", s.monitor_armed);
+  v.field("mwait_wakes_masked", s.mwait_wakes_masked);
   v.end();
 }
 

@@ -18,8 +18,9 @@ inline constexpr u64 kPageBytes = 4096;
 using Frame = u64;
 
 namespace frame_flag {
-inline constexpr u8 kCode = 1;     // decoded or translated instructions come from this frame
-inline constexpr u8 kWatched = 2;  // a debugger watches bytes of it
+inline constexpr u8 kCode = 1;       // decoded or translated instructions come from this frame
+inline constexpr u8 kWatched = 2;    // a debugger watches bytes of it
+inline constexpr u8 kMonitored = 4;  // a vCPU's MONITOR waits for a store to it
 }  // namespace frame_flag
 
 /// Told about frames; decode caches and TLBs implement it.
@@ -30,6 +31,8 @@ class FrameListener {
   virtual void frame_guarded(Frame frame) = 0;
   /// `size` bytes at `offset` of a frame with the code flag are about to change.
   virtual void code_written(Frame frame, u64 offset, u64 size) = 0;
+  /// The same for a frame with the monitored flag. Whether the listener still monitors it.
+  virtual bool monitored_written(Frame, u64 /*offset*/, u64 /*size*/) { return false; }
 };
 
 class Ram {
@@ -52,8 +55,8 @@ class Ram {
   /// Must be called before every write that does not come through an engine's quick path.
   void note_write(u64 offset, u64 size_bytes) {
     for (Frame f = offset / kPageBytes; f <= (offset + size_bytes - 1) / kPageBytes; ++f) {
-      if (flags_[f] & frame_flag::kCode) [[unlikely]]
-        note_code_write(f, offset, size_bytes);
+      if (flags_[f] & (frame_flag::kCode | frame_flag::kMonitored)) [[unlikely]]
+        note_guarded_write(f, offset, size_bytes);
     }
   }
 
@@ -65,7 +68,7 @@ class Ram {
 
  private:
   explicit Ram(HostMemory memory);
-  void note_code_write(Frame frame, u64 offset, u64 size_bytes);
+  void note_guarded_write(Frame frame, u64 offset, u64 size_bytes);
   HostMemory memory_;
   std::vector<u8> flags_;
   std::vector<FrameListener*> listeners_;

@@ -28,10 +28,10 @@ constexpr u64 kV2 = kBaseline | mask(Feature::kSse3, Feature::kSsse3, Feature::k
 constexpr u64 kPlatform =
     mask(Feature::kRdtscp, Feature::kXsave, Feature::kXsaveopt, Feature::kXsavec, Feature::kXsaves,
          Feature::kFsgsbase, Feature::kInvpcid, Feature::kSmap, Feature::kUmip, Feature::kRdrand,
-         Feature::kRdseed, Feature::kClflushopt, Feature::kRdpid);
+         Feature::kRdseed, Feature::kClflushopt, Feature::kRdpid, Feature::kMonitor);
 constexpr u64 kV3 =
     kV2 | mask(Feature::kAes, Feature::kPclmul, Feature::kSha, Feature::kSse4a, Feature::kMovbe,
-               Feature::kBmi1, Feature::kBmi2, Feature::kLzcnt, Feature::kAdx, Feature::kClwb);
+               Feature::kBmi1, Feature::kBmi2, Feature::kLzcnt, Feature::kAdx, Feature::kClwb, Feature::kPku);
 
 constexpr CpuModel kModels[] = {
     {.name = "x86-64-v2",
@@ -52,10 +52,14 @@ constexpr CpuModel kModels[] = {
 
 constexpr u32 feature_bit(bool has, unsigned n) { return has ? 1u << n : 0; }
 
+bool has_monitor(const Vcpu& cpu) {
+  return cpu.model().has(Feature::kMonitor) && (cpu.state.hwcr & hwcr::MonMwaitDis) == 0;
+}
+
 u32 leaf1_ecx(const Vcpu& cpu) {
   const CpuModel& m = cpu.model();
   return feature_bit(m.has(Feature::kSse3), 0) | feature_bit(m.has(Feature::kPclmul), 1) |
-         feature_bit(m.has(Feature::kMonitor), 3) | feature_bit(m.has(Feature::kSsse3), 9) |
+         feature_bit(has_monitor(cpu), 3) | feature_bit(m.has(Feature::kSsse3), 9) |
          feature_bit(m.has(Feature::kFma), 12) | feature_bit(m.has(Feature::kCx16), 13) |
          feature_bit(m.has(Feature::kInvpcid), 17) |  // PCID
          feature_bit(m.has(Feature::kSse41), 19) | feature_bit(m.has(Feature::kSse42), 20) |
@@ -195,7 +199,7 @@ CpuidResult cpuid(const Vcpu& cpu, u32 leaf, u32 subleaf) {
       return {m.family_model_stepping, (cpu.id() << 24) | (cpu.services().cpu_count << 16) | (8u << 8),
               leaf1_ecx(cpu), leaf1_edx(cpu)};
     case 5:
-      return m.has(Feature::kMonitor) ? CpuidResult{64, 64, 3, 0} : CpuidResult{};
+      return has_monitor(cpu) ? CpuidResult{kMonitorBytes, kMonitorBytes, 3, 0x11} : CpuidResult{};
     case 6:
       return {1u << 2, 0, 0, 0};  // ARAT: the APIC timer never stops
     case 7:

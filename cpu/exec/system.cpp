@@ -131,7 +131,7 @@ Outcome load_table(Vcpu& cpu, const Insn& insn) {
   if (!cpu.read_bytes(insn.segment(), cpu.effective_address(insn), raw, 2 + base_bytes))
     return Outcome::kFault;
   u64 base = load_le_n(raw + 2, base_bytes);
-  if (cpu.long64() && !cpu.canonical(base)) return cpu.raise(kGP, 0);
+  if (cpu.long64() && !cpu.canonical_base(base)) return cpu.raise(kGP, 0);
   if (!cpu.long64() && insn.operand_log2() == 1) base &= 0xffffff;
   (kIdt ? cpu.state.idt_base : cpu.state.gdt_base) = base;
   (kIdt ? cpu.state.idt_limit : cpu.state.gdt_limit) = load_le<u16>(raw);
@@ -200,7 +200,7 @@ Outcome invpcid(Vcpu& cpu, const Insn& insn) {
   if (type < 2 && pcid != 0 && (cpu.state.cr4 & cr4::PCIDE) == 0) return cpu.raise(kGP, 0);
   switch (type) {
     case 0:
-      if (!cpu.canonical(descriptor.linear)) return cpu.raise(kGP, 0);
+      if (!cpu.canonical_base(descriptor.linear)) return cpu.raise(kGP, 0);
       cpu.flush_tlb_page_pcid(descriptor.linear, pcid);
       break;
     case 1:
@@ -271,23 +271,32 @@ Outcome pause(Vcpu& cpu, const Insn&) {
   cpu.set_attention();
   return Outcome::kEndTrace;
 }
+/// #UD outside ring 0 unless HWCR.MonMwaitUserEn, and everywhere with HWCR.MonMwaitDis [APM3 MONITOR].
+bool monitor_allowed(const Vcpu& cpu) {
+  if ((cpu.state.hwcr & hwcr::MonMwaitDis) != 0) return false;
+  return cpu.cpl() == 0 || (cpu.state.hwcr & hwcr::MonMwaitUserEn) != 0;
+}
 Outcome monitor(Vcpu& cpu, const Insn& insn) {
-  if (!ring0(cpu)) return cpu.raise(kUD);
+  if (!monitor_allowed(cpu)) return cpu.raise(kUD);
   if (cpu.state.gpr[kRcx] != 0) return cpu.raise(kGP, 0);
   u8 ignored;
   const u64 offset = cpu.state.gpr[kRax] & insn.address_mask();
   if (!cpu.read<u8>(insn.segment(), offset, ignored)) return Outcome::kFault;
-  u64 physical = 0;
   const u64 linear = offset + cpu.segment_base(insn.segment());
-  if (cpu.translate_quietly(linear, physical)) cpu.state.monitor_address = physical;
+  u64 physical = 0;
+  if (cpu.translate_quietly(cpu.long_mode() ? linear : linear & 0xffffffffu, physical))
+    cpu.arm_monitor(physical);
   return Outcome::kNext;
 }
 Outcome mwait(Vcpu& cpu, const Insn&) {
-  if (!ring0(cpu)) return cpu.raise(kUD);
+  if (!monitor_allowed(cpu)) return cpu.raise(kUD);
   if ((cpu.state.gpr[kRcx] & ~u64{1}) != 0) return cpu.raise(kGP, 0);
-  // It may return at once for any reason [SDM2 MWAIT]: it gives up the quantum, so a waiter sees the store
-  // that it waits for.
-  cpu.yield_requested = true;
+  if (cpu.state.monitor_armed) {
+    cpu.state.activity = Activity::kMwait;
+    cpu.state.mwait_wakes_masked = (cpu.state.gpr[kRcx] & 1) != 0;
+  } else {
+    cpu.yield_requested = true;  // whoever waits in a loop lets the others run
+  }
   cpu.set_attention();
   return Outcome::kEndTrace;
 }

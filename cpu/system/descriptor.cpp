@@ -143,7 +143,7 @@ bool load_ldtr(Vcpu& cpu, u16 selector) {
     cpu.raise(kNP, selector_error(selector));
     return false;
   }
-  if (cpu.long_mode() && !cpu.canonical(d.base())) {
+  if (cpu.long_mode() && !cpu.canonical_base(d.base())) {
     cpu.raise(kGP, selector_error(selector));
     return false;
   }
@@ -171,7 +171,7 @@ bool load_tr(Vcpu& cpu, u16 selector) {
     cpu.raise(kNP, selector_error(selector));
     return false;
   }
-  if (cpu.long_mode() && !cpu.canonical(d.base())) {
+  if (cpu.long_mode() && !cpu.canonical_base(d.base())) {
     cpu.raise(kGP, selector_error(selector));
     return false;
   }

@@ -5,6 +5,7 @@
 
 #include "cpu/decode/decoder.h"
 #include "cpu/exec/stack.h"
+#include "cpu/system/debug.h"
 #include "cpu/system/descriptor.h"
 #include "cpu/system/inner_stack.h"
 #include "cpu/system/task_switch.h"
@@ -313,7 +314,7 @@ Delivery attempt(Vcpu& cpu, const Fault& f) {
   if (f.vector == kDB && !f.is_software() && f.kind != Fault::Kind::kExternal) {
     cpu.state.dr6 = (cpu.state.dr6 & ~u64{0xf}) | f.dr6_bits | dr6::kFixed;
     cpu.state.dr7 &= ~dr7::GD;
-    cpu.state.debugctl &= ~debugctl::BTF;
+    cpu.state.debugctl &= ~(debugctl::BTF | debugctl::LBR);
   }
   if (cpu.real_mode()) return delivered_if(deliver_real(cpu, f));
   if (cpu.vm86() && f.kind == Fault::Kind::kSoftwareInterrupt) {
@@ -342,6 +343,8 @@ void deliver(Vcpu& cpu, const Fault& first) {
   if (cpu.state.activity == Activity::kHalted || cpu.state.activity == Activity::kMwait) {
     cpu.state.activity = Activity::kRunning;
   }
+  cpu.state.monitor_armed = false;
+  const u64 from = cpu.state.gpr[kRip];
   while (true) {
     cpu.record_fault(current);
     cpu.delivery_failure.clear();
@@ -374,6 +377,10 @@ void deliver(Vcpu& cpu, const Fault& first) {
                          (is_page_fault(current) && (is_page_fault(second) || is_contributory(second)));
     current = doubles ? Fault{.vector = kDF, .has_error_code = true, .error_code = 0} : second;
     if (doubles) cpu.record_fault(second);
+  }
+  if ((cpu.state.debugctl & debugctl::LBR) != 0) {
+    record_exception(cpu.state);
+    record_branch(cpu.state, from, cpu.state.gpr[kRip]);
   }
   cpu.state.shadow = Shadow::kNone;
   cpu.state.in_repeat = false;
