@@ -48,6 +48,14 @@ constexpr CpuModel kModels[] = {
      .amd = true,
      .family_model_stepping = 0x00b00f21,
      .brand = "Orrery x86-64-v3"},
+    // The same with 57-bit linear and 52-bit physical addresses.
+    {.name = "x86-64-v3-la57",
+     .features = kV3 | kPlatform,
+     .physical_address_bits = 52,
+     .linear_address_bits = 57,
+     .amd = true,
+     .family_model_stepping = 0x00b00f21,
+     .brand = "Orrery x86-64-v3 LA57"},
 };
 
 constexpr u32 feature_bit(bool has, unsigned n) { return has ? 1u << n : 0; }
@@ -144,11 +152,11 @@ CpuidResult extended_leaf(const Vcpu& cpu, u32 leaf) {
       const u32 ecx = feature_bit(m.has(Feature::kLahf), 0) | feature_bit(cpus > 1, 1) |
                       feature_bit(true, 4) |  // CR8
                       feature_bit(m.has(Feature::kLzcnt), 5) | feature_bit(m.has(Feature::kSse4a), 6) |
-                      feature_bit(true, 7) |  // misaligned SSE
-                      feature_bit(m.has(Feature::kPrefetchw), 8);
+                      feature_bit(true, 7) |                                               // misaligned SSE
+                      feature_bit(m.has(Feature::kPrefetchw), 8) | feature_bit(true, 17);  // TCE
       u32 edx = leaf1_edx(cpu) & 0x0183f3ff;
-      edx |= (1u << 11) | (1u << 20) | (1u << 22) | (1u << 26) | (1u << 27) |
-             (1u << 29);  // SYSCALL NX MMXEXT 1G RDTSCP LM
+      edx |= (1u << 11) | (1u << 20) | (1u << 22) | (1u << 25) | (1u << 26) | (1u << 27) |
+             (1u << 29);  // SYSCALL NX MMXEXT FFXSR 1G RDTSCP LM
       return {m.family_model_stepping, 0, ecx, edx};
     }
     case 0x80000002:
@@ -206,7 +214,8 @@ CpuidResult cpuid(const Vcpu& cpu, u32 leaf, u32 subleaf) {
       if (subleaf != 0) return {};
       return {0, leaf7_ebx(m),
               feature_bit(m.has(Feature::kUmip), 2) | feature_bit(m.has(Feature::kPku), 3) |
-                  feature_bit((cpu.state.cr4 & cr4::PKE) != 0, 4) | feature_bit(m.has(Feature::kRdpid), 22),
+                  feature_bit((cpu.state.cr4 & cr4::PKE) != 0, 4) |
+                  feature_bit(m.linear_address_bits == 57, 16) | feature_bit(m.has(Feature::kRdpid), 22),
               1u << 4};  // fast short REP MOVSB
     case 0xb: {
       u32 shift = 0;

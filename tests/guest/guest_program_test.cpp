@@ -17,6 +17,11 @@ std::string program_path(const std::string& name) {
   return std::string(ORRERY_GUEST_PROGRAMS "/") + name + ".elf";
 }
 
+/// `_la57` in a file's name asks for the model with 57-bit addresses.
+std::string model_of(const std::string& name) {
+  return name.find("_la57") == std::string::npos ? "x86-64-v3" : "x86-64-v3-la57";
+}
+
 u32 cpus_of(const std::string& name) {
   const size_t at = name.rfind("_smp");
   return at == std::string::npos ? 1 : static_cast<u32>(std::stoul(name.substr(at + 4)));
@@ -37,6 +42,7 @@ Ran run_program(const std::string& name, u64 quantum_ticks = 5'000) {
   config.clock = ClockPolicy::kFixed;
   config.memory_bytes = u64{64} << 20;
   config.cpus = cpus_of(name);
+  config.cpu = model_of(name);
   config.quantum_ticks = quantum_ticks;
   config.reboot = false;
   Ran ran;
