@@ -36,6 +36,7 @@ struct Command {
   std::optional<GdbAddress> gdb;  // kRun, kReplay
   Tick max_ticks = kNever;        // kRun, kReplay
   bool state_hash = false;        // kRun, kReplay
+  bool statistics = false;        // kRun, kReplay
 };
 
 /// `arguments` without the program's name. The error is one line.

@@ -78,6 +78,9 @@ class VirtualMachine {
   std::string dump_state();
   void visit_state(StateVisitor& v);
 
+  /// Counters of the engine, for people; may be empty.
+  std::string engine_statistics() const;
+
   unsigned cpus() const;
   cpu::Vcpu& vcpu(unsigned index);
   InputPort& inputs();

@@ -23,7 +23,7 @@ void Ram::note_guarded_write(Frame frame, u64 offset, u64 size_bytes) {
   const u64 start = std::max(offset, frame * kPageBytes);
   const u64 end = std::min(offset + size_bytes, (frame + 1) * kPageBytes);
   const u8 flags = flags_[frame];
-  if ((flags & frame_flag::kCode) != 0) {
+  if ((flags & (frame_flag::kCode | frame_flag::kTranslated)) != 0) {
     for (FrameListener* listener : listeners_) listener->code_written(frame, start % kPageBytes, end - start);
   }
   if ((flags & frame_flag::kMonitored) != 0) {
