@@ -170,6 +170,7 @@ void Interpreter::step(Vcpu& cpu) {
       take_fault(cpu, *insn);
       return;
   }
+  cpu.update_ferr();
   // A shadow lasts for one instruction; a new one stays.
   if (shadow != Shadow::kNone && s.shadow == shadow) s.shadow = Shadow::kNone;
   if (trap && (isa::rows()[insn->row].traits & isa::trait::kMasksTrapFlag) != 0)

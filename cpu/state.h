@@ -89,6 +89,8 @@ struct CpuState {
   Activity activity = Activity::kRunning;
   Shadow shadow = Shadow::kNone;
   bool nmi_blocked = false;
+  bool ferr = false;   // FERR#: an x87 error waits, with CR0.NE clear
+  bool ignne = false;  // IGNNE#: it is to be ignored
   bool nmi_pending = false;
   bool init_pending = false;
   bool sipi_pending = false;

@@ -50,6 +50,8 @@ void Vcpu::reset(bool init) {
     state.fdp = old.fdp;
     state.fcs = old.fcs;
     state.fds = old.fds;
+    state.ferr = old.ferr;
+    state.ignne = old.ignne;
     state.pkru = old.pkru;
     state.spec_ctrl = old.spec_ctrl;
     state.mcg_status = old.mcg_status;
@@ -76,6 +78,7 @@ void Vcpu::reset(bool init) {
     state.hwcr = old.hwcr;
     state.microcode_revision = old.microcode_revision;
   }
+  if (!state.ferr) ferr_line_.lower();
   apic_->reset(init);
   flush_tlb_all();
   mode_changed();
@@ -181,8 +184,21 @@ void Vcpu::visit_state(StateVisitor& v) {
     flush_fast();
     mode_changed();
     set_attention();
+    ferr_line_.restore_level(state.ferr);
     if (state.monitor_armed) arm_monitor(state.monitor_address);
   }
+}
+
+void Vcpu::report_ferr() {
+  state.ferr = true;
+  state.activity = Activity::kHalted;
+  set_attention();
+  ferr_line_.raise();
+}
+
+void Vcpu::lower_ferr() {
+  state.ferr = false;
+  ferr_line_.lower();
 }
 
 void Vcpu::arm_monitor(u64 physical) {
@@ -257,6 +273,8 @@ void visit_cpu_state(StateVisitor& v, CpuState& s) {
   v.enumeration("activity", s.activity, Activity::kShutdown);
   v.enumeration("shadow", s.shadow, Shadow::kMovSs);
   v.field("nmi_blocked", s.nmi_blocked);
+  v.field("ferr", s.ferr);
+  v.field("ignne", s.ignne);
   v.field("nmi_pending", s.nmi_pending);
   v.field("init_pending", s.init_pending);
   v.field("sipi_pending", s.sipi_pending);

@@ -305,6 +305,17 @@ class Vcpu final : public memory::FrameListener, public memory::MapListener {
   /// The 8259's INTR wire.
   void set_extint(bool level);
   bool extint() const { return extint_; }
+  /// IGNNE# changes.
+  void set_ignne(bool level) { state.ignne = level; }
+  /// Where FERR# goes.
+  void set_ferr_line(IrqLine line) { ferr_line_ = line; }
+  /// A waiting instruction met an x87 error with CR0.NE clear: FERR# rises, and the processor stops before
+  /// the instruction until an interrupt. [SDM1 D.2.1]
+  void report_ferr();
+  /// Lowers FERR# once no error is pending any more.
+  void update_ferr() {
+    if (state.ferr && (state.fsw & fsw::ES) == 0) lower_ferr();
+  }
   void set_interrupt_acknowledge(InterruptAcknowledge& source) { acknowledge_ = &source; }
   InterruptAcknowledge* interrupt_acknowledge() { return acknowledge_; }
   /// Something could be taken right now: wakes a halted vCPU. Does not look at shadows.
@@ -372,6 +383,7 @@ class Vcpu final : public memory::FrameListener, public memory::MapListener {
   void physical_write(u64 physical, const void* data, unsigned size);
   /// Whether DR0..DR3 watch data in this page: its accesses stay on the slow path.
   bool data_breakpoint_in(u64 page) const;
+  void lower_ferr();
   bool watching() const { return !watches.empty() || (state.dr7 & dr7::kEnableMask) != 0; }
   void note_watch(u64 linear, unsigned size, Access access);
   bool walk(u64 linear, Access access, Privilege privilege, TlbEntry& result);
@@ -396,6 +408,7 @@ class Vcpu final : public memory::FrameListener, public memory::MapListener {
   FastBank* fill_bank_ = nullptr;  // what view_ belongs to; null for the view that is never filled
   bool attention_ = true;
   bool extint_ = false;               // part of the state: visited
+  IrqLine ferr_line_;                 // level: state.ferr
   const u8* monitor_host_ = nullptr;  // the armed line in RAM; derived
 
   // Views: user, supervisor, supervisor with AC, and one that is never filled.

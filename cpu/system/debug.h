@@ -15,10 +15,11 @@ u32 port_breakpoints(const CpuState& s, u16 port, unsigned size);
 
 inline bool breakpoints_enabled(const CpuState& s) { return (s.dr7 & dr7::kEnableMask) != 0; }
 
-/// Whether instructions run one by one: single steps, RF, shadows, breakpoints, branch records.
+/// Whether instructions run one by one: single steps, RF, shadows, breakpoints, branch records, a pending
+/// FERR#.
 inline bool wants_steps(const CpuState& s) {
   return (s.rflags & (rflags::TF | rflags::RF)) != 0 || s.shadow != Shadow::kNone || breakpoints_enabled(s) ||
-         (s.debugctl & debugctl::LBR) != 0;
+         (s.debugctl & debugctl::LBR) != 0 || s.ferr;
 }
 
 /// DEBUGCTL.LBR: a taken branch, interrupt or exception; `exception` keeps the branch before it.

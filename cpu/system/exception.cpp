@@ -339,6 +339,8 @@ bool is_page_fault(const Fault& f) { return f.vector == kPF && f.kind == Fault::
 }  // namespace
 
 void deliver(Vcpu& cpu, const Fault& first) {
+  if (first.vector == kMF && first.kind == Fault::Kind::kFault && (cpu.state.cr0 & cr0::NE) == 0)
+    return cpu.report_ferr();
   Fault current = first;
   if (cpu.state.activity == Activity::kHalted || cpu.state.activity == Activity::kMwait) {
     cpu.state.activity = Activity::kRunning;

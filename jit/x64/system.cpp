@@ -14,8 +14,9 @@ void BlockEmitter::emit_system(const GuestInsn& g) {
       a_.and_(dword_ptr(kState, ORRERY_STATE(rflags)), ~static_cast<u32>(cpu::rflags::IF));
       break;
     case ZYDIS_MNEMONIC_SWAPGS: {
-      const Mem base = qword_ptr(kState, ORRERY_STATE(seg) + static_cast<i32>(cpu::kGs * sizeof(cpu::Segment) +
-                                                                              offsetof(cpu::Segment, base)));
+      const Mem base = qword_ptr(
+          kState, ORRERY_STATE(seg) +
+                      static_cast<i32>(cpu::kGs * sizeof(cpu::Segment) + offsetof(cpu::Segment, base)));
       const Mem other = qword_ptr(kState, ORRERY_STATE(kernel_gs_base));
       a_.mov(kIndex, base);
       a_.mov(kScratch, other);
