@@ -163,8 +163,7 @@ Outcome through_call_gate(Vcpu& cpu, u16 selector, Descriptor& gate, Via via) {
   Descriptor code;
   if (cpu.long_mode()) {
     if (!read_descriptor(cpu, selector, gate, kGP, true)) return Outcome::kFault;
-    // The type field of the upper half is zero, so that it is no descriptor of its own [SDM3 5.8.3.1].
-    if (bits(gate.high, 44, 40) != 0) return cpu.raise(kGP, selector_error(selector));
+    if (!gate.upper_half_is_plain()) return cpu.raise(kGP, selector_error(selector));
   }
   if (!gate.present()) return cpu.raise(kNP, selector_error(selector));
   if (!find_gate_target(cpu, gate, via, code)) return Outcome::kFault;
