@@ -66,8 +66,8 @@ class Vcpu final : public memory::FrameListener, public memory::MapListener {
     u64 entry = 0;           // where translated code is entered
     u64 jump_table = 0;      // this vCPU's table of indirect targets
     u64 vectors_loaded = 0;  // the guest's vector registers and MXCSR are in the host's
+    u64 windows[8] = {};     // host addresses that one check has cleared for several accesses of a block
     u32 host_mxcsr = 0;
-    u32 guest_mxcsr = 0;
   } translator;
 
   u32 id() const { return id_; }
@@ -219,6 +219,9 @@ class Vcpu final : public memory::FrameListener, public memory::MapListener {
     raise(kGP, 0);
     return false;
   }
+
+  /// Misaligned operands raise #AC: RFLAGS.AC, CR0.AM and CPL 3. [SDM3 6.15]
+  bool alignment_checked() const { return fill_bank_ == nullptr; }
 
   /// System accesses by linear address with a privilege of their own. [SDM3 4.6.1]
   template <class T>

@@ -11,7 +11,8 @@ namespace block_key {
 inline constexpr u32 kDecodeMask = 0xff;   // cpu::decode_key
 inline constexpr unsigned kViewShift = 8;  // privilege view: Vcpu::view_index, 2 bits
 inline constexpr u32 kNativeSimd =
-    1 << 10;  // every MXCSR exception is masked, so SIMD can't trap on the host
+    1 << 10;                               // every MXCSR exception is masked, so SIMD can't trap on the host
+inline constexpr u32 kNoGroups = 1 << 11;  // every memory access is checked by itself
 }  // namespace block_key
 
 using BlockId = u32;
@@ -41,6 +42,7 @@ struct Link {
   BlockId block = kNone;  // that it leaves
   BlockId to = kNone;     // that it is patched to
   u64 target = 0;         // guest RIP
+  u32 key_bits = 0;       // kNoGroups: that version of the target is wanted
   u32 jump = 0;           // arena offset of the patched rel32
   u32 exit = 0;           // arena offset of the code that it leads to while unpatched
   u32 delta = kNone;      // arena offset of the guard's 64-bit immediate; kNone: within the page, no guard

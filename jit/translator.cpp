@@ -2,11 +2,14 @@
 // sites.
 #include "jit/translator.h"
 
+#include <unistd.h>
+
 #include <chrono>
 
 #include "base/check.h"
 #include "cpu/isa/table.h"
 #include "jit/code_cache.h"
+#include "jit/listing.h"
 #include "jit/x64/block_emitter.h"
 
 namespace orrery::jit {
@@ -74,7 +77,8 @@ struct Translator::Impl {
 
   void attach(cpu::Vcpu& cpu);
   u32 key_of(const cpu::Vcpu& cpu) const;
-  BlockId find_block(cpu::Vcpu& cpu);
+  /// `key_bits`: kNoGroups or 0.
+  BlockId find_block(cpu::Vcpu& cpu, u32 key_bits);
   BlockId translate(cpu::Vcpu& cpu, const u8* host, u32 key);
   u32 indirect_stub(u32 key);
   void enter(cpu::Vcpu& cpu, BlockId id);
@@ -96,13 +100,20 @@ struct Translator::Impl {
   bool pending_indirect = false;
   bool resume_with_vectors = false;
   Statistics stats;
+  File listing, perf_map;
 };
 
 Result<std::unique_ptr<Translator>> Translator::create(memory::Ram& ram, cpu::DecodeCache& decode_cache,
                                                        const Config& config) {
   TRY_ASSIGN(auto arena, CodeArena::create(config.cache_bytes));
-  return std::unique_ptr<Translator>(
-      new Translator(std::make_unique<Impl>(ram, decode_cache, std::move(arena))));
+  auto impl = std::make_unique<Impl>(ram, decode_cache, std::move(arena));
+  if (!config.listing_path.empty()) {
+    TRY_ASSIGN(impl->listing, open_listing(config.listing_path));
+  }
+  if (config.perf_map) {
+    TRY_ASSIGN(impl->perf_map, open_listing(fmt::format("/tmp/perf-{}.map", getpid())));
+  }
+  return std::unique_ptr<Translator>(new Translator(std::move(impl)));
 }
 
 Translator::Translator(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -135,14 +146,15 @@ u32 Translator::Impl::indirect_stub(u32 key) {
   return at->second;
 }
 
-BlockId Translator::Impl::find_block(cpu::Vcpu& cpu) {
+BlockId Translator::Impl::find_block(cpu::Vcpu& cpu, u32 key_bits) {
   if (!cpu.long64() || cpu.view_index() == 3 || (cpu.cpl() != 0 && cpu.cpl() != 3)) return kNone;
   const u64 rip = cpu.state.rip();
   bool from_io = false;
   // A fetch that faults is delivered by the interpreter, which fetches again.
   const u8* const host = cpu.fetch_host(rip, &from_io);
   if (host == nullptr) return kNone;
-  const u32 key = key_of(cpu);
+  const u32 key = key_of(cpu) | key_bits;
+
   BlockId id = cache.find(host, rip, key);
   if (id != kNone && cache.block(id).host2 != nullptr &&
       cpu.fetch_host(align_up(rip, memory::kPageBytes), &from_io) != cache.block(id).host2) {
@@ -180,17 +192,18 @@ BlockId Translator::Impl::translate(cpu::Vcpu& cpu, const u8* host, u32 key) {
   const u64 in_page = memory::kPageBytes - (rip & (memory::kPageBytes - 1));
   scanner.scan(host, host + in_page, key & block_key::kDecodeMask, scanned);
   const u8* second_page = nullptr;
+  u8 crossing[15];
   if (scanned.empty()) {
     bool from_io = false;
     second_page = cpu.fetch_host(rip + in_page, &from_io);
     if (second_page == nullptr) return kNone;
-    u8 bytes[15];
-    std::memcpy(bytes, host, in_page);
-    std::memcpy(bytes + in_page, second_page, sizeof bytes - in_page);
-    scanner.scan_one(bytes, key & block_key::kDecodeMask, scanned);
+    std::memcpy(crossing, host, in_page);
+    std::memcpy(crossing + in_page, second_page, sizeof crossing - in_page);
+    scanner.scan_one(crossing, key & block_key::kDecodeMask, scanned);
     if (scanned.empty() || scanned[0].insn.length <= in_page) return kNone;
   }
-  const u32 stub = indirect_stub(key);
+  const u32 stub = indirect_stub(key & ~block_key::kNoGroups);
+
   const x64::EmitterContext context{.arena = cache.arena(),
                                     .stubs = stubs,
                                     .layout = *layout,
@@ -226,6 +239,14 @@ BlockId Translator::Impl::translate(cpu::Vcpu& cpu, const u8* host, u32 key) {
     const u32 at = arena.take(bytes);
     CHECK(code.copyFlattenedData(arena.writable(at), bytes) == asmjit::kErrorOk);
     emitter.finish(code);
+    const u64 address = reinterpret_cast<u64>(arena.executable(at));
+    if (listing) {
+      std::fputs(list_block(rip, second_page != nullptr ? crossing : host, scanned,
+                            {arena.executable(at), bytes}, address, emitted.starts)
+                     .c_str(),
+                 listing.get());
+    }
+    if (perf_map) std::fputs(perf_map_line(address, bytes, rip).c_str(), perf_map.get());
     std::vector<cpu::Insn> insns;
     std::vector<u16> offsets;
     for (const GuestInsn& g : scanned) {
@@ -328,7 +349,8 @@ cpu::EngineExit Translator::run(cpu::Vcpu& cpu, bool skip_breakpoint) {
       if (const auto exit = impl.interpreter.attend_once(cpu, skip_breakpoint)) return *exit;
       continue;
     }
-    const BlockId id = impl.find_block(cpu);
+    const u32 key_bits = impl.pending_link == kNone ? 0 : impl.cache.link(impl.pending_link).key_bits;
+    const BlockId id = impl.find_block(cpu, key_bits);
     impl.pending_link = kNone;
     impl.pending_indirect = false;
     if (id == kNone || cpu.ticks_left < impl.cache.block(id).count) {

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "base/result.h"
@@ -17,6 +18,8 @@ class Translator final : public cpu::Engine {
  public:
   struct Config {
     u64 cache_bytes = u64{256} << 20;
+    std::string listing_path;  // every translation, guest and host code; empty: none
+    bool perf_map = false;     // write /tmp/perf-<pid>.map
   };
   /// Outlived by `ram`, `decode_cache` and every vCPU that it runs.
   static Result<std::unique_ptr<Translator>> create(memory::Ram& ram, cpu::DecodeCache& decode_cache,

@@ -268,7 +268,9 @@ Result<std::unique_ptr<cpu::Engine>> VirtualMachine::Impl::make_engine() {
   if (config.engine == EngineKind::kInterpreter)
     return std::unique_ptr<cpu::Engine>(std::make_unique<cpu::Interpreter>());
 #if defined(ORRERY_JIT)
-  TRY_ASSIGN(auto translator, jit::Translator::create(*ram, *decode_cache, {}));
+  TRY_ASSIGN(auto translator, jit::Translator::create(*ram, *decode_cache,
+                                                      {.listing_path = options.translation_listing,
+                                                       .perf_map = options.perf_map}));
   return std::unique_ptr<cpu::Engine>(std::move(translator));
 #else
   return make_error("engine 'jit': this build has no translator for its host; there is: interpreter");

@@ -83,6 +83,7 @@ enum class Feature : u8 {
   kVaes,
   kVpclmul,
   kGfni,
+  kAvxVnni,
   kUmip,
   kMmxExt,
   kPrefetchw,

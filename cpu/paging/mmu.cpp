@@ -9,6 +9,23 @@
 namespace orrery::cpu {
 namespace {
 
+/// The alignment that #AC wants of an operand of `size` bytes: its own size, but at most 16; 8 for 80-bit
+/// numbers; that of the fields of x87 environments and states. [SDM3 6.15 #AC], [APM2 8.2.18]
+unsigned natural_alignment(unsigned size) {
+  switch (size) {
+    case 10:
+      return 8;
+    case 14:
+    case 94:
+      return 2;
+    case 28:
+    case 108:
+      return 4;
+    default:
+      return std::min(std::bit_floor(size), 16u);
+  }
+}
+
 u64 bytes_to_page_end(u64 linear) { return memory::kPageBytes - (linear & (memory::kPageBytes - 1)); }
 
 }  // namespace
@@ -85,8 +102,7 @@ bool Vcpu::access_checks(SegmentIndex segment, u64 linear, unsigned size) {
     return false;
   }
   if (fill_bank_ == nullptr && size > 1) {  // RFLAGS.AC, CR0.AM, CPL 3 [SDM3 6.15, #AC]
-    const unsigned alignment = size == 10 ? 8 : std::min(size, 8u);
-    if ((linear & (std::bit_floor(alignment) - 1)) != 0) {
+    if ((linear & (natural_alignment(size) - 1)) != 0) {
       raise(kAC, 0);
       return false;
     }

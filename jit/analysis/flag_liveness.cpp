@@ -36,10 +36,11 @@ u64 flags_defined(const GuestInsn& g) {
     case ZYDIS_MNEMONIC_SHL:
     case ZYDIS_MNEMONIC_SHR:
     case ZYDIS_MNEMONIC_SAR:
-      // By an immediate other than zero.
+      // By an immediate other than zero, which sets AF.
+
       if (g.operands[1].type == ZYDIS_OPERAND_TYPE_IMMEDIATE &&
           (g.operands[1].imm.value.u & (g.insn.operand_bytes() == 8 ? 63 : 31)) != 0) {
-        return row.flags_written & ~cpu::rflags::AF;
+        return cpu::rflags::kArithmetic;
       }
       break;
     default:

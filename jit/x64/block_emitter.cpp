@@ -19,8 +19,13 @@ BlockEmitter::BlockEmitter(const EmitterContext& context, Assembler& a, const Re
       out_(out) {}
 
 bool BlockEmitter::emit() {
-  find_live_flags(insns_, [](const GuestInsn& g) {
-    return g.plan == Plan::kRewrite ? memory_operand(g) != nullptr : g.plan != Plan::kNothing;
+  groups_ = find_memory_groups(request_.rip, insns_, (request_.key & block_key::kNoGroups) == 0);
+  find_live_flags(insns_, [this](const GuestInsn& g) {
+    const bool checked = groups_.is_member(static_cast<size_t>(&g - insns_.data()));
+    if (g.plan == Plan::kStack) return !checked;
+    if (g.plan != Plan::kRewrite) return g.plan != Plan::kNothing;
+    const ZydisDecodedOperand* const memory = memory_operand(g);
+    return memory != nullptr && (!checked || required_alignment(g, memory->size / 8) > 1);
   });
   const auto count = static_cast<u32>(insns_.size());
   const Label budget = a_.newLabel();
@@ -42,6 +47,7 @@ bool BlockEmitter::emit() {
     a_.bind(loaded);
   }
   for (current_ = 0; current_ < insns_.size(); ++current_) {
+    starts_.push_back(static_cast<u32>(a_.offset()));
     emit_insn(insns_[current_]);
     if (failed_) return false;
   }
@@ -125,7 +131,7 @@ Label BlockEmitter::site(bool resumes) {
                       .resume = a_.newLabel(),
                       .behind = {},
                       .index = static_cast<u16>(current_),
-                      .resumes = resumes,
+                      .resumes = resumes && !groups_.open_behind(current_),
                       .in_line = false,
                       .flags = Flags::kImage});
   }
@@ -148,7 +154,7 @@ void BlockEmitter::handler_site(const GuestInsn& g) {
   flags_ = Flags::kImage;
   if (last && ends) {
     ended_ = true;
-  } else {
+  } else if (sites_.back().resumes) {
     a_.bind(sites_.back().resume);
   }
 }
@@ -169,6 +175,7 @@ BlockEmitter::PendingLink& BlockEmitter::new_link(u64 target) {
                     .target = target,
                     .flags = flags_,
                     .ticks_back = 0,
+                    .key_bits = 0,
                     .in_line = true});
   return links_.back();
 }
@@ -227,6 +234,7 @@ void BlockEmitter::emit_cold() {
 }
 
 void BlockEmitter::finish(const CodeHolder& code) {
+  out_.starts = std::move(starts_);
   const auto offset = [&code](const Label& label) { return static_cast<u32>(code.labelOffset(label)); };
   for (const PendingSite& s : sites_) {
     out_.sites.push_back({.block = request_.block,
@@ -238,6 +246,7 @@ void BlockEmitter::finish(const CodeHolder& code) {
     out_.links.push_back({.block = request_.block,
                           .to = kNone,
                           .target = l.target,
+                          .key_bits = l.key_bits,
                           .jump = offset(l.jump) + 1,
                           .exit = offset(l.exit),
                           .delta = l.delta.isValid() ? offset(l.delta) + 2 : kNone,

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "cpu/vcpu.h"
+#include "jit/analysis/memory_groups.h"
 #include "jit/block.h"
 #include "jit/block_scan.h"
 #include "jit/x64/stubs.h"
@@ -24,6 +25,7 @@ namespace orrery::jit::x64 {
 struct EmittedBlock {
   std::vector<Site> sites;  // `block` is left to the caller; arena offsets count from the block's code
   std::vector<Link> links;  // likewise
+  std::vector<u32> starts;  // where each instruction's code begins
   bool uses_vectors = false;
 };
 
@@ -75,6 +77,7 @@ class BlockEmitter {
     u64 target;
     Flags flags;     // at `entry`
     u32 ticks_back;  // of the instructions that a side exit leaves out
+    u32 key_bits;
     bool in_line;
   };
 
@@ -102,6 +105,14 @@ class BlockEmitter {
   /// base changes EFLAGS.
   void linear_address(const ZydisDecodedOperandMem& mem, unsigned address_width, const GuestInsn& g,
                       const Gp& to);
+  /// Makes kAddress plus the result the host address of the current instruction's access; `address` puts its
+  /// linear address into kAddress. May use kIndex, kScratch and EFLAGS, saving flags that are wanted.
+  template <class Address>
+  i32 access(unsigned bytes, bool write, unsigned alignment, Address address);
+  void group_head();
+  i32 window(unsigned group) const {
+    return ORRERY_SLOT(context_.layout, windows) + static_cast<i32>(8 * group);
+  }
   /// Checks `bytes` at kAddress and makes it a host address; what does not pass goes to `miss`. Uses kIndex,
   /// kScratch and EFLAGS.
   void check_access(unsigned bytes, bool write, unsigned alignment, const asmjit::Label& miss);
@@ -120,7 +131,7 @@ class BlockEmitter {
   /// Ends the block with a link.
   void leave_to(u64 target);
   void canonical_or(const Gp& address, const asmjit::Label& miss);
-  void push_constant(u64 value, const asmjit::Label& miss);
+  void push_constant(u64 value);
   /// A register or checked memory operand into kAddress.
   void load_target(const GuestInsn& g, const asmjit::Label& miss);
 
@@ -147,14 +158,47 @@ class BlockEmitter {
   Flags flags_ = Flags::kImage;
   std::vector<PendingSite> sites_;
   std::vector<PendingLink> links_;
+  std::vector<u32> starts_;
+  MemoryGroups groups_;
   bool ended_ = false;   // the last instruction has left the block
   bool failed_ = false;  // AsmJit refused an instruction
 };
+
+template <class Address>
+i32 BlockEmitter::access(unsigned bytes, bool write, unsigned alignment, Address address) {
+  const GroupedAccess& grouped = groups_.accesses[current_];
+  if (grouped.group == GroupedAccess::kNoGroup) {
+    save_flags();
+    address();
+    check_access(bytes, write, alignment, site(true));
+    flags_ = Flags::kImage;
+    return 0;
+  }
+  const MemoryGroup& group = groups_.groups[grouped.group];
+  if (group.first == current_) {
+    save_flags();
+    group_head();
+    flags_ = Flags::kImage;
+  } else {
+    a_.mov(kAddress, asmjit::x86::qword_ptr(kState, window(grouped.group)));
+  }
+  const auto offset = static_cast<i32>(grouped.position - group.low);
+  if (alignment > 1) {
+    save_flags();
+    a_.lea(kIndex.r32(), asmjit::x86::ptr(kAddress, offset));
+    a_.test(kIndex.r32(), alignment - 1);
+    a_.jnz(site(true));
+    flags_ = Flags::kImage;
+  }
+  return offset;
+}
 
 /// How `g` is translated in a block with this key.
 Plan make_plan(const EmitterContext& context, u32 key, const GuestInsn& g);
 /// The memory operand that `g` accesses, or null.
 const ZydisDecodedOperand* memory_operand(const GuestInsn& g);
+/// What the access of `g`, `bytes` long, must be aligned to to run natively.
+unsigned required_alignment(const GuestInsn& g, unsigned bytes);
 /// AsmJit's instruction for a Zydis mnemonic; 0 if there is none.
 u32 host_instruction(ZydisMnemonic mnemonic);
 

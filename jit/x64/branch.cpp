@@ -31,8 +31,8 @@ void BlockEmitter::emit_branch(const GuestInsn& g) {
       if (!relative) {
         jump_indirect(g, true);
       } else if (canonical(relative_target(g, next_rip(g)))) {
-        save_flags();
-        push_constant(next_rip(g), site(false));
+        site(false);
+        push_constant(next_rip(g));
         leave_to(relative_target(g, next_rip(g)));
       } else {
         handler_site(g);
@@ -69,16 +69,14 @@ void BlockEmitter::canonical_or(const Gp& address, const Label& miss) {
   a_.ja(miss);
 }
 
-void BlockEmitter::push_constant(u64 value, const Label& miss) {
+void BlockEmitter::push_constant(u64 value) {
   const Gp sp = gpq(kHostOf[cpu::kRsp]);
-  a_.lea(kAddress, ptr(sp, -8));
-  check_access(8, true, 1, miss);
-  flags_ = Flags::kImage;
+  const i32 at = access(8, true, 1, [&] { a_.lea(kAddress, ptr(sp, -8)); });
   if (static_cast<u64>(static_cast<i64>(static_cast<i32>(value))) == value) {
-    a_.mov(qword_ptr(kAddress), static_cast<i32>(value));
+    a_.mov(qword_ptr(kAddress, at), static_cast<i32>(value));
   } else {
     a_.mov(kScratch, value);
-    a_.mov(qword_ptr(kAddress), kScratch);
+    a_.mov(qword_ptr(kAddress, at), kScratch);
   }
   a_.lea(sp, ptr(sp, -8));
 }
@@ -108,7 +106,7 @@ void BlockEmitter::jump_indirect(const GuestInsn& g, bool call) {
   if (call) {
     // The target waits in the state while the stack is checked.
     a_.mov(qword_ptr(kState, 8 * cpu::kRip), kAddress);
-    push_constant(next_rip(g), miss);
+    push_constant(next_rip(g));
     a_.mov(kAddress, qword_ptr(kState, 8 * cpu::kRip));
   }
   a_.jmp(imm(reinterpret_cast<u64>(context_.arena.executable(request_.indirect_stub))));
@@ -119,9 +117,8 @@ void BlockEmitter::ret(const GuestInsn& g) {
   const Gp sp = gpq(kHostOf[cpu::kRsp]);
   save_flags();
   const Label miss = site(false);
-  a_.mov(kAddress, sp);
-  check_access(8, false, 1, miss);
-  a_.mov(kAddress, qword_ptr(kAddress));
+  const i32 at = access(8, false, 1, [&] { a_.mov(kAddress, sp); });
+  a_.mov(kAddress, qword_ptr(kAddress, at));
   canonical_or(kAddress, miss);
   flags_ = Flags::kImage;
   const auto extra = g.operands[0].type == ZYDIS_OPERAND_TYPE_IMMEDIATE &&

@@ -11,10 +11,6 @@ using namespace asmjit::x86;
 void BlockEmitter::divide(const GuestInsn& g) {
   const ZydisDecodedOperand& o = g.operands[0];
   const unsigned bytes = o.size / 8;
-  if (bytes < 4) {
-    handler_site(g);
-    return;
-  }
   save_flags();
   const Label miss = site(true);
   Gp divisor = gp(kAddressId, bytes);

@@ -51,6 +51,32 @@ void BlockEmitter::linear_address(const ZydisDecodedOperandMem& mem, unsigned ad
   }
 }
 
+// The check of a whole group: from the lowest byte to the highest, in one page. If it fails, the block goes
+// on as the version of itself that checks every access.
+void BlockEmitter::group_head() {
+  const GroupedAccess& here = groups_.accesses[current_];
+  const MemoryGroup& group = groups_.groups[here.group];
+  PendingLink& link = new_link(request_.rip + insns_[current_].offset);
+  link.in_line = false;
+  link.flags = Flags::kImage;
+  link.ticks_back = static_cast<u32>(insns_.size() - current_);
+  link.key_bits = block_key::kNoGroups;
+  const i64 down = here.position - group.low;
+  if (here.base == GroupedAccess::kAbsoluteBase) {
+    a_.mov(kAddress, here.displacement - down);
+  } else {
+    Gp base = kAddress;
+    if (kHostOf[here.base] != kNoHost) {
+      base = gpq(kHostOf[here.base]);
+    } else {
+      load_guest(kAddress, here.base);
+    }
+    a_.lea(kAddress, ptr(base, static_cast<i32>(here.displacement - down)));
+  }
+  check_access(static_cast<unsigned>(group.high - group.low), group.write, 1, link.entry);
+  a_.mov(qword_ptr(kState, window(here.group)), kAddress);
+}
+
 void BlockEmitter::check_access(unsigned bytes, bool write, unsigned alignment, const Label& miss) {
   const auto tag =
       static_cast<i32>(write ? offsetof(cpu::FastEntry, write_tag) : offsetof(cpu::FastEntry, read_tag));

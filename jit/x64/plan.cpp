@@ -194,7 +194,8 @@ Plan make_plan(const EmitterContext& context, u32 key, const GuestInsn& g) {
   if (!context.host_is_profile && (row.flags_undefined != 0 || (row.traits & trait::kUndefinedResult) != 0))
     return Plan::kHandler;
   if (!operands_can_be_renamed(g) || host_instruction(m) == 0) return Plan::kHandler;
-  return m == ZYDIS_MNEMONIC_DIV || m == ZYDIS_MNEMONIC_IDIV ? Plan::kDivide : Plan::kRewrite;
+  if (m != ZYDIS_MNEMONIC_DIV && m != ZYDIS_MNEMONIC_IDIV) return Plan::kRewrite;
+  return g.operands[0].size >= 32 ? Plan::kDivide : Plan::kHandler;
 }
 
 const ZydisDecodedOperand* memory_operand(const GuestInsn& g) {

@@ -9,10 +9,8 @@ namespace orrery::jit::x64 {
 using namespace asmjit;
 using namespace asmjit::x86;
 
-namespace {
-
-/// What a legacy SSE operand of 16 bytes must be aligned to; VEX forms: only the aligned moves. An operand
-/// that is not goes to the handler, which knows the exceptions to this.
+// Legacy SSE operands of 16 bytes, and the aligned moves of VEX. What is not aligned goes to the handler,
+// which knows the exceptions to this.
 unsigned required_alignment(const GuestInsn& g, unsigned bytes) {
   if (g.z.mnemonic == ZYDIS_MNEMONIC_CMPXCHG16B) return 16;
   if ((cpu::isa::rows()[g.insn.row].traits & (cpu::isa::trait::kSse | cpu::isa::trait::kAvx)) == 0 ||
@@ -37,20 +35,14 @@ unsigned required_alignment(const GuestInsn& g, unsigned bytes) {
   }
 }
 
-}  // namespace
-
 void BlockEmitter::load_effective_address(const GuestInsn& g) {
   const u8 guest = guest_number(g.operands[0].reg.value);
   const unsigned bytes = g.operands[0].size / 8;
   const bool direct = kHostOf[guest] != kNoHost && bytes >= 4;
   const Gp to = direct ? gpq(kHostOf[guest]) : kAddress;
-  linear_address(g.operands[1].mem, g.z.address_width, g, to);
-  if (direct && bytes == 8) return;
-  if (bytes == 4) {
-    a_.mov(to.r32(), to.r32());
+  linear_address(g.operands[1].mem, bytes == 4 ? 32 : g.z.address_width, g, to);
+  if (bytes >= 4) {
     if (!direct) store_guest(guest, to);
-  } else if (bytes == 8) {
-    store_guest(guest, to);
   } else if (kHostOf[guest] != kNoHost) {
     a_.mov(gp(kHostOf[guest], 2), kAddress.r16());
   } else {
@@ -64,13 +56,12 @@ void BlockEmitter::rewrite(const GuestInsn& g) {
     load_effective_address(g);
     return;
   }
+  i32 displacement = 0;
   if (memory != nullptr) {
-    save_flags();
-    linear_address(memory->mem, g.z.address_width, g, kAddress);
     const unsigned bytes = memory->size / 8;
     const bool write = (memory->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE) != 0;
-    check_access(bytes, write, required_alignment(g, bytes), site(true));
-    flags_ = Flags::kImage;
+    displacement = access(bytes, write, required_alignment(g, bytes),
+                          [&] { linear_address(memory->mem, g.z.address_width, g, kAddress); });
   }
   const u64 kept = cpu::rflags::kArithmetic & ~flags_defined(g);
   const bool changes = changes_flags(g);
@@ -129,7 +120,7 @@ void BlockEmitter::rewrite(const GuestInsn& g) {
         break;
       }
       case ZYDIS_OPERAND_TYPE_MEMORY:
-        operands[count++] = ptr(kAddress, 0, memory->size / 8);
+        operands[count++] = ptr(kAddress, displacement, memory->size / 8);
         break;
       case ZYDIS_OPERAND_TYPE_IMMEDIATE:
         operands[count++] = imm(o.imm.is_signed ? o.imm.value.s : static_cast<i64>(o.imm.value.u));

@@ -7,7 +7,6 @@ using namespace asmjit;
 using namespace asmjit::x86;
 
 void BlockEmitter::emit_stack(const GuestInsn& g) {
-  save_flags();
   switch (g.z.mnemonic) {
     case ZYDIS_MNEMONIC_PUSH:
       push(g);
@@ -19,40 +18,37 @@ void BlockEmitter::emit_stack(const GuestInsn& g) {
       leave();
       break;
   }
-  flags_ = Flags::kImage;
 }
 
 void BlockEmitter::push(const GuestInsn& g) {
   const ZydisDecodedOperand& o = g.operands[0];
   if (o.type == ZYDIS_OPERAND_TYPE_IMMEDIATE) {
-    push_constant(g.insn.imm, site(true));
+    push_constant(g.insn.imm);
     return;
   }
   const Gp sp = gpq(kHostOf[cpu::kRsp]);
   const u8 guest = guest_number(o.reg.value);
-  a_.lea(kAddress, ptr(sp, -8));
-  check_access(8, true, 1, site(true));
+  const i32 at = access(8, true, 1, [&] { a_.lea(kAddress, ptr(sp, -8)); });
   Gp value = kScratch;
   if (kHostOf[guest] != kNoHost) {
     value = gpq(kHostOf[guest]);
   } else {
     load_guest(kScratch, guest);
   }
-  a_.mov(qword_ptr(kAddress), value);
+  a_.mov(qword_ptr(kAddress, at), value);
   a_.lea(sp, ptr(sp, -8));
 }
 
 void BlockEmitter::pop(const GuestInsn& g) {
   const Gp sp = gpq(kHostOf[cpu::kRsp]);
   const u8 guest = guest_number(g.operands[0].reg.value);
-  a_.mov(kAddress, sp);
-  check_access(8, false, 1, site(true));
-  // The new value of RSP is what POP RSP reads.
+  const i32 at = access(8, false, 1, [&] { a_.mov(kAddress, sp); });
+  // POP RSP reads the new value from where RSP points before.
   if (guest != cpu::kRsp) a_.lea(sp, ptr(sp, 8));
   if (kHostOf[guest] != kNoHost) {
-    a_.mov(gpq(kHostOf[guest]), qword_ptr(kAddress));
+    a_.mov(gpq(kHostOf[guest]), qword_ptr(kAddress, at));
   } else {
-    a_.mov(kScratch, qword_ptr(kAddress));
+    a_.mov(kScratch, qword_ptr(kAddress, at));
     store_guest(guest, kScratch);
   }
 }
@@ -60,10 +56,9 @@ void BlockEmitter::pop(const GuestInsn& g) {
 void BlockEmitter::leave() {
   const Gp sp = gpq(kHostOf[cpu::kRsp]);
   const Gp bp = gpq(kHostOf[cpu::kRbp]);
-  a_.mov(kAddress, bp);
-  check_access(8, false, 1, site(true));
+  const i32 at = access(8, false, 1, [&] { a_.mov(kAddress, bp); });
   a_.lea(sp, ptr(bp, 8));
-  a_.mov(bp, qword_ptr(kAddress));
+  a_.mov(bp, qword_ptr(kAddress, at));
 }
 
 }  // namespace orrery::jit::x64
