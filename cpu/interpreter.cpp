@@ -159,7 +159,8 @@ void Interpreter::step(Vcpu& cpu) {
     case Outcome::kRestart:
       s.gpr[kRip] -= insn->length;
       if (had_rf) s.rflags |= rflags::RF;
-      if (trap) {  // after each iteration [SDM3 17.3.1.4]
+      if (s.shadow == shadow) s.shadow = Shadow::kNone;  // it covered the first iteration
+      if (trap) {                                        // after each iteration [SDM3 17.3.1.4]
         s.pending_db |= dr6::BS;
         cpu.set_attention();
       }

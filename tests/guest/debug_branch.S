@@ -179,8 +179,7 @@ repeated:
         movl    $0x100000, %ecx
         xorl    %eax, %eax
         apic_write 0x380, $300
-        sti
-        nop
+        sti                                      // its shadow covers the first iteration only
 1:      rep stosb
         cli
         CHECK(%rcx, $0)
