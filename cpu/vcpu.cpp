@@ -224,7 +224,7 @@ bool Vcpu::monitored_written(memory::Frame frame, u64 offset, u64 size) {
 }
 
 void visit_cpu_state(StateVisitor& v, CpuState& s) {
-  v.begin("state", 1);
+  v.begin("state", 2);
   static constexpr std::string_view kGprNames[] = {"rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi",
                                                    "r8",  "r9",  "r10", "r11", "r12", "r13", "r14", "r15"};
   for (unsigned i = 0; i < 16; ++i) v.field(kGprNames[i], s.gpr[i]);
