@@ -38,6 +38,7 @@ struct StopFlags {
   std::string gdb;
   bool state_hash = false;
   bool statistics = false;
+  bool dump_state = false;
   bool perf_map = false;
   std::string translation_listing;
 };
@@ -72,6 +73,8 @@ void add_stop_flags(CLI::App& app, StopFlags& flags) {
   app.option_defaults()->take_last();
   app.add_option("--max-ticks", flags.max_ticks, "stop at this tick");
   app.add_flag("--stats", flags.statistics, "print the engine's counters when the machine stops");
+  app.add_flag("--dump-state", flags.dump_state,
+               "print the whole state but memory as text when the machine stops");
   app.add_flag("--perf-map", flags.perf_map, "name translated code for perf, in /tmp/perf-<pid>.map");
   app.add_option("--jit-listing", flags.translation_listing,
                  "write every translation, guest and host code, to this file");
@@ -123,6 +126,7 @@ Result<machine::Config> make_config(const CLI::App& app, const MachineFlags& fla
 Result<> apply_stop_flags(Command& command, const CLI::App& app, const StopFlags& flags) {
   command.state_hash = flags.state_hash;
   command.statistics = flags.statistics;
+  command.dump_state = flags.dump_state;
   command.perf_map = flags.perf_map;
   command.translation_listing = flags.translation_listing;
   if (app.count("--max-ticks") != 0) {

@@ -36,6 +36,7 @@ struct Command {
   std::optional<GdbAddress> gdb;    // kRun, kReplay
   Tick max_ticks = kNever;          // kRun, kReplay
   bool state_hash = false;          // kRun, kReplay
+  bool dump_state = false;          // kRun, kReplay
   bool statistics = false;          // kRun, kReplay
   bool perf_map = false;            // kRun, kReplay
   std::string translation_listing;  // kRun, kReplay

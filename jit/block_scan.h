@@ -31,6 +31,17 @@ struct GuestInsn {
   u64 flags_live_after = 0;
 };
 
+/// Whether `g` has a vector register among its operands. MOVSD and CMPSD name string instructions, too, so
+/// their row does not tell.
+inline bool uses_vectors(const GuestInsn& g) {
+  for (unsigned i = 0; i < g.z.operand_count; ++i) {
+    if (g.operands[i].type != ZYDIS_OPERAND_TYPE_REGISTER) continue;
+    const ZydisRegisterClass kind = ZydisRegisterGetClass(g.operands[i].reg.value);
+    if (kind == ZYDIS_REGCLASS_XMM || kind == ZYDIS_REGCLASS_YMM) return true;
+  }
+  return false;
+}
+
 /// The number 0 to 15 of a general register of any size; AH to BH give their registers'.
 inline u8 guest_number(ZydisRegister reg) {
   const auto id = static_cast<u8>(ZydisRegisterGetId(reg));

@@ -79,13 +79,14 @@ BoardMinimal::BoardMinimal(BoardServices services, Backends backends)
       com1_({.name = "com1"}, services_.events, isa_.line(address_map::kCom1Irq), *backends_.serial),
       debug_console_(*backends_.debug_console),
       debug_exit_(services_.control),
+      fpu_error_(isa_.line(address_map::kFpuErrorIrq), services_.ignne),
       pci_interrupts_(pic_, ioapic_),
       pci_(pci_interrupts_, acpi_pm_.reset_port()),
       host_bridge_(pci_wiring(kHostBridgeSlot)),
       dma_(services_.memory),
       rng_(pci_wiring(kRngSlot), dma_, services_.entropy),
-      devices_{&pic_,  &ioapic_,        &pit_,        &rtc_, &acpi_pm_,     &i8042_,
-               &com1_, &debug_console_, &debug_exit_, &pci_, &host_bridge_, &rng_},
+      devices_{&pic_,           &ioapic_,     &pit_,       &rtc_, &acpi_pm_,     &i8042_, &com1_,
+               &debug_console_, &debug_exit_, &fpu_error_, &pci_, &host_bridge_, &rng_},
       serial_channel_(
           services_.inputs.open("com1", [this](std::span<const u8> bytes) { com1_.receive(bytes); })) {
   add_pci_devices();
@@ -162,6 +163,7 @@ void BoardMinimal::map_ports() {
   ports.add_io("pci address", kPciConfigAddressPort, 4, pci_.address_port(), kUpToDwords);  // holds 0xcf9 too
   ports.add_io("pci data", kPciConfigDataPort, 4, pci_.data_port(), kUpToDwords);
   ports.add_io("com1", kCom1Port, 8, com1_, kBytes);
+  ports.add_io("fpu error", kFpuErrorPort, 1, fpu_error_, kBytes);
   ports.add_io("debug exit", kDebugExitPort, 4, debug_exit_, kUpToDwords);
   if (services_.config.debugcon) {
     ports.add_io("debug console", kDebugConsolePort, 1, debug_console_, kBytes);

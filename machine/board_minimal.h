@@ -14,6 +14,7 @@
 #include "devices/irq/ioapic.h"
 #include "devices/legacy/debug_console.h"
 #include "devices/legacy/debug_exit.h"
+#include "devices/legacy/fpu_error.h"
 #include "devices/legacy/i8042.h"
 #include "devices/legacy/uart16550.h"
 #include "devices/pci/pci_bus.h"
@@ -63,6 +64,7 @@ class BoardMinimal final : public Board {
 
   InterruptAcknowledge& interrupt_acknowledge() override { return pic_; }
   EoiSink& eoi_sink() override { return ioapic_; }
+  IrqSink* ferr_input() override { return &fpu_error_; }
   InputPort::Channel serial_channel() override { return serial_channel_; }
   void reset() override;
   Result<PhysAddr> prepare_direct_boot() override;
@@ -91,6 +93,7 @@ class BoardMinimal final : public Board {
   devices::Uart16550 com1_;
   devices::DebugConsole debug_console_;
   devices::DebugExit debug_exit_;
+  devices::FpuError fpu_error_;
   PciInterrupts pci_interrupts_;
   devices::PciBus pci_;
   devices::PciHostBridge host_bridge_;

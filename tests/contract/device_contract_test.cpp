@@ -3,6 +3,7 @@
 #include "devices/irq/ioapic.h"
 #include "devices/legacy/debug_console.h"
 #include "devices/legacy/debug_exit.h"
+#include "devices/legacy/fpu_error.h"
 #include "devices/legacy/i8042.h"
 #include "devices/legacy/uart16550.h"
 #include "devices/pci/pci_bus.h"
@@ -98,6 +99,13 @@ void build_debug_exit(Subject& s) {
   auto& exit = s.make<DebugExit>(s.bench.control);
   s.device = &exit;
   s.windows = {{&exit, 4, 1, 4}};
+}
+
+void build_fpu_error(Subject& s) {
+  auto& logic = s.make<FpuError>(s.bench.line(13), s.bench.line(20));
+  s.device = &logic;
+  s.windows = {{&logic, 1, 1, 1}};
+  s.stimulate = [&logic](std::mt19937_64& random) { logic.set_irq(0, (random() & 1) != 0); };
 }
 
 void build_pci(Subject& s) {
@@ -251,8 +259,9 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Values(Case{"pic", build_pic}, Case{"ioapic", build_ioapic}, Case{"pit", build_pit},
                     Case{"rtc", build_rtc}, Case{"acpi_pm", build_acpi_pm}, Case{"uart", build_uart},
                     Case{"i8042", build_i8042}, Case{"debug_console", build_debug_console},
-                    Case{"debug_exit", build_debug_exit}, Case{"pci", build_pci}, Case{"blk", build_blk},
-                    Case{"rng", build_rng}, Case{"console", build_console}),
+                    Case{"debug_exit", build_debug_exit}, Case{"fpu_error", build_fpu_error},
+                    Case{"pci", build_pci}, Case{"blk", build_blk}, Case{"rng", build_rng},
+                    Case{"console", build_console}),
     [](const auto& tested) { return std::string(tested.param.name); });
 
 }  // namespace
