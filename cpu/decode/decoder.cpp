@@ -155,6 +155,8 @@ Decoder::Decoder(const CpuModel& model) : impl_(std::make_unique<Impl>()) {
     impl_->row_of_mnemonic[m] = isa::row_of(name);
   }
 }
+const ZydisDecoder_& Decoder::zydis64() const { return impl_->decoders[decode_key::kBits64]; }
+
 Decoder::~Decoder() = default;
 Decoder::Decoder(Decoder&&) noexcept = default;
 

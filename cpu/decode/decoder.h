@@ -8,6 +8,8 @@
 #include "cpu/cpuid/model.h"
 #include "cpu/insn.h"
 
+struct ZydisDecoder_;
+
 namespace orrery::cpu {
 
 /// What decoding depends on besides the bytes; part of every trace's key. Built by Vcpu::mode_changed.
@@ -32,6 +34,9 @@ class Decoder {
   };
   /// Decodes one instruction from at most 15 of `bytes`.
   Status decode(std::span<const u8> bytes, u32 key, Insn& insn) const;
+
+  /// How 64-bit code is decoded for this model, for those who need Zydis' whole view of an instruction.
+  const ZydisDecoder_& zydis64() const;
 
   /// "mov rax, [rbx+8]" for people; the same bytes. `address` makes branch targets absolute.
   static std::string disassemble(std::span<const u8> bytes, unsigned code_bits, u64 address);

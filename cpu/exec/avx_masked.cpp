@@ -44,11 +44,14 @@ bool write_element(Vcpu& cpu, SegmentIndex segment, u64 offset, T value) {
   return true;
 }
 
-/// Outside 64-bit mode the segment's limit counts for the whole operand, whatever the mask.
-template <class R>
-bool within_segment(Vcpu& cpu, const Insn& insn, u64 offset, Access access) {
+/// Outside 64-bit mode the segment's limit counts for the whole operand, if any element of it is chosen.
+template <class R, class T>
+bool within_segment(Vcpu& cpu, const Insn& insn, u64 offset, const typename R::Value& mask, Access access) {
+  if (cpu.long64()) return true;
+  bool any = false;
+  for (unsigned i = 0; i < R::kBytes / sizeof(T); ++i) any |= chosen<T>(mask, i);
   u64 linear = 0;
-  return cpu.long64() || cpu.segment_linear(insn.segment(), offset, R::kBytes, access, linear);
+  return !any || cpu.segment_linear(insn.segment(), offset, R::kBytes, access, linear);
 }
 
 /// VMASKMOV dst, mask, m: elements that are not chosen are zero and can't fault.
@@ -57,7 +60,7 @@ Outcome masked_load(Vcpu& cpu, const Insn& insn) {
   const typename R::Value mask = R::get(cpu, insn.op[1]);
   typename R::Value out{};
   const u64 offset = cpu.effective_address(insn);
-  if (!within_segment<R>(cpu, insn, offset, Access::kRead)) return Outcome::kFault;
+  if (!within_segment<R, T>(cpu, insn, offset, mask, Access::kRead)) return Outcome::kFault;
   for (unsigned i = 0; i < R::kBytes / sizeof(T); ++i) {
     if (!chosen<T>(mask, i)) continue;
     const u64 at = (offset + i * sizeof(T)) & insn.address_mask();
@@ -71,7 +74,7 @@ template <class R, class T>
 Outcome masked_store(Vcpu& cpu, const Insn& insn) {
   const typename R::Value mask = R::get(cpu, insn.op[1]), data = R::get(cpu, insn.op[2]);
   const u64 offset = cpu.effective_address(insn);
-  if (!within_segment<R>(cpu, insn, offset, Access::kWrite)) return Outcome::kFault;
+  if (!within_segment<R, T>(cpu, insn, offset, mask, Access::kWrite)) return Outcome::kFault;
   const auto at = [&](unsigned i) { return (offset + i * sizeof(T)) & insn.address_mask(); };
   for (unsigned i = 0; i < R::kBytes / sizeof(T); ++i) {
     if (chosen<T>(mask, i) && !probe_element<T>(cpu, insn.segment(), at(i))) return Outcome::kFault;

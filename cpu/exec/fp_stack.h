@@ -18,7 +18,11 @@ class X87 {
     env.rounding = static_cast<fp::Rounding>((s.fcw >> 10) & 3);
     env.unmasked = static_cast<u8>(~s.fcw & 0x3f);
     s.fip = s.rip() - insn.length;
-    if (insn.mem_at(0)) s.fdp = cpu.effective_address(insn);
+    s.fcs = s.seg[kCs].selector;
+    if (insn.mem_at(0)) {
+      s.fdp = cpu.effective_address(insn);
+      s.fds = s.seg[insn.segment()].selector;
+    }
     s.fop = static_cast<u16>(insn.imm & 0x7ff);
     clear(fsw::C1);
   }

@@ -45,10 +45,7 @@ template <class T>
 Outcome pusha(Vcpu& cpu, const Insn&) {
   const u64 mask = stack_mask(cpu);
   const u64 sp = cpu.state.gpr[kRsp];
-  // What can fault does so before anything is written.
-  for (unsigned i = 1; i <= 8; ++i) {
-    if (!cpu.probe_write(kSs, (sp - i * sizeof(T)) & mask, sizeof(T))) return Outcome::kFault;
-  }
+  // One push after the other: a fault leaves what has been written, and the stack pointer as it was.
   for (unsigned i = 0; i < 8; ++i) {
     if (!cpu.write<T>(kSs, (sp - (i + 1) * sizeof(T)) & mask, static_cast<T>(cpu.state.gpr[i])))
       return Outcome::kFault;

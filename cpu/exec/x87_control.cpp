@@ -75,12 +75,14 @@ void take_environment(Vcpu& cpu, const Insn& insn, const u8* in) {
     s.fip = (words[3] & 0xffff) | high;
     s.fdp = (words[5] & 0xffff) | data_high;
     s.fop = words[4] & 0x7ff;
+    s.fcs = s.fds = 0;
   } else {
     s.fip = words[3];
     s.fdp = words[5];
     s.fop = narrow ? u16{0} : static_cast<u16>((words[4] >> 16) & 0x7ff);
+    s.fcs = static_cast<u16>(words[4]);
+    s.fds = static_cast<u16>(words[6]);
   }
-  s.fcs = s.fds = 0;
   update_x87_summary(s);
 }
 
@@ -181,6 +183,8 @@ Outcome step_top(Vcpu& cpu, const Insn& insn) {
 Outcome fnop(Vcpu& cpu, const Insn& insn) {
   if (x87_pending(cpu)) return cpu.raise(kMF);
   cpu.state.fip = cpu.state.rip() - insn.length;
+  cpu.state.fcs = cpu.state.seg[kCs].selector;
+  cpu.state.fop = static_cast<u16>(insn.imm & 0x7ff);
   return Outcome::kNext;
 }
 Outcome fwait(Vcpu& cpu, const Insn&) { return x87_pending(cpu) ? cpu.raise(kMF) : Outcome::kNext; }

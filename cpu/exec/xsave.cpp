@@ -120,18 +120,20 @@ Outcome stmxcsr(Vcpu& cpu, const Insn& insn) {
 }
 
 // ---- FXSAVE, FXRSTOR ----
-/// Misaligned areas raise #GP(0); where alignment is checked and doublewords are misaligned, too, #AC goes
-/// first. [SDM2 FXSAVE]
+/// An area whose first byte is out of reach raises what it raises; misaligned ones raise #GP(0), and where
+/// alignment is checked and doublewords are misaligned, too, #AC. [SDM2 FXSAVE]
 bool fxsave_aligned(Vcpu& cpu, const Insn& insn) {
-  if (aligned(cpu, insn, 16)) return true;
+  const SegmentIndex segment = insn.segment();
   const u64 address = cpu.effective_address(insn);
-  u64 linear = address + cpu.segment_base(insn.segment());
-  const Fault misaligned = cpu.fault();
-  const bool reachable =
-      cpu.long64() ? cpu.canonical(linear)
-                   : cpu.segment_linear(insn.segment(), address, kLegacyBytes, Access::kRead, linear);
-  cpu.raise(misaligned);
-  if (cpu.alignment_checked() && reachable && (linear & 3) != 0) cpu.raise(kAC, 0);
+  u64 linear = address + cpu.segment_base(segment);
+  if (!cpu.long64()) {
+    if (!cpu.segment_linear(segment, address, 1, Access::kRead, linear)) return false;
+  } else if (!cpu.canonical(linear)) {
+    cpu.raise(segment == kSs ? kSS_ : kGP, 0);
+    return false;
+  }
+  if (aligned(cpu, insn, 16)) return true;
+  if (cpu.alignment_checked() && (linear & 3) != 0) cpu.raise(kAC, 0);
   return false;
 }
 /// With EFER.FFXSR, CPL 0 in 64-bit mode skips the XMM registers. [APM2 11.5.2]
