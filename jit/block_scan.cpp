@@ -14,9 +14,7 @@ bool changes_block_key(std::string_view name) {
 
 }  // namespace
 
-BlockScanner::BlockScanner(const cpu::Decoder& decoder) : decoder_(decoder) {
-  ZydisDecoderInit(&zydis_, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64);
-}
+BlockScanner::BlockScanner(const cpu::Decoder& decoder) : decoder_(decoder), zydis_(decoder.zydis64()) {}
 
 bool BlockScanner::add(std::span<const u8> bytes, u16 offset, u32 decode_key,
                        std::vector<GuestInsn>& out) const {

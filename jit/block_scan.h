@@ -64,7 +64,7 @@ class BlockScanner {
   /// Decodes one instruction at the end of `out`; false if it is not whole.
   bool add(std::span<const u8> bytes, u16 offset, u32 decode_key, std::vector<GuestInsn>& out) const;
   const cpu::Decoder& decoder_;
-  ZydisDecoder zydis_;
+  const ZydisDecoder& zydis_;
 };
 
 }  // namespace orrery::jit

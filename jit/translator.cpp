@@ -15,8 +15,6 @@
 namespace orrery::jit {
 namespace {
 
-/// Runs of a place by the interpreter before it is translated.
-constexpr u8 kHotRuns = 4;
 constexpr u32 kHeatSlots = 1u << 16;
 
 using cpu::isa::Feature;
@@ -90,6 +88,7 @@ struct Translator::Impl {
   cpu::Interpreter interpreter;
   const u64 host_features;
   const bool host_is_profile;
+  u8 hot_runs = 0;
   std::vector<u8> heat;
   std::optional<cpu::Vcpu::Layout> layout;
   x64::Stubs stubs;
@@ -107,6 +106,7 @@ Result<std::unique_ptr<Translator>> Translator::create(memory::Ram& ram, cpu::De
                                                        const Config& config) {
   TRY_ASSIGN(auto arena, CodeArena::create(config.cache_bytes));
   auto impl = std::make_unique<Impl>(ram, decode_cache, std::move(arena));
+  impl->hot_runs = config.hot_runs;
   if (!config.listing_path.empty()) {
     TRY_ASSIGN(impl->listing, open_listing(config.listing_path));
   }
@@ -164,7 +164,7 @@ BlockId Translator::Impl::find_block(cpu::Vcpu& cpu, u32 key_bits) {
   }
   if (id == kNone) {
     u8& runs = heat[(reinterpret_cast<u64>(host) ^ (reinterpret_cast<u64>(host) >> 16)) % kHeatSlots];
-    if (++runs < kHotRuns) return kNone;
+    if (++runs < hot_runs) return kNone;
     runs = 0;
     id = translate(cpu, host, key);
     if (id == kNone) return kNone;

@@ -6,6 +6,9 @@
 namespace orrery::jit {
 namespace {
 
+/// CMPSD of SSE stands in the string instruction's row, and leaves flags alone.
+bool is_sse_cmpsd(const GuestInsn& g) { return g.z.mnemonic == ZYDIS_MNEMONIC_CMPSD && uses_vectors(g); }
+
 const cpu::isa::Row& row_of(const GuestInsn& g) { return cpu::isa::rows()[g.insn.row]; }
 
 /// An undefined flag that silicon leaves alone keeps its old value; only the logic family is known to set AF.
@@ -25,6 +28,9 @@ bool defines_undefined_flags(const GuestInsn& g) {
 
 u64 flags_defined(const GuestInsn& g) {
   const cpu::isa::Row& row = row_of(g);
+  if (is_sse_cmpsd(g)) return 0;
+  // Repeated not even once, CMPS and SCAS leave them alone.
+  if (g.insn.has(cpu::insn_flag::kRep) || g.insn.has(cpu::insn_flag::kRepne)) return 0;
   // A row that reads what it writes may leave it alone (shifts by zero).
   u64 defined = row.flags_written & ~row.flags_read;
   // ADC, SBB and the like read a flag and always replace it.
@@ -68,6 +74,7 @@ u64 flags_read(const GuestInsn& g) {
 
 bool changes_flags(const GuestInsn& g) {
   const cpu::isa::Row& row = row_of(g);
+  if (is_sse_cmpsd(g)) return false;
   return ((row.flags_written | row.flags_undefined) & cpu::rflags::kArithmetic) != 0;
 }
 

@@ -118,6 +118,12 @@ bool is_irregular(ZydisMnemonic m, const GuestInsn& g) {
     case ZYDIS_MNEMONIC_BTC:
       return g.operands[0].type == ZYDIS_OPERAND_TYPE_MEMORY &&
              g.operands[1].type == ZYDIS_OPERAND_TYPE_REGISTER;
+    case ZYDIS_MNEMONIC_PCMPESTRI:
+    case ZYDIS_MNEMONIC_PCMPESTRM:
+    case ZYDIS_MNEMONIC_VPCMPESTRI:
+    case ZYDIS_MNEMONIC_VPCMPESTRM:
+      // The assembler has no form with 64-bit lengths.
+      return g.insn.has(cpu::insn_flag::kRexW);
     default:
       return false;
   }

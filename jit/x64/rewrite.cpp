@@ -35,6 +35,13 @@ unsigned required_alignment(const GuestInsn& g, unsigned bytes) {
   }
 }
 
+namespace {
+
+/// A source of zero leaves the destination as it was. [APM3 BSF]
+bool keeps_destination(ZydisMnemonic m) { return m == ZYDIS_MNEMONIC_BSF || m == ZYDIS_MNEMONIC_BSR; }
+
+}  // namespace
+
 void BlockEmitter::load_effective_address(const GuestInsn& g) {
   const u8 guest = guest_number(g.operands[0].reg.value);
   const unsigned bytes = g.operands[0].size / 8;
@@ -113,7 +120,7 @@ void BlockEmitter::rewrite(const GuestInsn& g) {
         } else {
           const unsigned bytes = o.size / 8;
           constexpr unsigned kReads = ZYDIS_OPERAND_ACTION_MASK_READ | ZYDIS_OPERAND_ACTION_CONDWRITE;
-          const bool load = (o.actions & kReads) != 0 || bytes < 4;
+          const bool load = (o.actions & kReads) != 0 || bytes < 4 || keeps_destination(g.z.mnemonic);
           const bool store = (o.actions & ZYDIS_OPERAND_ACTION_MASK_WRITE) != 0;
           operands[count++] = gp(place(guest_number(o.reg.value), load, store).id(), bytes);
         }
