@@ -269,6 +269,17 @@ void fill_memory(Random& random, u8* memory) {
   }
 }
 
+void make_registers(Random& random, Context& c) {
+  std::memset(static_cast<void*>(&c), 0, sizeof c);
+  make_float_state(random, c);
+  for (u64& r : c.gpr)
+    r = random.chance(40)   ? kDataBase + 0x400 + 64 * random.below(0x60)
+        : random.chance(10) ? data_address(random, false)
+                            : integer(random);
+  c.rflags =
+      0x202 | (random.next() & 0x8d5) | (random.chance(15) ? 0x400 : 0) | (random.chance(4) ? 0x40000 : 0);
+}
+
 Encoding make_code(Random& random, const Form& form) {
   Encoding e = form.encodings[random.below(form.encodings.size())];
   if (e.disp_offset != 0) {

@@ -28,6 +28,8 @@ class Random {
 Encoding make_code(Random& random, const Form& form);
 /// Registers and the memory that the operand of `insn` addresses.
 void make_case(Random& random, const Form& form, const cpu::Insn& insn, Context& context, u8* memory);
+/// General, x87 and vector registers and flags that fit no instruction in particular: many point to the data.
+void make_registers(Random& random, Context& context);
 /// Fills the data pages with numbers of all kinds.
 void fill_memory(Random& random, u8* memory);
 

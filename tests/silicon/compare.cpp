@@ -118,14 +118,8 @@ std::string compare(const cpu::isa::Row& row, const cpu::Insn&, const Context& s
   return out;
 }
 
-std::string describe_case(const Form& form, std::span<const u8> code, u64 number, u64 seed, const Context& c,
-                          const std::string& difference, const Result& native) {
-  std::string out =
-      fmt::format("{}: {}\n    bytes", form.text,
-                  cpu::Decoder::disassemble(code, form.mode == Mode::k64 ? 64 : 32, kCodeStart));
-  for (const u8 b : code) out += fmt::format(" {:02x}", b);
-  out +=
-      fmt::format("  seed {} case {} host vector {}\n{}  inputs:\n", seed, number, native.vector, difference);
+std::string describe_context(const Context& c) {
+  std::string out;
   for (unsigned i = 0; i < 16; i += 4) {
     out += "   ";
     for (unsigned k = i; k < i + 4; ++k) out += fmt::format(" {}={:016x}", kNames[k], c.gpr[k]);
@@ -141,6 +135,17 @@ std::string describe_case(const Form& form, std::span<const u8> code, u64 number
                        c.fx.xmm[i][1], c.fx.xmm[i][0]);
   }
   return out;
+}
+
+std::string describe_case(const Form& form, std::span<const u8> code, u64 number, u64 seed, const Context& c,
+                          const std::string& difference, const Result& native) {
+  std::string out =
+      fmt::format("{}: {}\n    bytes", form.text,
+                  cpu::Decoder::disassemble(code, form.mode == Mode::k64 ? 64 : 32, kCodeStart));
+  for (const u8 b : code) out += fmt::format(" {:02x}", b);
+  out +=
+      fmt::format("  seed {} case {} host vector {}\n{}  inputs:\n", seed, number, native.vector, difference);
+  return out + describe_context(c);
 }
 
 }  // namespace orrery::silicon

@@ -15,6 +15,8 @@ namespace orrery::silicon {
 std::string compare(const cpu::isa::Row& row, const cpu::Insn& insn, const Context& start,
                     const Result& native, const Result& emulated, const u8* native_memory,
                     const u8* emulated_memory, const u8* memory_before, bool undefined_too);
+/// The registers, for people.
+std::string describe_context(const Context& context);
 /// Everything needed to run the case again.
 std::string describe_case(const Form& form, std::span<const u8> code, u64 number, u64 seed,
                           const Context& start, const std::string& difference, const Result& native);

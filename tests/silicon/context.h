@@ -53,7 +53,7 @@ static_assert(offsetof(Context, fx) == 144 && offsetof(Context, ymm_high) == 656
               offsetof(Context, cs) == 912);
 
 inline constexpr unsigned kNoFault = 0xff;
-inline constexpr unsigned kEndless = 0xfe;  // stopped because it ran on and on
+inline constexpr unsigned kStopped = 0xfe;  // it ran on and on, or was about to call the host's kernel
 
 struct Result {
   Context context;

@@ -283,7 +283,7 @@ Result EmulatedCpu::run_to_fault(cpu::Engine& engine, const Context& context, i6
     r.context.gpr[kRsp] = saved[3];
   } else {
     CHECK(exit == EngineExit::kTicks || exit == EngineExit::kYield);
-    r.vector = kEndless;
+    r.vector = kStopped;
     take(r);
   }
   return r;

@@ -24,7 +24,7 @@ class EmulatedCpu {
   /// Puts `code` at kCodeStart, INT3s behind it.
   void load_code(std::span<const u8> code);
   /// Runs the loaded code by `engine`, in slices of `slice` ticks, until its first exception has been
-  /// delivered; kEndless if that takes `most_ticks`. `ticks`: how many it took.
+  /// delivered; kStopped if that takes `most_ticks`. `ticks`: how many it took.
   Result run_to_fault(cpu::Engine& engine, const Context& context, i64 slice, i64 most_ticks, i64& ticks);
   u8* memory();
   memory::Ram& ram() { return *ram_; }

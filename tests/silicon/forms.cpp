@@ -119,7 +119,12 @@ class Finder {
     std::copy_n(bytes, 15, e.bytes);
     e.length = z.length;
     for (const auto& imm : z.raw.imm) {
-      if (imm.size == 0 || form.branch) continue;
+      if (imm.size == 0) continue;
+      if (imm.is_relative) {
+        e.branch_offset = imm.offset;
+        e.branch_bytes = imm.size / 8;
+      }
+      if (form.branch) continue;
       if (e.imm_offset == 0) e.imm_offset = imm.offset;
       e.imm_bytes = static_cast<u8>(e.imm_bytes + imm.size / 8);
     }

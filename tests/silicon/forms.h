@@ -15,7 +15,8 @@ namespace orrery::silicon {
 struct Encoding {
   u8 bytes[15];
   u8 length;
-  u8 imm_offset, imm_bytes;  // immediates that may be varied; 0: none
+  u8 imm_offset, imm_bytes;        // immediates that may be varied; 0: none
+  u8 branch_offset, branch_bytes;  // the displacement of a relative branch
   // The displacement of an operand without a register, which alone says where it lies; offset 0: none.
   u8 disp_offset, disp_bytes;
   bool relative;     // it is RIP-relative

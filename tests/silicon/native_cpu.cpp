@@ -5,6 +5,7 @@
 #include <cpuid.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <ucontext.h>
@@ -31,7 +32,7 @@ alignas(64) u8 g_signal_stack[1 << 16];
 // Cases so far, and how many there were at the last SIGALRM.
 u64 g_cases = 0, g_cases_at_alarm = 0;
 
-constexpr int kSignals[] = {SIGSEGV, SIGILL, SIGFPE, SIGBUS, SIGTRAP};
+constexpr int kSignals[] = {SIGSEGV, SIGILL, SIGFPE, SIGBUS, SIGTRAP, SIGSYS};
 
 /// The upper halves from a frame's XSAVE area, which is in standard format. [SDM1 13.4]
 void take_ymm_high(const u8* area, Context& context) {
@@ -67,7 +68,7 @@ extern "C" void silicon_on_signal(int signal, siginfo_t*, void* frame) {
   r.context.ds = silicon_selectors[0];
   r.context.es = silicon_selectors[1];
   r.context.gs = silicon_selectors[2];
-  r.vector = signal == SIGALRM ? kEndless : static_cast<unsigned>(g[REG_TRAPNO]);
+  r.vector = signal == SIGALRM || signal == SIGSYS ? kStopped : static_cast<unsigned>(g[REG_TRAPNO]);
   r.error_code = static_cast<u32>(g[REG_ERR]);
   r.address = r.vector == 14 ? static_cast<u64>(g[REG_CR2]) : 0;
   g_result = nullptr;
@@ -126,6 +127,7 @@ NativeCpu::NativeCpu() {
 NativeCpu::~NativeCpu() {
   constexpr itimerval kNoTimer = {};
   setitimer(ITIMER_REAL, &kNoTimer, nullptr);
+  prctl(59, 0, 0, 0, 0);
   for (const int s : kSignals) signal(s, SIG_DFL);
   munmap(reinterpret_cast<void*>(kDataBase), kDataBytes);
   munmap(reinterpret_cast<void*>(kCodePage), 4096);
@@ -137,11 +139,15 @@ void NativeCpu::set_mode(Mode mode) {
   mode_ = mode;
   if (mode == Mode::k32) return;
   const u16 null = 0;
-  asm volatile("mov %0, %%gs" ::"r"(null));
+  asm volatile("mov %0, %%ds; mov %0, %%es; mov %0, %%gs" ::"r"(null));
   if (syscall(SYS_arch_prctl, ARCH_SET_GS, kGsBase) != 0) fail("silicon: GS base");
 }
 
-void NativeCpu::guard_against_endless() {
+void NativeCpu::guard_host() {
+  // System calls from below 4 GiB, where the tested code is, become SIGSYS.
+  constexpr unsigned long kUserDispatch = 59, kOn = 1, kFrom = 1ul << 32, kBytes = (1ul << 47) - kFrom;
+  static char selector = 1;  // block
+  if (prctl(kUserDispatch, kOn, kFrom, kBytes, &selector) != 0) fail("silicon: system call dispatch");
   struct sigaction action = {};
   action.sa_sigaction = silicon_signal;
   action.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESTART;

@@ -23,10 +23,10 @@ class NativeCpu {
   /// Runs one instruction, `code`, at kCodeStart from `context` with `memory` at kDataBase, and leaves both
   /// as the CPU did.
   Result run(std::span<const u8> code, const Context& context);
-  /// Runs whatever `code` is until it faults: at its end at an INT3, if nowhere else. Endless code is stopped
-  /// after some 20 ms, if `guard_against_endless` has been called.
+  /// Runs whatever `code` is until it faults: at its end at an INT3, if nowhere else.
   Result run_to_fault(std::span<const u8> code, const Context& context);
-  void guard_against_endless();
+  /// From now on code that runs for 20 ms, or makes a system call, is stopped.
+  void guard_host();
   u8* memory() { return writable_; }
 
   /// An AMD processor of family 17h or later: undefined flags are compared, too.
