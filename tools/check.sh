@@ -2,8 +2,8 @@
 # Builds and tests from a fresh checkout on Debian 12; the last line counts what passed and failed.
 #
 #   tools/check.sh           install, release build, quick tests, a few boots of Debian's kernel (under 20 minutes)
-#   tools/check.sh --full    also: all boots, a real gdb, 500 silicon cases per form, quick tests under AddressSanitizer and
-#                            UBSan, every fuzz target for a minute
+#   tools/check.sh --full    also: all boots, a real gdb, 500 silicon cases per form, a million sequences, quick tests under
+#                            AddressSanitizer and UBSan, every fuzz target for a minute
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -61,7 +61,8 @@ prepare_guest() {
 }
 
 silicon() {
-  ORRERY_SILICON_CASES=500 ORRERY_SILICON_SEED=2 build/release/tests/test_silicon --gtest_brief=1
+  ORRERY_SILICON_CASES=500 ORRERY_SILICON_SEED=2 ORRERY_SEQUENCES=1000000 ORRERY_SEQUENCE_SEED=20000 \
+    build/release/tests/test_silicon --gtest_brief=1
 }
 
 fuzz() {
