@@ -25,11 +25,12 @@ struct BoardServices {
   EventQueue& events;
   InputPort& inputs;
   Entropy& entropy;
-  MsiSink& msi;  // to the local APICs
-  IrqLine intr;  // the 8259 pair's INTR, to LINT0 of every CPU
+  MsiSink& msi;        // to the local APICs
+  IrqLine intr;        // the 8259 pair's INTR, to LINT0 of every CPU
+  IrqLine ignne = {};  // IGNNE# of the CPUs; may lead nowhere
   devices::MachineControl& control;
   /// For tests: if set, serial output goes here on the machine's thread instead of to `config.serial`.
-  std::function<void(std::span<const u8>)> serial_output;
+  std::function<void(std::span<const u8>)> serial_output = {};
 };
 
 class Board {
@@ -37,6 +38,8 @@ class Board {
   virtual ~Board() = default;
   virtual InterruptAcknowledge& interrupt_acknowledge() = 0;
   virtual EoiSink& eoi_sink() = 0;
+  /// FERR# of the CPUs: an unmasked x87 error with CR0.NE clear, which becomes IRQ 13.
+  virtual IrqLine ferr() = 0;
   /// Where typed bytes are posted: the virtio console if the machine has one, else COM1.
   virtual InputPort::Channel serial_channel() = 0;
   /// All devices back to power-on; direct-boot resources (BARs, PM base, ACPI tables) are programmed again by
@@ -52,13 +55,20 @@ class Board {
     u32 type;  // 1 RAM, 2 reserved, 3 ACPI reclaimable, 4 ACPI NVS
   };
   virtual std::vector<E820Entry> e820() const = 0;
+  /// From here to 4 GiB is no RAM: firmware makes it uncached.
+  virtual u64 pci_hole_start() const = 0;
   /// All devices, disk overlays included, in construction order.
   virtual void visit_state(StateVisitor& v) = 0;
   /// Waits for the host I/O that is under way and flushes back ends (at a stop).
   virtual Result<> drain() = 0;
 };
 
-/// Fails with a message when a disk or serial file is bad.
+/// E820 types [ACPI 15].
+enum E820Type : u32 { kE820Ram = 1, kE820Reserved = 2, kE820AcpiReclaimable = 3 };
+
+/// The board that `services.config` names. Fails with a message when a disk or serial file is bad.
+Result<std::unique_ptr<Board>> make_board(BoardServices services);
 Result<std::unique_ptr<Board>> make_board_minimal(BoardServices services);
+Result<std::unique_ptr<Board>> make_board_q35(BoardServices services);
 
 }  // namespace orrery::machine

@@ -30,9 +30,9 @@ struct BootTarget {
   PhysAddr rsdp;
 };
 
-/// What firmware does on every CPU: memory is write-back, but for the legacy video range and the hole below 4
-/// GiB [SDM3 11.11].
-void program_mtrrs(cpu::Vcpu& vcpu);
+/// What firmware does on every CPU: memory is write-back, but for the legacy video range and the hole from
+/// `hole_start` (a multiple of 256 MiB) to 4 GiB [SDM3 11.11].
+void program_mtrrs(cpu::Vcpu& vcpu, u64 hole_start);
 
 /// Loads and prepares; the CPU's next instruction is the kernel's first.
 Result<> direct_boot(const BootFiles& files, BootTarget target);

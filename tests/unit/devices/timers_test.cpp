@@ -186,7 +186,7 @@ TEST_F(Rtc, PeriodicUpdateAndAlarmInterrupts) {
 
 struct Pm : testing::Test {
   tests::Bench bench;
-  AcpiPm pm{bench.events, bench.line(9), bench.control};
+  AcpiPm pm{{.soft_off_types = 1 << 5}, bench.events, bench.line(9), bench.control};
 };
 
 TEST_F(Pm, TimerCountsAndOverflowsIntoAnSci) {
