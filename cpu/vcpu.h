@@ -271,6 +271,10 @@ class Vcpu final : public memory::FrameListener, public memory::MapListener {
   /// The 8259's INTR wire.
   void set_extint(bool level);
   bool extint() const { return extint_; }
+  /// A message of delivery mode ExtINT: one external interrupt whose vector the 8259 has [SDM3 10.6.1].
+  void post_extint();
+  bool extint_posted() const { return extint_posted_; }
+  void take_posted_extint() { extint_posted_ = false; }
   void set_interrupt_acknowledge(InterruptAcknowledge& source) { acknowledge_ = &source; }
   InterruptAcknowledge* interrupt_acknowledge() { return acknowledge_; }
   /// Something could be taken right now: wakes a halted vCPU. Does not look at shadows.
@@ -356,6 +360,7 @@ class Vcpu final : public memory::FrameListener, public memory::MapListener {
   FastBank* fill_bank_ = nullptr;  // what view_ belongs to; null for the view that is never filled
   bool attention_ = true;
   bool extint_ = false;  // part of the state: visited
+  bool extint_posted_ = false;
 
   // Views: user, supervisor, supervisor with AC, and one that is never filled.
   FastBank banks_[3];
