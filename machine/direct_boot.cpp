@@ -31,9 +31,9 @@ Result<u64> highest_ram(const BootTarget& target, u64 size_bytes, u64 limit, u64
   return *best;
 }
 
-void load_flat_segments(BootTarget& target, u16 code_selector) {
+void load_flat_segments(BootTarget& target, u16 code_selector, BootCode kind) {
   constexpr u64 kCode32 = 0x00cf9b000000ffff, kCode64 = 0x00af9b000000ffff, kData = 0x00cf93000000ffff;
-  const u64 gdt[4] = {0, kCode32, kCode64, kData};
+  const u64 gdt[4] = {0, kCode32, kind == BootCode::k64 ? kCode64 : kCode32, kData};
   for (unsigned i = 0; i < 4; ++i) target.memory.write(boot_layout::kGdt + 8 * i, gdt[i], 8);
   cpu::CpuState& s = target.cpu.state;
   s.gdt_base = boot_layout::kGdt;
