@@ -3,8 +3,9 @@
 
     boot_test.py --orrery BINARY --guest DIR CASE
 
-One case per run, named as the functions case_<name> below, or a row of boot_matrix.py. Exit status 0: passed; 1: failed; 77: skipped, because the
-guest has not been fetched. The guest has no clock but ours, so a case never waits for a time, only for text or the end.
+One case per run: a function case_<name> below, a row of boot_matrix.py or a family of boot_programs.py. Exit status 0:
+passed; 1: failed; 77: skipped, because the guest has not been fetched. The guest has no clock but ours, so a case never
+waits for a time, only for text or the end.
 """
 
 import argparse
@@ -21,6 +22,7 @@ import termios
 import time
 
 import boot_matrix
+import boot_programs
 from guest_machine import Failure, Machine, Skipped, expect, hash_of, read_until
 
 SKIPPED = 77
@@ -261,7 +263,7 @@ def case_replay_follow(machine: Machine) -> None:
 
 def main() -> int:
     cases = {name[5:]: function for name, function in globals().items() if name.startswith("case_")}
-    cases |= boot_matrix.cases()
+    cases |= boot_matrix.cases() | boot_programs.cases()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--orrery", required=True)
     parser.add_argument("--guest", type=pathlib.Path, required=True)
