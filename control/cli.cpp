@@ -34,6 +34,8 @@ Result<int> run_machine(const Command& command) {
   block_console_signals();
   machine::VirtualMachine::Options options;
   options.record_path = command.record_path;
+  options.translation_listing = command.translation_listing;
+  options.perf_map = command.perf_map;
   options.interactive =
       command.config.serial.kind == machine::SerialConfig::Kind::kStdio && isatty(STDIN_FILENO) == 1;
   TRY_ASSIGN(const std::unique_ptr<machine::VirtualMachine> vm,

@@ -37,6 +37,9 @@ struct StopFlags {
   std::string max_ticks;
   std::string gdb;
   bool state_hash = false;
+  bool statistics = false;
+  bool perf_map = false;
+  std::string translation_listing;
 };
 
 void add_machine_flags(CLI::App& app, MachineFlags& flags) {
@@ -68,6 +71,10 @@ void add_machine_flags(CLI::App& app, MachineFlags& flags) {
 void add_stop_flags(CLI::App& app, StopFlags& flags) {
   app.option_defaults()->take_last();
   app.add_option("--max-ticks", flags.max_ticks, "stop at this tick");
+  app.add_flag("--stats", flags.statistics, "print the engine's counters when the machine stops");
+  app.add_flag("--perf-map", flags.perf_map, "name translated code for perf, in /tmp/perf-<pid>.map");
+  app.add_option("--jit-listing", flags.translation_listing,
+                 "write every translation, guest and host code, to this file");
   app.add_flag("--state-hash", flags.state_hash, "print the state hash and the tick when the machine stops");
   app.add_option("--gdb", flags.gdb, "serve gdb at :PORT, HOST:PORT or unix:PATH and wait for it");
 }
@@ -115,6 +122,9 @@ Result<machine::Config> make_config(const CLI::App& app, const MachineFlags& fla
 
 Result<> apply_stop_flags(Command& command, const CLI::App& app, const StopFlags& flags) {
   command.state_hash = flags.state_hash;
+  command.statistics = flags.statistics;
+  command.perf_map = flags.perf_map;
+  command.translation_listing = flags.translation_listing;
   if (app.count("--max-ticks") != 0) {
     const std::string& text = flags.max_ticks;
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), command.max_ticks, 10);

@@ -165,6 +165,7 @@ Result<int> Session::finish(StopReason reason) {
   if (reason == StopReason::kHostError) return make_error("{}", vm_.stop_message());
   if (reason == StopReason::kTripleFault) std::fprintf(stderr, "orrery: %s\n", vm_.stop_message().c_str());
 
+  if (command_.statistics) std::fputs(vm_.engine_statistics().c_str(), stderr);
   if (command_.state_hash) {
     std::printf("state-hash: %016llx tick: %llu\n", static_cast<unsigned long long>(vm_.state_hash()),
                 static_cast<unsigned long long>(vm_.tick()));

@@ -21,6 +21,8 @@ class Engine {
   /// Runs until `cpu.ticks_left` (at least 1 on entry) reaches 0, or an exit. `skip_breakpoint`: do not stop
   /// at a breakpoint on the first instruction.
   virtual EngineExit run(Vcpu& cpu, bool skip_breakpoint) = 0;
+  /// Counters for people, a line each; empty if the engine keeps none.
+  virtual std::string statistics() const { return {}; }
 };
 
 }  // namespace orrery::cpu

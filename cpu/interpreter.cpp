@@ -75,6 +75,11 @@ const Insn* Interpreter::fetch(Vcpu& cpu, unsigned& count) {
   // Across a page, near the segment's limit, or from a device: byte by byte, decoded each time.
   u8 bytes[15];
   size_t have = 0;
+  if (host != nullptr) {  // all but the last byte of this page: it alone does not make an instruction whole
+    const u64 in_page = memory::kPageBytes - (linear & (memory::kPageBytes - 1));
+    have = std::min({in_page, limit_bytes, u64{sizeof bytes}}) - 1;
+    std::memcpy(bytes, host, have);
+  }
   for (; have < sizeof bytes; ++have) {
     if (have >= limit_bytes) break;
     const u64 at = cpu.long_mode() ? linear + have : (linear + have) & 0xffffffffu;
@@ -246,33 +251,43 @@ Interpreter::Attention Interpreter::attend(Vcpu& cpu, EngineExit& exit) {
   return Attention::kGo;
 }
 
+std::optional<EngineExit> Interpreter::attend_once(Vcpu& cpu, bool& skip_breakpoint) {
+  if (cpu.watch_hit) {
+    cpu.watch_hit = false;
+    return EngineExit::kWatchpoint;
+  }
+  EngineExit exit{};
+  switch (attend(cpu, exit)) {
+    case Attention::kExit:
+      return exit;
+    case Attention::kGo:
+      break;
+    case Attention::kStep:
+      if (!skip_breakpoint &&
+          std::binary_search(cpu.breakpoints.begin(), cpu.breakpoints.end(), linear_rip(cpu))) {
+        return EngineExit::kBreakpoint;
+      }
+      skip_breakpoint = false;
+      step(cpu);
+      break;
+  }
+  return std::nullopt;
+}
+
+void Interpreter::run_one_trace(Vcpu& cpu) {
+  unsigned count = 0;
+  const Insn* insns = fetch(cpu, count);
+  cpu.note_branch_target();
+  if (insns != nullptr) run_trace(cpu, insns, count);
+}
+
 EngineExit Interpreter::run(Vcpu& cpu, bool skip_breakpoint) {
   while (cpu.ticks_left > 0) {
     if (cpu.attention()) [[unlikely]] {
-      if (cpu.watch_hit) {
-        cpu.watch_hit = false;
-        return EngineExit::kWatchpoint;
-      }
-      EngineExit exit{};
-      switch (attend(cpu, exit)) {
-        case Attention::kExit:
-          return exit;
-        case Attention::kGo:
-          continue;
-        case Attention::kStep:
-          if (!skip_breakpoint &&
-              std::binary_search(cpu.breakpoints.begin(), cpu.breakpoints.end(), linear_rip(cpu))) {
-            return EngineExit::kBreakpoint;
-          }
-          skip_breakpoint = false;
-          step(cpu);
-          continue;
-      }
+      if (const auto exit = attend_once(cpu, skip_breakpoint)) return *exit;
+    } else {
+      run_one_trace(cpu);
     }
-    unsigned count = 0;
-    const Insn* insns = fetch(cpu, count);
-    cpu.note_branch_target();
-    if (insns != nullptr) run_trace(cpu, insns, count);
   }
   return EngineExit::kTicks;
 }

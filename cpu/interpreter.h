@@ -1,6 +1,8 @@
 // The interpreter: exact first. The oracle for every other engine.
 #pragma once
 
+#include <optional>
+
 #include "cpu/decode/decode_cache.h"
 #include "cpu/engine.h"
 
@@ -9,6 +11,15 @@ namespace orrery::cpu {
 class Interpreter final : public Engine {
  public:
   EngineExit run(Vcpu& cpu, bool skip_breakpoint) override;
+
+  // ---- For engines that fall back on this one ----
+  /// Acts on `cpu.attention()`: takes what is pending, or steps one instruction. An exit if the engine must
+  /// come back. `skip_breakpoint` is used up by the first step.
+  std::optional<EngineExit> attend_once(Vcpu& cpu, bool& skip_breakpoint);
+  /// Runs the straight run of instructions at RIP, at most as long as there are ticks.
+  void run_one_trace(Vcpu& cpu);
+  /// Delivers `cpu.fault()`, raised by `insn`'s handler; RIP still lies behind `insn`.
+  void take_fault(Vcpu& cpu, const Insn& insn);
 
  private:
   enum class Attention : u8 { kGo, kStep, kExit };
@@ -19,7 +30,6 @@ class Interpreter final : public Engine {
   void run_trace(Vcpu& cpu, const Insn* insns, unsigned count);
   /// The trace at RIP, or one instruction decoded into `scratch_`; null: a fault has been delivered.
   const Insn* fetch(Vcpu& cpu, unsigned& count);
-  void take_fault(Vcpu& cpu, const Insn& insn);
   Insn scratch_{};
 };
 

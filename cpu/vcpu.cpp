@@ -81,6 +81,18 @@ void Vcpu::reset(bool init) {
   set_attention();
 }
 
+Vcpu::Layout Vcpu::layout() {
+  const auto distance = [this](const void* to) {
+    return static_cast<i32>(static_cast<const u8*>(to) - reinterpret_cast<const u8*>(&state));
+  };
+  return {.ticks_left = distance(&ticks_left),
+          .translator = distance(&translator),
+          .flat_bases = distance(&flat_base_),
+          .banks = {distance(&banks_[0]), distance(&banks_[1]), distance(&banks_[2])},
+          .code_banks = {distance(banks_[0].code_entries()), distance(banks_[1].code_entries()),
+                         distance(banks_[2].code_entries())}};
+}
+
 u64 Vcpu::read_tsc() const {
   const u128 ns = services_.events.clock().now().ns;
   return static_cast<u64>(ns * services_.tsc_hz / 1'000'000'000) + state.tsc_offset;

@@ -60,6 +60,15 @@ class Vcpu final : public memory::FrameListener, public memory::MapListener {
   Vcpu& operator=(const Vcpu&) = delete;
 
   CpuState state;
+  /// What a translator keeps at a fixed distance from `state`. Not part of the machine's state.
+  struct TranslatorSlots {
+    u64 flags_image = 0;     // OF in bit 0, SF ZF AF PF CF in bits 8 to 15, as SETO AL and LAHF leave them
+    u64 entry = 0;           // where translated code is entered
+    u64 jump_table = 0;      // this vCPU's table of indirect targets
+    u64 vectors_loaded = 0;  // the guest's vector registers and MXCSR are in the host's
+    u64 windows[8] = {};     // host addresses that one check has cleared for several accesses of a block
+    u32 host_mxcsr = 0;
+  } translator;
 
   u32 id() const { return id_; }
   const CpuModel& model() const { return services_.model; }
@@ -188,6 +197,13 @@ class Vcpu final : public memory::FrameListener, public memory::MapListener {
       commit_slow(target.linear, &value, sizeof(T));
     }
   }
+  /// Host address of `bytes` (up to a page) at `linear`, if the quick TLB lets all of them through; else
+  /// null.
+  u8* quick_host(u64 linear, u64 bytes, Access access) {
+    const FastEntry& e = view_[(linear >> 12) & FastBank::kIndexMask];
+    const u64 tag = access == Access::kWrite ? e.write_tag : e.read_tag;
+    return (linear ^ tag) <= 4096 - bytes ? reinterpret_cast<u8*>(linear + e.delta) : nullptr;
+  }
   /// Checks that `size` bytes at segment:offset can be written, raising what a write would; changes A/D bits
   /// only.
   bool probe_write(SegmentIndex segment, u64 offset, unsigned size);
@@ -203,6 +219,9 @@ class Vcpu final : public memory::FrameListener, public memory::MapListener {
     raise(kGP, 0);
     return false;
   }
+
+  /// Misaligned operands raise #AC: RFLAGS.AC, CR0.AM and CPL 3. [SDM3 6.15]
+  bool alignment_checked() const { return fill_bank_ == nullptr; }
 
   /// System accesses by linear address with a privilege of their own. [SDM3 4.6.1]
   template <class T>
@@ -243,7 +262,15 @@ class Vcpu final : public memory::FrameListener, public memory::MapListener {
   // ---- Fetch ----
   /// Host address of the code byte at `linear`, or null: faulting (raised) or not RAM (`*from_io` set).
   const u8* fetch_host(u64 linear, bool* from_io);
-  const FastEntry& view_entry(u64 linear) const { return view_[(linear >> 12) & FastBank::kIndexMask]; }
+  /// The quick TLB bank of the current privilege view, 0 to 2; 3 when there is none (alignment checks).
+  unsigned view_index() const {
+    return fill_bank_ == nullptr ? 3 : static_cast<unsigned>(fill_bank_ - banks_);
+  }
+  /// Distances from `state`, in bytes, that translated code uses; the same for every Vcpu.
+  struct Layout {
+    i32 ticks_left, translator, flat_bases, banks[3], code_banks[3];
+  };
+  Layout layout();
   DecodeCache& decode_cache() { return services_.decode_cache; }
 
   // ---- Time and attention ----
@@ -254,14 +281,18 @@ class Vcpu final : public memory::FrameListener, public memory::MapListener {
   /// The guest's TSC without TSC_OFFSET adjustments by virtualization.
   u64 read_tsc() const;
   /// Makes the engine look at interrupts, shadows and stops before the next instruction.
-  void set_attention() { attention_ = true; }
+  void set_attention() {
+    attention_ = true;
+    trace_stale = true;
+  }
   bool attention() const { return attention_; }
   void clear_attention() { attention_ = false; }
   /// Ends the slice after the running instruction, so that the machine can act.
   void end_slice_soon();
   /// This vCPU gives up the rest of its quantum (PAUSE, HLT, MWAIT).
   bool yield_requested = false;
-  /// The code of the running trace has changed: leave it after this instruction.
+  /// Leave the running trace after this instruction: attention is wanted, its code has changed, or its page
+  /// is no longer in the TLB. So every engine acts at the same instruction.
   bool trace_stale = false;
 
   // ---- Interrupt inputs ----

@@ -16,6 +16,9 @@
 #include "machine/direct_boot.h"
 #include "machine/recording.h"
 #include "machine/symbols.h"
+#if defined(ORRERY_JIT)
+#include "jit/translator.h"
+#endif
 #include "memory/dma_port.h"
 
 namespace orrery::machine {
@@ -84,6 +87,7 @@ struct VirtualMachine::Impl final : public devices::MachineControl {
         governor(config.clock, clock) {}
 
   Result<> build(bool replaying);
+  Result<std::unique_ptr<cpu::Engine>> make_engine();
   Result<> power_on();
   StopReason run(Tick max_tick);
   StopReason step(unsigned index);
@@ -162,7 +166,7 @@ struct VirtualMachine::Impl final : public devices::MachineControl {
   IntrFanout intr;
   std::vector<std::unique_ptr<cpu::Vcpu>> cpus;
   std::unique_ptr<Board> board;
-  cpu::Interpreter engine;
+  std::unique_ptr<cpu::Engine> engine;
   ClockGovernor governor;
   BootFiles boot_files;
   InputPort::Channel rate_channel = 0;
@@ -207,6 +211,7 @@ Result<> VirtualMachine::Impl::build(bool replaying) {
 
   TRY_ASSIGN(ram, memory::Ram::create("orrery-ram", config.memory_bytes));
   decode_cache = std::make_unique<cpu::DecodeCache>(*ram, model);
+  TRY_ASSIGN(engine, make_engine());
   entropy.seed(config.seed);
   if (config.clock == ClockPolicy::kFixed) clock.set_rate(config.clock_rate);
   rate_channel = inputs.open("clock-rate", [this](std::span<const u8> payload) {
@@ -246,6 +251,19 @@ Result<> VirtualMachine::Impl::build(bool replaying) {
   for (auto& vcpu : cpus) vcpu->set_interrupt_acknowledge(board->interrupt_acknowledge());
   apic_bus.set_eoi_sink(board->eoi_sink());
   return power_on();
+}
+
+Result<std::unique_ptr<cpu::Engine>> VirtualMachine::Impl::make_engine() {
+  if (config.engine == EngineKind::kInterpreter)
+    return std::unique_ptr<cpu::Engine>(std::make_unique<cpu::Interpreter>());
+#if defined(ORRERY_JIT)
+  TRY_ASSIGN(auto translator, jit::Translator::create(*ram, *decode_cache,
+                                                      {.listing_path = options.translation_listing,
+                                                       .perf_map = options.perf_map}));
+  return std::unique_ptr<cpu::Engine>(std::move(translator));
+#else
+  return make_error("engine 'jit': this build has no translator for its host; there is: interpreter");
+#endif
 }
 
 Result<> VirtualMachine::Impl::power_on() {
@@ -340,7 +358,7 @@ StopReason VirtualMachine::Impl::run(Tick max_tick) {
     first = false;
     stopped_at_breakpoint = false;
     timeline.begin_slice(&vcpu.ticks_left, std::min(limit, now + std::max<u64>(quantum_left, 1)));
-    const cpu::EngineExit exit = engine.run(vcpu, skip);
+    const cpu::EngineExit exit = engine->run(vcpu, skip);
     timeline.end_slice();
     const u64 ran = timeline.now() - now;
     quantum_left -= std::min(quantum_left, ran);
@@ -388,7 +406,7 @@ StopReason VirtualMachine::Impl::step(unsigned index) {
     return StopReason::kStep;
   }
   timeline.begin_slice(&vcpu.ticks_left, timeline.now() + 1);
-  const cpu::EngineExit exit = engine.run(vcpu, true);
+  const cpu::EngineExit exit = engine->run(vcpu, true);
   timeline.end_slice();
   if (inputs.mode() != InputPort::Mode::kLive) {
     quantum_left -= std::min<u64>(quantum_left, 1);
@@ -474,6 +492,7 @@ StopReason VirtualMachine::run(Tick max_tick) {
   return reason;
 }
 u64 VirtualMachine::idle_ticks() const { return impl_->idle_ticks; }
+std::string VirtualMachine::engine_statistics() const { return impl_->engine->statistics(); }
 StopReason VirtualMachine::step(unsigned index) { return impl_->step(index); }
 void VirtualMachine::request_stop() {
   impl_->stop_requested = true;

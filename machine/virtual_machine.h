@@ -46,6 +46,9 @@ class VirtualMachine {
     std::function<void(std::span<const u8>)> serial_output;
     /// Somebody may type while the machine idles: with `fixed`, idle time then passes as on the host.
     bool interactive = false;
+    /// The translator's, for people who look into it; nothing with other engines.
+    std::string translation_listing = {};
+    bool perf_map = false;
   };
   static Result<std::unique_ptr<VirtualMachine>> create(const Config& config, Options options);
   /// The machine that `log_path` describes, ready to replay it. Refuses images that differ from the recorded
@@ -77,6 +80,9 @@ class VirtualMachine {
   /// The whole state except RAM as text (for `monitor` and for comparing).
   std::string dump_state();
   void visit_state(StateVisitor& v);
+
+  /// Counters of the engine, for people; may be empty.
+  std::string engine_statistics() const;
 
   unsigned cpus() const;
   cpu::Vcpu& vcpu(unsigned index);

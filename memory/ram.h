@@ -18,8 +18,9 @@ inline constexpr u64 kPageBytes = 4096;
 using Frame = u64;
 
 namespace frame_flag {
-inline constexpr u8 kCode = 1;     // decoded or translated instructions come from this frame
-inline constexpr u8 kWatched = 2;  // a debugger watches bytes of it
+inline constexpr u8 kCode = 1;        // decoded instructions come from this frame
+inline constexpr u8 kWatched = 2;     // a debugger watches bytes of it
+inline constexpr u8 kTranslated = 4;  // translated instructions come from it
 }  // namespace frame_flag
 
 /// Told about frames; decode caches and TLBs implement it.
@@ -28,7 +29,7 @@ class FrameListener {
   virtual ~FrameListener() = default;
   /// `frame` has got its first flag: quick write paths to it must go.
   virtual void frame_guarded(Frame frame) = 0;
-  /// `size` bytes at `offset` of a frame with the code flag are about to change.
+  /// `size` bytes at `offset` of a frame with a code flag are about to change.
   virtual void code_written(Frame frame, u64 offset, u64 size) = 0;
 };
 
@@ -52,7 +53,7 @@ class Ram {
   /// Must be called before every write that does not come through an engine's quick path.
   void note_write(u64 offset, u64 size_bytes) {
     for (Frame f = offset / kPageBytes; f <= (offset + size_bytes - 1) / kPageBytes; ++f) {
-      if (flags_[f] & frame_flag::kCode) [[unlikely]]
+      if (flags_[f] & (frame_flag::kCode | frame_flag::kTranslated)) [[unlikely]]
         note_code_write(f, offset, size_bytes);
     }
   }

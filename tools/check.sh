@@ -95,6 +95,7 @@ if [ "$full" = no ]; then
 else
   tests --test-dir build/release -L full
   step silicon || true
+  step tools/check_aarch64.sh || true
   if step cmake --preset asan && step cmake --build --preset asan; then
     tests --test-dir build/asan -L quick
   fi

@@ -5,7 +5,7 @@ set -euo pipefail
 packages=(
   # the build
   g++ cmake ninja-build ccache mold pkg-config
-  libzydis-dev libfmt-dev libxxhash-dev libtomlplusplus-dev libcli11-dev zlib1g-dev
+  libzydis-dev libasmjit-dev libfmt-dev libxxhash-dev libtomlplusplus-dev libcli11-dev zlib1g-dev
   # tests and benchmarks
   libgtest-dev libgmock-dev libbenchmark-dev
   # the DSDT is compiled when building; the guest's packages are unpacked by tools

@@ -1,5 +1,5 @@
 // Not modelled: topology beyond one package of single-threaded cores, cache parameters beyond a plausible
-// hierarchy, AVX and later (their rows are not implemented yet, so x86-64-v3 leaves their bits clear).
+// hierarchy, AVX-512.
 #include "cpu/cpuid/model.h"
 
 #include <cstring>
@@ -31,7 +31,9 @@ constexpr u64 kPlatform =
          Feature::kRdseed, Feature::kClflushopt, Feature::kRdpid);
 constexpr u64 kV3 =
     kV2 | mask(Feature::kAes, Feature::kPclmul, Feature::kSha, Feature::kSse4a, Feature::kMovbe,
-               Feature::kBmi1, Feature::kBmi2, Feature::kLzcnt, Feature::kAdx, Feature::kClwb);
+               Feature::kBmi1, Feature::kBmi2, Feature::kLzcnt, Feature::kAdx, Feature::kClwb, Feature::kAvx,
+               Feature::kAvx2, Feature::kFma, Feature::kF16c, Feature::kVaes, Feature::kVpclmul,
+               Feature::kGfni, Feature::kAvxVnni);
 
 constexpr CpuModel kModels[] = {
     {.name = "x86-64-v2",
@@ -82,6 +84,14 @@ u32 leaf7_ebx(const CpuModel& m) {
          feature_bit(m.has(Feature::kAdx), 19) | feature_bit(m.has(Feature::kSmap), 20) |
          feature_bit(m.has(Feature::kClflushopt), 23) | feature_bit(m.has(Feature::kClwb), 24) |
          feature_bit(m.has(Feature::kSha), 29);
+}
+
+u32 leaf7_ecx(const Vcpu& cpu) {
+  const CpuModel& m = cpu.model();
+  return feature_bit(m.has(Feature::kUmip), 2) | feature_bit(m.has(Feature::kPku), 3) |
+         feature_bit((cpu.state.cr4 & cr4::PKE) != 0, 4) | feature_bit(m.has(Feature::kGfni), 8) |
+         feature_bit(m.has(Feature::kVaes), 9) | feature_bit(m.has(Feature::kVpclmul), 10) |
+         feature_bit(m.has(Feature::kRdpid), 22);
 }
 
 CpuidResult leaf_xsave(const Vcpu& cpu, u32 subleaf) {
@@ -199,11 +209,9 @@ CpuidResult cpuid(const Vcpu& cpu, u32 leaf, u32 subleaf) {
     case 6:
       return {1u << 2, 0, 0, 0};  // ARAT: the APIC timer never stops
     case 7:
+      if (subleaf == 1) return {feature_bit(m.has(Feature::kAvxVnni), 4), 0, 0, 0};
       if (subleaf != 0) return {};
-      return {0, leaf7_ebx(m),
-              feature_bit(m.has(Feature::kUmip), 2) | feature_bit(m.has(Feature::kPku), 3) |
-                  feature_bit((cpu.state.cr4 & cr4::PKE) != 0, 4) | feature_bit(m.has(Feature::kRdpid), 22),
-              1u << 4};  // fast short REP MOVSB
+      return {1, leaf7_ebx(m), leaf7_ecx(cpu), 1u << 4};  // fast short REP MOVSB
     case 0xb: {
       u32 shift = 0;
       while ((1u << shift) < cpu.services().cpu_count) ++shift;

@@ -73,6 +73,47 @@ void take_memory(const ZydisDecodedOperandMem& mem, unsigned address_width, Insn
   insn.disp = static_cast<i32>(mem.disp.value);
 }
 
+/// A zen takes VPERMQ and VPERMPD with VEX.W clear, too. If `bytes` are one, `copy` becomes the same with W
+/// set.
+bool with_ignored_w(std::span<const u8> bytes, u8 (&copy)[ZYDIS_MAX_INSTRUCTION_LENGTH]) {
+  const auto is_prefix = [](u8 b) {
+    return b == 0x26 || b == 0x2e || b == 0x36 || b == 0x3e || (b >= 0x64 && b <= 0x65) || b == 0x67;
+  };
+  size_t at = 0;
+  while (at < bytes.size() && is_prefix(bytes[at])) ++at;
+  if (at + 4 > bytes.size() || bytes[at] != 0xc4) return false;
+  const bool map_3 = (bytes[at + 1] & 0x1f) == 3, w0_256_66 = (bytes[at + 2] & 0x87) == 0x05;
+  if (!map_3 || !w0_256_66 || bytes[at + 3] > 1) return false;
+  std::copy(bytes.begin(), bytes.end(), copy);
+  copy[at + 2] |= 0x80;
+  return true;
+}
+
+/// The features that an encoding needs besides its row's, as a mask: VEX.256 forms of a row may have come
+/// later.
+u64 features_of(ZydisISASet set) {
+  using isa::Feature;
+  const auto bit = [](Feature f) { return u64{1} << static_cast<unsigned>(f); };
+  switch (set) {
+    case ZYDIS_ISA_SET_AVX:
+    case ZYDIS_ISA_SET_AVXAES:
+    case ZYDIS_ISA_SET_AVX_GFNI:
+    case ZYDIS_ISA_SET_AVX_VNNI:
+    case ZYDIS_ISA_SET_F16C:
+    case ZYDIS_ISA_SET_FMA:
+      return bit(Feature::kAvx);
+    case ZYDIS_ISA_SET_AVX2:
+    case ZYDIS_ISA_SET_AVX2GATHER:
+      return bit(Feature::kAvx2);
+    case ZYDIS_ISA_SET_VAES:
+      return bit(Feature::kVaes);
+    case ZYDIS_ISA_SET_VPCLMULQDQ:
+      return bit(Feature::kVpclmul);
+    default:
+      return 0;
+  }
+}
+
 }  // namespace
 
 struct Decoder::Impl {
@@ -129,7 +170,10 @@ Decoder::Status Decoder::decode(std::span<const u8> bytes, u32 key, Insn& insn) 
   insn.op[0] = insn.op[1] = insn.op[2] = insn.op[3] = kNoOperand;
   insn.base = insn.index = kZeroRegister;
   insn.length = 1;
-  const ZyanStatus status = ZydisDecoderDecodeFull(&decoder, bytes.data(), given, &z, operands);
+  ZyanStatus status = ZydisDecoderDecodeFull(&decoder, bytes.data(), given, &z, operands);
+  u8 copy[ZYDIS_MAX_INSTRUCTION_LENGTH];
+  if (!ZYAN_SUCCESS(status) && impl_->amd && with_ignored_w(bytes.first(given), copy))
+    status = ZydisDecoderDecodeFull(&decoder, copy, given, &z, operands);
   if (status == ZYDIS_STATUS_NO_MORE_DATA && given < ZYDIS_MAX_INSTRUCTION_LENGTH) return Status::kTruncated;
   // Zydis decodes Knights Corner's VEX forms of TZCNT, LZCNT, POPCNT and mask instructions in every mode; no
   // x86-64 level has them.
@@ -227,14 +271,16 @@ Decoder::Status Decoder::decode(std::span<const u8> bytes, u32 key, Insn& insn) 
 
   const isa::Row& row = isa::rows()[insn.row];
   insn.handler = row.select(insn, form);
-  if (insn.handler == nullptr || ((impl_->features >> static_cast<unsigned>(row.feature)) & 1) == 0) {
+  const u64 needed = (u64{1} << static_cast<unsigned>(row.feature)) | features_of(z.meta.isa_set);
+  // No VEX encoding exists in real and virtual-8086 mode. [SDM2 2.3.1]
+  if (insn.handler == nullptr || (impl_->features & needed) != needed || (vex && real)) {
     insn.handler = exec::raise_ud;
     return Status::kInvalid;
   }
   const bool em = (key & decode_key::kEm) != 0;
   const bool ts = (key & decode_key::kTs) != 0;
   if ((row.traits & isa::trait::kAvx) != 0) {
-    if (real || (key & decode_key::kAvxEnabled) == 0)
+    if ((key & decode_key::kAvxEnabled) == 0)
       insn.handler = exec::raise_ud;
     else if (ts)
       insn.handler = exec::raise_nm;

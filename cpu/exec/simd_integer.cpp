@@ -1,4 +1,5 @@
-// Packed integer arithmetic, comparison and logic of MMX, SSE2, SSSE3, SSE4.1 and SSE4.2. [SDM2 P*], [APM4]
+// Packed integer arithmetic, comparison and logic of MMX, SSE2, SSSE3, SSE4.1, SSE4.2, AVX and AVX2. [SDM2
+// P*], [APM4]
 //
 // The bitwise forms for floating-point data (ANDPS ...) are here too: they don't look at the type.
 // Not modelled: nothing.
@@ -159,6 +160,7 @@ struct SumAbsoluteDifferences {
 };
 // MPSADBW: eight sums over four bytes; imm bits 0-1 choose the source's block, bit 2 the destination's.
 struct MultipleSumAbsoluteDifferences {
+  static constexpr unsigned kImmediateBits = 3;
   static Lanes<16> apply(const Lanes<16>& a, const Lanes<16>& b, u8 imm) {
     Lanes<16> out;
     const unsigned from_b = (imm & 3u) * 4, from_a = ((imm >> 2) & 1u) * 4;
@@ -201,25 +203,39 @@ struct Horizontal {
   }
 };
 
-// PTEST: ZF = (dst & src) == 0, CF = (src & ~dst) == 0, the others 0.
-template <bool kMem>
-Outcome ptest(Vcpu& cpu, const Insn& insn) {
-  Lanes<16> b;
-  if (!source<Xmm, kMem>(cpu, insn, 1, b)) return Outcome::kFault;
-  const Lanes<16> a = Xmm::get(cpu, insn.op[0]);
+/// PTEST, VTESTPS, VTESTPD: ZF = (dst & src) == 0, CF = (src & ~dst) == 0, of the bits in `kMask` of each
+/// quadword; the other flags become 0.
+template <class X, u64 kMask>
+Outcome test_bits(Vcpu& cpu, const Insn& insn) {
+  typename X::Value b;
+  if (!X::last(cpu, insn, b)) return Outcome::kFault;
+  const typename X::Value a = X::first(cpu, insn);
+  u64 both = 0, only_b = 0;
+  for (unsigned i = 0; i < X::kBytes / 8; ++i) {
+    both |= a.q[i] & b.q[i];
+    only_b |= ~a.q[i] & b.q[i];
+  }
   u64 flags = cpu.state.rflags & ~rflags::kArithmetic;
-  if (((a.q[0] & b.q[0]) | (a.q[1] & b.q[1])) == 0) flags |= rflags::ZF;
-  if (((~a.q[0] & b.q[0]) | (~a.q[1] & b.q[1])) == 0) flags |= rflags::CF;
+  if ((both & kMask) == 0) flags |= rflags::ZF;
+  if ((only_b & kMask) == 0) flags |= rflags::CF;
   cpu.state.rflags = flags;
   return Outcome::kNext;
 }
 
 }  // namespace
 
-#define PACKED(name, ...) \
-  Handler select_##name(const Insn&, const DecodedForm& f) { return packed_form<__VA_ARGS__>(f); }
-#define XMM_ONLY(name, ...) \
-  Handler select_##name(const Insn&, const DecodedForm& f) { return xmm_form<__VA_ARGS__>(f); }
+#define PACKED(name, ...)                                                    \
+  Handler select_##name(const Insn& insn, const DecodedForm& f) {            \
+    return mmx_or_vector_form<Sources::kTwo>(insn, f, kPacked<__VA_ARGS__>); \
+  }
+#define PACKED_UNARY(name, ...)                                              \
+  Handler select_##name(const Insn& insn, const DecodedForm& f) {            \
+    return mmx_or_vector_form<Sources::kOne>(insn, f, kPacked<__VA_ARGS__>); \
+  }
+#define VECTOR(name, ...)                                             \
+  Handler select_##name(const Insn& insn, const DecodedForm& f) {     \
+    return vector_form<Sources::kTwo>(insn, f, kPacked<__VA_ARGS__>); \
+  }
 
 PACKED(paddb, LaneWise<u8, Add>)
 PACKED(paddw, LaneWise<u16, Add>)
@@ -243,44 +259,43 @@ PACKED(pminub, LaneWise<u8, Min>)
 PACKED(pminsw, LaneWise<i16, Min>)
 PACKED(pmaxub, LaneWise<u8, Max>)
 PACKED(pmaxsw, LaneWise<i16, Max>)
-XMM_ONLY(pminsb, LaneWise<i8, Min>)
-XMM_ONLY(pminsd, LaneWise<i32, Min>)
-XMM_ONLY(pminuw, LaneWise<u16, Min>)
-XMM_ONLY(pminud, LaneWise<u32, Min>)
-XMM_ONLY(pmaxsb, LaneWise<i8, Max>)
-XMM_ONLY(pmaxsd, LaneWise<i32, Max>)
-XMM_ONLY(pmaxuw, LaneWise<u16, Max>)
-XMM_ONLY(pmaxud, LaneWise<u32, Max>)
+VECTOR(pminsb, LaneWise<i8, Min>)
+VECTOR(pminsd, LaneWise<i32, Min>)
+VECTOR(pminuw, LaneWise<u16, Min>)
+VECTOR(pminud, LaneWise<u32, Min>)
+VECTOR(pmaxsb, LaneWise<i8, Max>)
+VECTOR(pmaxsd, LaneWise<i32, Max>)
+VECTOR(pmaxuw, LaneWise<u16, Max>)
+VECTOR(pmaxud, LaneWise<u32, Max>)
 PACKED(pcmpeqb, LaneWise<u8, Equal>)
 PACKED(pcmpeqw, LaneWise<u16, Equal>)
 PACKED(pcmpeqd, LaneWise<u32, Equal>)
-XMM_ONLY(pcmpeqq, LaneWise<u64, Equal>)
+VECTOR(pcmpeqq, LaneWise<u64, Equal>)
 PACKED(pcmpgtb, LaneWise<i8, Greater>)
 PACKED(pcmpgtw, LaneWise<i16, Greater>)
 PACKED(pcmpgtd, LaneWise<i32, Greater>)
-XMM_ONLY(pcmpgtq, LaneWise<i64, Greater>)
+VECTOR(pcmpgtq, LaneWise<i64, Greater>)
 PACKED(pand, LaneWise<u64, And>)
 PACKED(pandn, LaneWise<u64, AndNot>)
 PACKED(por, LaneWise<u64, Or>)
 PACKED(pxor, LaneWise<u64, Xor>)
 PACKED(pmullw, LaneWise<u16, MulLow>)
-XMM_ONLY(pmulld, LaneWise<u32, MulLow>)
+VECTOR(pmulld, LaneWise<u32, MulLow>)
 PACKED(pmulhw, LaneWise<i16, MulHigh>)
 PACKED(pmulhuw, LaneWise<u16, MulHighUnsigned>)
 PACKED(pmulhrsw, LaneWise<i16, MulHighRound>)
 PACKED(pmuludq, LaneWise<u64, MulLowUnsigned>)
-XMM_ONLY(pmuldq, LaneWise<u64, MulLowSigned>)
+VECTOR(pmuldq, LaneWise<u64, MulLowSigned>)
 PACKED(pmaddwd, MultiplyAdd)
 PACKED(pmaddubsw, MultiplyAddBytes)
 PACKED(psadbw, SumAbsoluteDifferences)
-XMM_ONLY(mpsadbw, MultipleSumAbsoluteDifferences)
-XMM_ONLY(phminposuw, HorizontalMinimum)
+VECTOR(mpsadbw, MultipleSumAbsoluteDifferences)
 PACKED(psignb, LaneWise<i8, Sign>)
 PACKED(psignw, LaneWise<i16, Sign>)
 PACKED(psignd, LaneWise<i32, Sign>)
-PACKED(pabsb, LaneWise<i8, Absolute>)
-PACKED(pabsw, LaneWise<i16, Absolute>)
-PACKED(pabsd, LaneWise<i32, Absolute>)
+PACKED_UNARY(pabsb, LaneWise<i8, Absolute>)
+PACKED_UNARY(pabsw, LaneWise<i16, Absolute>)
+PACKED_UNARY(pabsd, LaneWise<i32, Absolute>)
 PACKED(phaddw, Horizontal<u16, Add>)
 PACKED(phaddd, Horizontal<u32, Add>)
 PACKED(phaddsw, Horizontal<i16, AddSaturate>)
@@ -288,8 +303,20 @@ PACKED(phsubw, Horizontal<u16, Sub>)
 PACKED(phsubd, Horizontal<u32, Sub>)
 PACKED(phsubsw, Horizontal<i16, SubSaturate>)
 
-Handler select_ptest(const Insn&, const DecodedForm& f) {
-  return f.kind[1] == OperandKind::kMem ? &ptest<true> : &ptest<false>;
+Handler select_phminposuw(const Insn& insn, const DecodedForm& f) {
+  return xmm_form<Sources::kOne>(insn, f, kPacked<HorizontalMinimum>);
+}
+
+Handler select_ptest(const Insn& insn, const DecodedForm& f) {
+  return vector_form<Sources::kOne>(insn, f, []<class X>() -> Handler { return &test_bits<X, ~u64{0}>; });
+}
+Handler select_vtestps(const Insn& insn, const DecodedForm& f) {
+  return vector_form<Sources::kOne>(insn, f,
+                                    []<class X>() -> Handler { return &test_bits<X, 0x8000000080000000>; });
+}
+Handler select_vtestpd(const Insn& insn, const DecodedForm& f) {
+  return vector_form<Sources::kOne>(insn, f,
+                                    []<class X>() -> Handler { return &test_bits<X, 0x8000000000000000>; });
 }
 
 }  // namespace orrery::cpu::exec

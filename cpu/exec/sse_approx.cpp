@@ -44,25 +44,27 @@ struct ReciprocalRoot {
   }
 };
 
-template <class Op, unsigned kLanes, bool kMem>
+template <class X, class Op, unsigned kLanes>
 Outcome approximate(Vcpu& cpu, const Insn& insn) {
-  Lanes<16> b;
-  if (!float_source<F32, kLanes, kMem>(cpu, insn, 1, b)) return Outcome::kFault;
-  Lanes<16> a = Xmm::get(cpu, insn.op[0]);
+  typename X::Value b;
+  if (!float_source<X, F32, kLanes>(cpu, insn, b)) return Outcome::kFault;
+  typename X::Value a = X::first(cpu, insn);
   for (unsigned i = 0; i < kLanes; ++i) a.d[i] = Op::lane(b.d[i]);
-  Xmm::set(cpu, insn.op[0], a);
+  X::set(cpu, insn, a);
   return Outcome::kNext;
 }
 
 }  // namespace
 
-#define BY_SOURCE(name, handler, ...)                                                                   \
-  Handler select_##name(const Insn&, const DecodedForm& f) {                                            \
-    return f.kind[1] == OperandKind::kMem ? &handler<__VA_ARGS__, true> : &handler<__VA_ARGS__, false>; \
+#define APPROXIMATE(name, Op)                                                                             \
+  Handler select_##name##ps(const Insn& insn, const DecodedForm& f) {                                     \
+    return vector_form<Sources::kOne>(                                                                    \
+        insn, f, []<class X>() -> Handler { return &approximate<X, Op, X::kBytes / 4>; });                \
+  }                                                                                                       \
+  Handler select_##name##ss(const Insn& insn, const DecodedForm& f) {                                     \
+    return xmm_form<Sources::kTwo>(insn, f, []<class X>() -> Handler { return &approximate<X, Op, 1>; }); \
   }
-BY_SOURCE(rcpps, approximate, Reciprocal, 4)
-BY_SOURCE(rcpss, approximate, Reciprocal, 1)
-BY_SOURCE(rsqrtps, approximate, ReciprocalRoot, 4)
-BY_SOURCE(rsqrtss, approximate, ReciprocalRoot, 1)
+APPROXIMATE(rcp, Reciprocal)
+APPROXIMATE(rsqrt, ReciprocalRoot)
 
 }  // namespace orrery::cpu::exec

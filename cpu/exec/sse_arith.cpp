@@ -1,5 +1,5 @@
-// SSE floating-point arithmetic: add, subtract, multiply, divide, square root, minimum, maximum, horizontal
-// forms and dot products. [SDM2 ADDPS, SQRTPS, MINPS, HADDPS, ADDSUBPS, DPPS ...]
+// SSE and AVX floating-point arithmetic: add, subtract, multiply, divide, square root, minimum, maximum,
+// horizontal forms and dot products. [SDM2 ADDPS, SQRTPS, MINPS, HADDPS, ADDSUBPS, DPPS ...]
 //
 // Not modelled: nothing.
 #include "cpu/exec/sse_float.h"
@@ -54,115 +54,130 @@ struct Max {
   }
 };
 
-/// dst[i] = Op(dst[i], src[i]) for the low kLanes lanes.
-template <class F, class Op, unsigned kLanes, bool kMem>
+/// dst[i] = Op(first[i], last[i]) for the low kLanes lanes; the others are the first source's.
+template <class X, class F, class Op, unsigned kLanes>
 Outcome arithmetic(Vcpu& cpu, const Insn& insn) {
   using S = typename F::Storage;
-  Lanes<16> b;
-  if (!float_source<F, kLanes, kMem>(cpu, insn, 1, b)) return Outcome::kFault;
-  Lanes<16> a = Xmm::get(cpu, insn.op[0]);
+  typename X::Value b;
+  if (!float_source<X, F, kLanes>(cpu, insn, b)) return Outcome::kFault;
+  typename X::Value a = X::first(cpu, insn);
   SseFloat fpu(cpu);
   for (unsigned i = 0; i < kLanes; ++i) {
-    a.at<S>(i) = Op::template lane<F>(fpu.env, a.template at<S>(i), b.template at<S>(i));
+    a.template at<S>(i) = Op::template lane<F>(fpu.env, a.template at<S>(i), b.template at<S>(i));
   }
   if (!fpu.finish(cpu)) return Outcome::kFault;
-  Xmm::set(cpu, insn.op[0], a);
+  X::set(cpu, insn, a);
   return Outcome::kNext;
 }
 
-/// HADD, HSUB: pairs of the destination, then of the source. ADDSUB: even lanes subtract, odd lanes add.
-template <class F, class Op, bool kMem>
+/// HADD, HSUB: in each 128 bits, pairs of the first source, then of the last.
+template <class X, class F, class Op>
 Outcome horizontal(Vcpu& cpu, const Insn& insn) {
   using S = typename F::Storage;
-  constexpr unsigned kHalf = 8 / sizeof(S);
-  Lanes<16> b, out;
-  if (!float_source<F, 2 * kHalf, kMem>(cpu, insn, 1, b)) return Outcome::kFault;
-  const Lanes<16> a = Xmm::get(cpu, insn.op[0]);
+  constexpr unsigned kHalf = 8 / sizeof(S), kAll = X::kBytes / sizeof(S);
+  typename X::Value b, out;
+  if (!float_source<X, F, kAll>(cpu, insn, b)) return Outcome::kFault;
+  const typename X::Value a = X::first(cpu, insn);
   SseFloat fpu(cpu);
-  for (unsigned i = 0; i < kHalf; ++i) {
-    out.at<S>(i) = Op::template lane<F>(fpu.env, a.at<S>(2 * i), a.at<S>(2 * i + 1));
-    out.at<S>(kHalf + i) = Op::template lane<F>(fpu.env, b.at<S>(2 * i), b.at<S>(2 * i + 1));
+  for (unsigned i = 0; i < kAll; ++i) {
+    const unsigned within = i % (2 * kHalf), group = i - within;
+    const typename X::Value& from = within < kHalf ? a : b;
+    const unsigned pair = group + 2 * (within % kHalf);
+    out.template at<S>(i) =
+        Op::template lane<F>(fpu.env, from.template at<S>(pair), from.template at<S>(pair + 1));
   }
   if (!fpu.finish(cpu)) return Outcome::kFault;
-  Xmm::set(cpu, insn.op[0], out);
+  X::set(cpu, insn, out);
   return Outcome::kNext;
 }
-template <class F, bool kMem>
+/// ADDSUB: even lanes subtract, odd lanes add.
+template <class X, class F>
 Outcome add_subtract(Vcpu& cpu, const Insn& insn) {
   using S = typename F::Storage;
-  constexpr unsigned kCount = 16 / sizeof(S);
-  Lanes<16> b;
-  if (!float_source<F, kCount, kMem>(cpu, insn, 1, b)) return Outcome::kFault;
-  Lanes<16> a = Xmm::get(cpu, insn.op[0]);
+  constexpr unsigned kCount = X::kBytes / sizeof(S);
+  typename X::Value b;
+  if (!float_source<X, F, kCount>(cpu, insn, b)) return Outcome::kFault;
+  typename X::Value a = X::first(cpu, insn);
   SseFloat fpu(cpu);
   for (unsigned i = 0; i < kCount; ++i) {
-    a.at<S>(i) = (i & 1) != 0 ? Add::lane<F>(fpu.env, a.at<S>(i), b.at<S>(i))
-                              : Sub::lane<F>(fpu.env, a.at<S>(i), b.at<S>(i));
+    const S x = a.template at<S>(i), y = b.template at<S>(i);
+    a.template at<S>(i) = (i & 1) != 0 ? Add::lane<F>(fpu.env, x, y) : Sub::lane<F>(fpu.env, x, y);
   }
   if (!fpu.finish(cpu)) return Outcome::kFault;
-  Xmm::set(cpu, insn.op[0], a);
+  X::set(cpu, insn, a);
   return Outcome::kNext;
 }
 
-/// DPPS, DPPD: products chosen by imm[7:4], added in pairs, stored where imm[3:0] says. Each step rounds, and
-/// an unmasked exception of a step stops the instruction before the next. [SDM2 DPPS]
-template <class F, bool kMem>
+/// DPPS, DPPD: in each 128 bits, products chosen by imm[7:4], added in pairs, stored where imm[3:0] says.
+/// Each step rounds, and an unmasked exception of a step stops the instruction before the next. [SDM2 DPPS]
+template <class X, class F>
 Outcome dot_product(Vcpu& cpu, const Insn& insn) {
   using S = typename F::Storage;
-  constexpr unsigned kCount = 16 / sizeof(S);
-  Lanes<16> b, out{};
-  if (!float_source<F, kCount, kMem>(cpu, insn, 1, b)) return Outcome::kFault;
-  const Lanes<16> a = Xmm::get(cpu, insn.op[0]);
+  constexpr unsigned kCount = 16 / sizeof(S), kGroups = X::kBytes / 16;
+  typename X::Value b, out{};
+  if (!float_source<X, F, kCount * kGroups>(cpu, insn, b)) return Outcome::kFault;
+  const typename X::Value a = X::first(cpu, insn);
   const u8 imm = static_cast<u8>(insn.imm);
   SseFloat fpu(cpu);
-  S terms[4] = {};
-  for (unsigned i = 0; i < kCount; ++i) {
-    if ((imm >> (4 + i)) & 1) terms[i] = Mul::lane<F>(fpu.env, a.at<S>(i), b.at<S>(i));
+  S terms[kCount * kGroups] = {};
+  for (unsigned i = 0; i < kCount * kGroups; ++i) {
+    if ((imm >> (4 + i % kCount)) & 1)
+      terms[i] = Mul::lane<F>(fpu.env, a.template at<S>(i), b.template at<S>(i));
   }
   if (!fpu.finish(cpu)) return Outcome::kFault;
   for (unsigned count = kCount; count > 1; count /= 2) {
-    for (unsigned i = 0; i < count / 2; ++i) terms[i] = Add::lane<F>(fpu.env, terms[2 * i], terms[2 * i + 1]);
+    for (unsigned i = 0; i < kGroups * count / 2; ++i)
+      terms[i] = Add::lane<F>(fpu.env, terms[2 * i], terms[2 * i + 1]);
     if (!fpu.finish(cpu)) return Outcome::kFault;
   }
-  for (unsigned i = 0; i < kCount; ++i) {
-    if ((imm >> i) & 1) out.at<S>(i) = terms[0];
+  for (unsigned i = 0; i < kCount * kGroups; ++i) {
+    if ((imm >> (i % kCount)) & 1) out.template at<S>(i) = terms[i / kCount];
   }
-  Xmm::set(cpu, insn.op[0], out);
+  X::set(cpu, insn, out);
   return Outcome::kNext;
 }
 
-template <class F, class Op, unsigned kLanes>
-Handler arithmetic_form(const DecodedForm& f) {
-  return f.kind[1] == OperandKind::kMem ? &arithmetic<F, Op, kLanes, true>
-                                        : &arithmetic<F, Op, kLanes, false>;
-}
+template <class F, class Op>
+inline constexpr auto kArithmeticPacked =
+    []<class X>() -> Handler { return &arithmetic<X, F, Op, X::kBytes / sizeof(typename F::Storage)>; };
+template <class F, class Op>
+inline constexpr auto kArithmeticScalar = []<class X>() -> Handler { return &arithmetic<X, F, Op, 1>; };
 
 }  // namespace
 
-#define ARITH(name, Op)                                                                                   \
-  Handler select_##name##ps(const Insn&, const DecodedForm& f) { return arithmetic_form<F32, Op, 4>(f); } \
-  Handler select_##name##pd(const Insn&, const DecodedForm& f) { return arithmetic_form<F64, Op, 2>(f); } \
-  Handler select_##name##ss(const Insn&, const DecodedForm& f) { return arithmetic_form<F32, Op, 1>(f); } \
-  Handler select_##name##sd(const Insn&, const DecodedForm& f) { return arithmetic_form<F64, Op, 1>(f); }
-ARITH(add, Add)
-ARITH(sub, Sub)
-ARITH(mul, Mul)
-ARITH(div, Div)
-ARITH(sqrt, Sqrt)
-ARITH(min, Min)
-ARITH(max, Max)
-
-#define BY_SOURCE(name, handler, ...)                                                                   \
-  Handler select_##name(const Insn&, const DecodedForm& f) {                                            \
-    return f.kind[1] == OperandKind::kMem ? &handler<__VA_ARGS__, true> : &handler<__VA_ARGS__, false>; \
+#define ARITH(name, Op, sources)                                               \
+  Handler select_##name##ps(const Insn& insn, const DecodedForm& f) {          \
+    return vector_form<Sources::sources>(insn, f, kArithmeticPacked<F32, Op>); \
+  }                                                                            \
+  Handler select_##name##pd(const Insn& insn, const DecodedForm& f) {          \
+    return vector_form<Sources::sources>(insn, f, kArithmeticPacked<F64, Op>); \
+  }                                                                            \
+  Handler select_##name##ss(const Insn& insn, const DecodedForm& f) {          \
+    return xmm_form<Sources::kTwo>(insn, f, kArithmeticScalar<F32, Op>);       \
+  }                                                                            \
+  Handler select_##name##sd(const Insn& insn, const DecodedForm& f) {          \
+    return xmm_form<Sources::kTwo>(insn, f, kArithmeticScalar<F64, Op>);       \
   }
-BY_SOURCE(haddps, horizontal, F32, Add)
-BY_SOURCE(haddpd, horizontal, F64, Add)
-BY_SOURCE(hsubps, horizontal, F32, Sub)
-BY_SOURCE(hsubpd, horizontal, F64, Sub)
-BY_SOURCE(addsubps, add_subtract, F32)
-BY_SOURCE(addsubpd, add_subtract, F64)
-BY_SOURCE(dpps, dot_product, F32)
-BY_SOURCE(dppd, dot_product, F64)
+ARITH(add, Add, kTwo)
+ARITH(sub, Sub, kTwo)
+ARITH(mul, Mul, kTwo)
+ARITH(div, Div, kTwo)
+ARITH(sqrt, Sqrt, kOne)
+ARITH(min, Min, kTwo)
+ARITH(max, Max, kTwo)
+
+#define VECTOR(name, handler, ...)                                                                    \
+  Handler select_##name(const Insn& insn, const DecodedForm& f) {                                     \
+    return vector_form<Sources::kTwo>(insn, f,                                                        \
+                                      []<class X>() -> Handler { return &handler<X, __VA_ARGS__>; }); \
+  }
+VECTOR(haddps, horizontal, F32, Add)
+VECTOR(haddpd, horizontal, F64, Add)
+VECTOR(hsubps, horizontal, F32, Sub)
+VECTOR(hsubpd, horizontal, F64, Sub)
+VECTOR(addsubps, add_subtract, F32)
+VECTOR(addsubpd, add_subtract, F64)
+VECTOR(dpps, dot_product, F32)
+VECTOR(dppd, dot_product, F64)
 
 }  // namespace orrery::cpu::exec

@@ -1,7 +1,7 @@
-// AES-NI, PCLMULQDQ and the SHA extensions in legacy encodings. [SDM1 12.13], [SDM2], [FIPS 197], [FIPS
+// AES-NI, VAES, PCLMULQDQ, VPCLMULQDQ and the SHA extensions. [SDM1 12.13, 14], [SDM2], [FIPS 197], [FIPS
 // 180-4]
 //
-// Not modelled: VEX forms, Key Locker.
+// Not modelled: Key Locker.
 #include <array>
 
 #include "cpu/exec/simd_operands.h"
@@ -217,15 +217,17 @@ Outcome sha256_rounds(Vcpu& cpu, const Insn& insn) {
 
 }  // namespace
 
-#define XMM_ONLY(name, ...) \
-  Handler select_##name(const Insn&, const DecodedForm& f) { return xmm_form<__VA_ARGS__>(f); }
-XMM_ONLY(aesenc, AesRound<false, false>)
-XMM_ONLY(aesenclast, AesRound<false, true>)
-XMM_ONLY(aesdec, AesRound<true, false>)
-XMM_ONLY(aesdeclast, AesRound<true, true>)
-XMM_ONLY(aesimc, AesInverseMix)
-XMM_ONLY(aeskeygenassist, AesKeyAssist)
-XMM_ONLY(pclmulqdq, CarrylessMultiply)
+#define VECTOR(name, sources, ...)                                       \
+  Handler select_##name(const Insn& insn, const DecodedForm& f) {        \
+    return vector_form<Sources::sources>(insn, f, kPacked<__VA_ARGS__>); \
+  }
+VECTOR(aesenc, kTwo, AesRound<false, false>)
+VECTOR(aesenclast, kTwo, AesRound<false, true>)
+VECTOR(aesdec, kTwo, AesRound<true, false>)
+VECTOR(aesdeclast, kTwo, AesRound<true, true>)
+VECTOR(aesimc, kOne, AesInverseMix)
+VECTOR(aeskeygenassist, kOne, AesKeyAssist)
+VECTOR(pclmulqdq, kTwo, CarrylessMultiply)
 
 // The SHA extensions do not check alignment on our profile's silicon.
 template <class Op>
@@ -235,9 +237,10 @@ Outcome sha_memory(Vcpu& cpu, const Insn& insn) {
   Xmm::set(cpu, insn.op[0], Op::apply(Xmm::get(cpu, insn.op[0]), b, static_cast<u8>(insn.imm)));
   return Outcome::kNext;
 }
-#define SHA(name, ...)                                                                           \
-  Handler select_##name(const Insn&, const DecodedForm& f) {                                     \
-    return f.kind[1] == OperandKind::kMem ? &sha_memory<__VA_ARGS__> : xmm_form<__VA_ARGS__>(f); \
+#define SHA(name, ...)                                                                     \
+  Handler select_##name(const Insn&, const DecodedForm& f) {                               \
+    return f.kind[1] == OperandKind::kMem ? &sha_memory<__VA_ARGS__>                       \
+                                          : &packed<Operands<Xmm, 1, false>, __VA_ARGS__>; \
   }
 SHA(sha1msg1, Sha1Msg1)
 SHA(sha1msg2, Sha1Msg2)

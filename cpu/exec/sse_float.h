@@ -1,4 +1,5 @@
-// The frame of SSE floating-point instructions: environment from MXCSR, flags of all lanes, #XM. [SDM1 11.5]
+// The frame of SSE and AVX floating-point instructions: environment from MXCSR, flags of all lanes, #XM.
+// [SDM1 11.5]
 //
 // Every lane is computed; if an unmasked exception was found before computing (IE, DE, ZE) in any lane, those
 // found after it (OE, UE, PE) are not reported. The destination changes only if nothing is unmasked. Not
@@ -35,22 +36,11 @@ class SseFloat {
   fp::Environment env;
 };
 
-/// Reads the low `Lanes` lanes of F at operand `n`; scalar and partial memory operands need no alignment.
-template <class F, unsigned kLanes, bool kMem>
-inline bool float_source(Vcpu& cpu, const Insn& insn, unsigned n, Lanes<16>& out) {
-  if constexpr (kMem) {
-    constexpr unsigned kBytes = kLanes * sizeof(typename F::Storage);
-    if constexpr (kBytes == 16) {
-      return Xmm::load(cpu, insn, out);
-    } else if constexpr (kBytes == 8) {
-      return cpu.read(insn, out.q[0]);
-    } else {
-      return cpu.read(insn, out.d[0]);
-    }
-  } else {
-    out = Xmm::get(cpu, insn.op[n]);
-    return true;
-  }
+/// Reads the last source, of which memory holds the low kLanes lanes of F only; fewer than all need no
+/// alignment.
+template <class X, class F, unsigned kLanes>
+inline bool float_source(Vcpu& cpu, const Insn& insn, typename X::Value& out) {
+  return X::template last_low<kLanes * sizeof(typename F::Storage)>(cpu, insn, out);
 }
 
 }  // namespace orrery::cpu::exec

@@ -1,4 +1,4 @@
-// SSE4.2 string comparison: PCMPESTRI, PCMPESTRM, PCMPISTRI, PCMPISTRM. [SDM1 12.11.2], [SDM2 4.1]
+// SSE4.2 and AVX string comparison: PCMPESTRI, PCMPESTRM, PCMPISTRI, PCMPISTRM. [SDM1 12.11.2], [SDM2 4.1]
 //
 // Not modelled: nothing.
 #include "cpu/exec/simd_operands.h"
@@ -67,15 +67,15 @@ u32 aggregate(const Lanes<16>& a, unsigned length_a, const Lanes<16>& b, unsigne
   return result;
 }
 
-template <bool kExplicit, bool kIndex, bool kMem>
+template <class X, bool kExplicit, bool kIndex>
 Outcome compare_strings(Vcpu& cpu, const Insn& insn) {
   Lanes<16> b;
-  if (kMem) {
+  if (X::kMem) {
     if (!cpu.read(insn, b)) return Outcome::kFault;  // needs no alignment
   } else {
     b = Xmm::get(cpu, insn.op[1]);
   }
-  const Lanes<16> a = Xmm::get(cpu, insn.op[0]);
+  const Lanes<16> a = X::first(cpu, insn);
   const u8 imm = static_cast<u8>(insn.imm);
   const unsigned count = (imm & 1) != 0 ? 8 : 16;
   const bool wide = insn.has(insn_flag::kRexW);
@@ -109,7 +109,7 @@ Outcome compare_strings(Vcpu& cpu, const Insn& insn) {
     } else {
       mask.q[0] = result;
     }
-    Xmm::set(cpu, 0, mask);
+    X::File::set(cpu, 0, mask);
   }
   u64 flags = cpu.state.rflags & ~rflags::kArithmetic;
   if (result != 0) flags |= rflags::CF;
@@ -122,10 +122,10 @@ Outcome compare_strings(Vcpu& cpu, const Insn& insn) {
 
 }  // namespace
 
-#define STRING(name, is_explicit, is_index)                                                 \
-  Handler select_##name(const Insn&, const DecodedForm& f) {                                \
-    return f.kind[1] == OperandKind::kMem ? &compare_strings<is_explicit, is_index, true>   \
-                                          : &compare_strings<is_explicit, is_index, false>; \
+#define STRING(name, is_explicit, is_index)                                                        \
+  Handler select_##name(const Insn& insn, const DecodedForm& f) {                                  \
+    return xmm_form<Sources::kOne>(                                                                \
+        insn, f, []<class X>() -> Handler { return &compare_strings<X, is_explicit, is_index>; }); \
   }
 STRING(pcmpestri, true, true)
 STRING(pcmpestrm, true, false)

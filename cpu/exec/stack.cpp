@@ -121,7 +121,8 @@ Outcome enter(Vcpu& cpu, const Insn& insn) {
   }
   sp -= size;
   // The new top must be writable, or the instruction faults with nothing changed [SDM2 ENTER].
-  if (!cpu.probe_write(kSs, sp & mask, 1)) return Outcome::kFault;
+  // With alignment checks it must be aligned, too.
+  if (!cpu.probe_write(kSs, sp & mask, cpu.alignment_checked() ? sizeof(T) : 1)) return Outcome::kFault;
   set_stack_pointer(cpu, sp, mask);
   cpu.set_reg<T>(kRbp, static_cast<T>(frame & mask));
   return Outcome::kNext;

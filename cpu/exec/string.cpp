@@ -39,20 +39,53 @@ inline u64 elements_in_page(u64 linear, i64 step) {
   return in_page / sizeof(T) + 1;
 }
 
+/// How many whole groups of a repeated forward MOVS or STOS may be done at once: they lie in their pages and
+/// leave a tick and an element for the step-by-step way, which knows every way to end.
+inline u64 whole_groups(const Vcpu& cpu, u64 bytes_left, u64 bytes_in_pages) {
+  if (!cpu.long64() || (cpu.state.rflags & (rflags::DF | rflags::TF)) != 0 ||
+      (cpu.state.dr7 & dr7::kEnableMask) != 0 || cpu.ticks_left <= 1 || bytes_left == 0) {
+    return 0;
+  }
+  return std::min(
+      {(bytes_left - 1) / kGroupBytes, bytes_in_pages / kGroupBytes, static_cast<u64>(cpu.ticks_left - 1)});
+}
+inline u64 bytes_to_page_end(u64 linear) { return memory::kPageBytes - (linear & (memory::kPageBytes - 1)); }
+
+/// Copies ascending elements; where the destination overlaps what follows, later elements are copies of
+/// copies.
+inline void copy_forward(u8* to, const u8* from, u64 bytes, u64 element_bytes) {
+  const u64 ahead = reinterpret_cast<u64>(to) - reinterpret_cast<u64>(from);
+  if (ahead >= bytes) {
+    std::memmove(to, from, bytes);
+  } else {
+    for (u64 i = 0; i < bytes; i += element_bytes) std::memcpy(to + i, from + i, element_bytes);
+  }
+}
+
 /// A fault in the middle of a group: the elements before it have been done and stay done.
 inline void keep_elements(Vcpu& cpu, const Insn& insn, u64 done) {
   if (done == 0 || !repeated(insn)) return;
   set_address_reg(cpu, kRcx, cpu.state.gpr[kRcx] - done, insn.address_mask());
 }
 
-/// Runs `group(max_elements) -> elements done, 0 on a fault` until the count or the ticks run out.
-template <class Group>
-Outcome repeat_groups(Vcpu& cpu, const Insn& insn, Group group) {
+/// Runs `group(max_elements) -> elements done, 0 on a fault` until the count or the ticks run out; before
+/// each, `at_once(count) -> {elements, groups}` does whole groups.
+struct AtOnce {
+  u64 elements = 0;
+  u64 groups = 0;
+};
+template <class Group, class Quick>
+Outcome repeat_groups(Vcpu& cpu, const Insn& insn, Group group, Quick at_once) {
   const u64 mask = insn.address_mask();
   if (!repeated(insn)) return group(u64{1}) == 0 ? Outcome::kFault : Outcome::kNext;
   while (true) {
-    const u64 count = cpu.state.gpr[kRcx] & mask;
+    u64 count = cpu.state.gpr[kRcx] & mask;
     if (count == 0) return Outcome::kNext;
+    if (const AtOnce done = at_once(count); done.groups != 0) {
+      count -= done.elements;
+      set_address_reg(cpu, kRcx, count, mask);
+      cpu.ticks_left -= static_cast<i64>(done.groups);
+    }
     const u64 done = group(group_limit(cpu, count));
     if (done == 0) return Outcome::kFault;
     set_address_reg(cpu, kRcx, count - done, mask);
@@ -67,29 +100,46 @@ Outcome movs(Vcpu& cpu, const Insn& insn) {
   const u64 mask = insn.address_mask();
   const i64 step = step_of<T>(cpu);
   const SegmentIndex source_segment = insn.segment();
-  return repeat_groups(cpu, insn, [&](u64 limit) -> u64 {
-    u64 from = cpu.state.gpr[kRsi] & mask;
-    u64 to = cpu.state.gpr[kRdi] & mask;
-    // Pages are counted on linear addresses.
-    const u64 from_linear = from + cpu.segment_base(source_segment);
-    const u64 to_linear = to + cpu.segment_base(kEs);
-    u64 n = std::min<u64>(limit, kGroupBytes / sizeof(T));
-    n = std::min({n, elements_in_page<T>(from_linear, step), elements_in_page<T>(to_linear, step)});
-    for (u64 i = 0; i < n; ++i) {
-      T value;
-      if (!cpu.read<T>(source_segment, from, value) || !cpu.write<T>(kEs, to, value)) {
-        if (i != 0) set_address_reg(cpu, kRsi, from, mask);
-        if (i != 0) set_address_reg(cpu, kRdi, to, mask);
-        keep_elements(cpu, insn, i);
-        return 0;
-      }
-      from = (from + static_cast<u64>(step)) & mask;
-      to = (to + static_cast<u64>(step)) & mask;
-    }
-    set_address_reg(cpu, kRsi, from, mask);
-    set_address_reg(cpu, kRdi, to, mask);
-    return n;
-  });
+  return repeat_groups(
+      cpu, insn,
+      [&](u64 limit) -> u64 {
+        u64 from = cpu.state.gpr[kRsi] & mask;
+        u64 to = cpu.state.gpr[kRdi] & mask;
+        // Pages are counted on linear addresses.
+        const u64 from_linear = from + cpu.segment_base(source_segment);
+        const u64 to_linear = to + cpu.segment_base(kEs);
+        u64 n = std::min<u64>(limit, kGroupBytes / sizeof(T));
+        n = std::min({n, elements_in_page<T>(from_linear, step), elements_in_page<T>(to_linear, step)});
+        for (u64 i = 0; i < n; ++i) {
+          T value;
+          if (!cpu.read<T>(source_segment, from, value) || !cpu.write<T>(kEs, to, value)) {
+            if (i != 0) set_address_reg(cpu, kRsi, from, mask);
+            if (i != 0) set_address_reg(cpu, kRdi, to, mask);
+            keep_elements(cpu, insn, i);
+            return 0;
+          }
+          from = (from + static_cast<u64>(step)) & mask;
+          to = (to + static_cast<u64>(step)) & mask;
+        }
+        set_address_reg(cpu, kRsi, from, mask);
+        set_address_reg(cpu, kRdi, to, mask);
+        return n;
+      },
+      [&](u64 count) -> AtOnce {
+        const u64 from = (cpu.state.gpr[kRsi] & mask) + cpu.segment_base(source_segment);
+        const u64 to = cpu.state.gpr[kRdi] & mask;
+        const u64 bytes =
+            kGroupBytes *
+            whole_groups(cpu, count * sizeof(T), std::min(bytes_to_page_end(from), bytes_to_page_end(to)));
+        if (bytes == 0) return {};
+        const u8* const source = cpu.quick_host(from, bytes, Access::kRead);
+        u8* const target = cpu.quick_host(to, bytes, Access::kWrite);
+        if (source == nullptr || target == nullptr) return {};
+        copy_forward(target, source, bytes, sizeof(T));
+        set_address_reg(cpu, kRsi, cpu.state.gpr[kRsi] + bytes, mask);
+        set_address_reg(cpu, kRdi, to + bytes, mask);
+        return {bytes / sizeof(T), bytes / kGroupBytes};
+      });
 }
 
 template <class T>
@@ -97,46 +147,60 @@ Outcome stos(Vcpu& cpu, const Insn& insn) {
   const u64 mask = insn.address_mask();
   const i64 step = step_of<T>(cpu);
   const T value = cpu.reg<T>(kRax);
-  return repeat_groups(cpu, insn, [&](u64 limit) -> u64 {
-    u64 to = cpu.state.gpr[kRdi] & mask;
-    u64 n = std::min<u64>(limit, kGroupBytes / sizeof(T));
-    n = std::min(n, elements_in_page<T>(to + cpu.segment_base(kEs), step));
-    for (u64 i = 0; i < n; ++i) {
-      if (!cpu.write<T>(kEs, to, value)) {
-        if (i != 0) set_address_reg(cpu, kRdi, to, mask);
-        keep_elements(cpu, insn, i);
-        return 0;
-      }
-      to = (to + static_cast<u64>(step)) & mask;
-    }
-    set_address_reg(cpu, kRdi, to, mask);
-    return n;
-  });
+  return repeat_groups(
+      cpu, insn,
+      [&](u64 limit) -> u64 {
+        u64 to = cpu.state.gpr[kRdi] & mask;
+        u64 n = std::min<u64>(limit, kGroupBytes / sizeof(T));
+        n = std::min(n, elements_in_page<T>(to + cpu.segment_base(kEs), step));
+        for (u64 i = 0; i < n; ++i) {
+          if (!cpu.write<T>(kEs, to, value)) {
+            if (i != 0) set_address_reg(cpu, kRdi, to, mask);
+            keep_elements(cpu, insn, i);
+            return 0;
+          }
+          to = (to + static_cast<u64>(step)) & mask;
+        }
+        set_address_reg(cpu, kRdi, to, mask);
+        return n;
+      },
+      [&](u64 count) -> AtOnce {
+        const u64 to = cpu.state.gpr[kRdi] & mask;
+        const u64 bytes = kGroupBytes * whole_groups(cpu, count * sizeof(T), bytes_to_page_end(to));
+        u8* const target = bytes == 0 ? nullptr : cpu.quick_host(to, bytes, Access::kWrite);
+        if (target == nullptr) return {};
+        for (u64 i = 0; i < bytes; i += sizeof(T)) std::memcpy(target + i, &value, sizeof(T));
+        set_address_reg(cpu, kRdi, to + bytes, mask);
+        return {bytes / sizeof(T), bytes / kGroupBytes};
+      });
 }
 
 template <class T>
 Outcome lods(Vcpu& cpu, const Insn& insn) {
   const u64 mask = insn.address_mask();
   const i64 step = step_of<T>(cpu);
-  return repeat_groups(cpu, insn, [&](u64 limit) -> u64 {
-    u64 from = cpu.state.gpr[kRsi] & mask;
-    u64 n = std::min<u64>(limit, kGroupBytes / sizeof(T));
-    n = std::min(n, elements_in_page<T>(from + cpu.segment_base(insn.segment()), step));
-    T value{};
-    for (u64 i = 0; i < n; ++i) {
-      const T last = value;
-      if (!cpu.read<T>(insn.segment(), from, value)) {
-        if (i != 0) set_address_reg(cpu, kRsi, from, mask);
-        if (i != 0) cpu.set_reg<T>(kRax, last);
-        keep_elements(cpu, insn, i);
-        return 0;
-      }
-      from = (from + static_cast<u64>(step)) & mask;
-    }
-    cpu.set_reg<T>(kRax, value);
-    set_address_reg(cpu, kRsi, from, mask);
-    return n;
-  });
+  return repeat_groups(
+      cpu, insn,
+      [&](u64 limit) -> u64 {
+        u64 from = cpu.state.gpr[kRsi] & mask;
+        u64 n = std::min<u64>(limit, kGroupBytes / sizeof(T));
+        n = std::min(n, elements_in_page<T>(from + cpu.segment_base(insn.segment()), step));
+        T value{};
+        for (u64 i = 0; i < n; ++i) {
+          const T last = value;
+          if (!cpu.read<T>(insn.segment(), from, value)) {
+            if (i != 0) set_address_reg(cpu, kRsi, from, mask);
+            if (i != 0) cpu.set_reg<T>(kRax, last);
+            keep_elements(cpu, insn, i);
+            return 0;
+          }
+          from = (from + static_cast<u64>(step)) & mask;
+        }
+        cpu.set_reg<T>(kRax, value);
+        set_address_reg(cpu, kRsi, from, mask);
+        return n;
+      },
+      [](u64) -> AtOnce { return {}; });
 }
 
 /// One iteration at a time; `iterate` returns false on a fault. Conditional repeats end on ZF.

@@ -120,6 +120,15 @@ Outcome stmxcsr(Vcpu& cpu, const Insn& insn) {
 }
 
 // ---- FXSAVE, FXRSTOR ----
+/// Misaligned areas raise #GP(0); where alignment is checked and doublewords are misaligned, too, #AC goes
+/// first. [SDM2 FXSAVE]
+bool fxsave_aligned(Vcpu& cpu, const Insn& insn) {
+  if (aligned(cpu, insn, 16)) return true;
+  const u64 linear = cpu.effective_address(insn) + cpu.segment_base(insn.segment());
+  const bool reachable = !cpu.long64() || cpu.canonical(linear);
+  if (cpu.alignment_checked() && reachable && (linear & 3) != 0) cpu.raise(kAC, 0);
+  return false;
+}
 /// With EFER.FFXSR, CPL 0 in 64-bit mode skips the XMM registers. [APM2 11.5.2]
 bool fast_fxsr(const Vcpu& cpu) {
   return (cpu.state.efer & efer::FFXSR) != 0 && cpu.cpl() == 0 && cpu.long64();
@@ -127,7 +136,7 @@ bool fast_fxsr(const Vcpu& cpu) {
 
 template <bool kWide>
 Outcome fxsave(Vcpu& cpu, const Insn& insn) {
-  if (!aligned(cpu, insn, 16)) return Outcome::kFault;
+  if (!fxsave_aligned(cpu, insn)) return Outcome::kFault;
   Image image;
   put_x87(cpu.state, kWide, image);
   image.put<u32>(kMxcsrOffset, cpu.state.mxcsr);
@@ -144,7 +153,7 @@ Outcome fxsave(Vcpu& cpu, const Insn& insn) {
 }
 template <bool kWide>
 Outcome fxrstor(Vcpu& cpu, const Insn& insn) {
-  if (!aligned(cpu, insn, 16)) return Outcome::kFault;
+  if (!fxsave_aligned(cpu, insn)) return Outcome::kFault;
   Image image;
   if (!probe_last_byte(cpu, insn, kLegacyBytes, Access::kRead)) return Outcome::kFault;
   if (!cpu.read_bytes(insn.segment(), cpu.effective_address(insn), image.bytes, kLegacyBytes))

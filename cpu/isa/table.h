@@ -82,6 +82,7 @@ enum class Feature : u8 {
   kVaes,
   kVpclmul,
   kGfni,
+  kAvxVnni,
   kUmip,
   kMmxExt,
   kPrefetchw,

@@ -8,6 +8,23 @@
 namespace orrery::cpu {
 namespace {
 
+/// The alignment that #AC wants of an operand of `size` bytes: its own size, but at most 16; 8 for 80-bit
+/// numbers; that of the fields of x87 environments and states. [SDM3 6.15 #AC], [APM2 8.2.18]
+unsigned natural_alignment(unsigned size) {
+  switch (size) {
+    case 10:
+      return 8;
+    case 14:
+    case 94:
+      return 2;
+    case 28:
+    case 108:
+      return 4;
+    default:
+      return std::min(std::bit_floor(size), 16u);
+  }
+}
+
 u64 bytes_to_page_end(u64 linear) { return memory::kPageBytes - (linear & (memory::kPageBytes - 1)); }
 
 }  // namespace
@@ -84,8 +101,7 @@ bool Vcpu::access_checks(SegmentIndex segment, u64 linear, unsigned size) {
     return false;
   }
   if (fill_bank_ == nullptr && size > 1) {  // RFLAGS.AC, CR0.AM, CPL 3 [SDM3 6.15, #AC]
-    const unsigned alignment = size == 10 ? 8 : std::min(size, 8u);
-    if ((linear & (std::bit_floor(alignment) - 1)) != 0) {
+    if ((linear & (natural_alignment(size) - 1)) != 0) {
       raise(kAC, 0);
       return false;
     }
@@ -111,6 +127,9 @@ bool Vcpu::translate(u64 linear, Access access, Privilege privilege, u64& physic
     TlbEntry evicted;
     entry = tlb_.insert(walked, evicted);
     if (evicted.page != TlbEntry::kInvalid) {
+      // Fetching needs the entry of the code page: without it the next instruction is fetched anew.
+      const u64 code = (long64_ ? 0 : state.seg[kCs].base) + state.gpr[kRip] - 1;
+      if (align_down(code, u64{1} << evicted.size_log2) == evicted.page) trace_stale = true;
       if (evicted.size_log2 == 12) {
         for (FastBank& bank : banks_) bank.flush_page(evicted.page);
       } else {
@@ -149,17 +168,15 @@ void Vcpu::fill_fast(u64 linear, u64 physical, const TlbEntry* entry) {
   bool readable = true;
   bool writable =
       range.kind == memory::FlatRange::Kind::kRam && range.ram->flags(range.ram->frame_of(host)) == 0;
-  bool executable = range.ram == &services_.ram;
   if (entry != nullptr) {
     readable = allowed(*entry, Access::kRead, Privilege::kCurrent);
     writable = writable && entry->dirty && allowed(*entry, Access::kWrite, Privilege::kCurrent);
-    executable = executable && allowed(*entry, Access::kExecute, Privilege::kCurrent);
   }
   const unsigned index = FastBank::index_of(linear);
   const u64 invalid = FastBank::invalid_tag(index);
   fill_bank_->entries()[index] = {.read_tag = readable ? page : invalid,
                                   .write_tag = writable ? page : invalid,
-                                  .exec_tag = executable ? page : invalid,
+                                  .reserved = 0,
                                   .delta = reinterpret_cast<u64>(host) - page};
   fill_bank_->note_fill(index);
 }
@@ -350,9 +367,10 @@ bool Vcpu::write_linear_bytes(u64 linear, const void* data, unsigned size, Privi
 
 const u8* Vcpu::fetch_host(u64 linear, bool* from_io) {
   *from_io = false;
-  const FastEntry& e = view_[(linear >> 12) & FastBank::kIndexMask];
-  if ((linear ^ e.exec_tag) <= memory::kPageBytes - 1) [[likely]] {
-    return reinterpret_cast<const u8*>(linear + e.delta);
+  if (fill_bank_ != nullptr) [[likely]] {
+    const FastCodeEntry& e = fill_bank_->code_entries()[FastBank::code_index_of(linear)];
+    if ((linear ^ e.tag) <= memory::kPageBytes - 1) [[likely]]
+      return reinterpret_cast<const u8*>(linear + e.delta);
   }
   if (long_mode() && !canonical(linear)) {
     raise(kGP, 0);
@@ -367,8 +385,10 @@ const u8* Vcpu::fetch_host(u64 linear, bool* from_io) {
     *from_io = true;
     return nullptr;
   }
-  fill_fast(linear, physical, entry);
-  return range.host + (physical - range.start);
+  const u8* const host = range.host + (physical - range.start);
+  if (fill_bank_ != nullptr)
+    fill_bank_->fill_code(align_down(linear, memory::kPageBytes), reinterpret_cast<u64>(host) - linear);
+  return host;
 }
 
 void Vcpu::flush_fast() {

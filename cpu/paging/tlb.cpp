@@ -123,6 +123,12 @@ void FastBank::flush() {
     for (unsigned i = 0; i < kEntries; ++i) invalidate(i);
   }
   filled_count_ = 0;
+  if (code_filled_count_ <= code_filled_.size()) {
+    for (size_t i = 0; i < code_filled_count_; ++i) invalidate_code(code_filled_[i]);
+  } else {
+    for (unsigned i = 0; i < kCodeEntries; ++i) invalidate_code(i);
+  }
+  code_filled_count_ = 0;
 }
 
 void FastBank::drop_writes_to(u64 host_page) {

@@ -69,18 +69,38 @@ class Tlb {
 struct FastEntry {
   u64 read_tag;
   u64 write_tag;
-  u64 exec_tag;
+  u64 reserved;
   u64 delta;
 };
 static_assert(sizeof(FastEntry) == 32);
+
+/// The same for code pages, which have entries of their own: data does not evict them.
+struct FastCodeEntry {
+  u64 tag;
+  u64 delta;
+};
+static_assert(sizeof(FastCodeEntry) == 16);
 
 class FastBank {
  public:
   static constexpr unsigned kEntries = 512;
   static constexpr u64 kIndexMask = kEntries - 1;
 
+  static constexpr unsigned kCodeEntries = 1024;
+  static constexpr u64 kCodeIndexMask = kCodeEntries - 1;
+
   FastBank() {
     for (unsigned i = 0; i < kEntries; ++i) invalidate(i);
+    for (unsigned i = 0; i < kCodeEntries; ++i) invalidate_code(i);
+  }
+  static unsigned code_index_of(u64 linear) { return static_cast<unsigned>((linear >> 12) & kCodeIndexMask); }
+  FastCodeEntry* code_entries() { return code_.data(); }
+  void invalidate_code(unsigned i) { code_[i] = {(~u64{i} & kCodeIndexMask) << 12, 0}; }
+  void fill_code(u64 page, u64 delta) {
+    const unsigned i = code_index_of(page);
+    code_[i] = {page, delta};
+    if (code_filled_count_ < code_filled_.size()) code_filled_[code_filled_count_] = static_cast<u16>(i);
+    ++code_filled_count_;
   }
   static unsigned index_of(u64 linear) { return static_cast<unsigned>((linear >> 12) & kIndexMask); }
   FastEntry* entries() { return entries_.data(); }
@@ -89,21 +109,27 @@ class FastBank {
   static u64 invalid_tag(unsigned i) { return (~u64{i} & kIndexMask) << 12; }
   void invalidate(unsigned i) {
     const u64 tag = invalid_tag(i);
-    entries_[i] = {tag, tag, tag, 0};
+    entries_[i] = {tag, tag, 0, 0};
   }
   void note_fill(unsigned i) {
     if (filled_count_ < filled_.size()) filled_[filled_count_] = static_cast<u16>(i);
     ++filled_count_;
   }
-  void flush_page(u64 linear) { invalidate(index_of(linear)); }
+  void flush_page(u64 linear) {
+    invalidate(index_of(linear));
+    invalidate_code(code_index_of(linear));
+  }
   void flush();
   /// Drops write tags whose host page is `host_page`.
   void drop_writes_to(u64 host_page);
 
  private:
   std::array<FastEntry, kEntries> entries_;
+  std::array<FastCodeEntry, kCodeEntries> code_;
   std::array<u16, 64> filled_{};  // indices filled since the last flush, while they fit
   size_t filled_count_ = 0;
+  std::array<u16, 64> code_filled_{};
+  size_t code_filled_count_ = 0;
 };
 
 }  // namespace orrery::cpu

@@ -149,6 +149,23 @@ def case_threads(machine: Machine) -> None:
     expect(ends[0] == ends[1], f"two runs differ: {ends}")
 
 
+def case_vectors(machine: Machine) -> None:
+    """Vector code of x86-64-v3 among context switches and signals; its result on this machine is the oracle."""
+    program, script = machine.scratch / "vectors", machine.scratch / "run"
+    subprocess.run(["gcc", "-static", "-O2", "-march=x86-64-v3", "-o", str(program), str(HERE / "guest" / "vectors.c")],
+                   check=True)
+    if not {"avx2", "gfni", "vaes", "vpclmulqdq"} <= set(pathlib.Path("/proc/cpuinfo").read_text().split()):
+        raise Skipped("this machine can't run the program itself")
+    expected = subprocess.run([str(program)], stdout=subprocess.PIPE, check=True).stdout.strip()
+    expect(b"255" not in expected, f"the program disagrees with itself here: {expected!r}")
+    script.write_text("/orrery/vectors\n")
+    machine.initrd = machine.scratch / "vectors.cpio.gz"
+    subprocess.run([str(HERE.parent.parent / "tools" / "make_initramfs.sh"), str(machine.guest), str(machine.initrd),
+                    str(script), str(program)], check=True)
+    output = machine.boot("", "--clock", "fixed")
+    expect(expected in output, f"not {expected!r}", output)
+
+
 def case_idle(machine: Machine) -> None:
     """A guest that waits at its prompt: under 2 % of a core, and under 64 MiB besides the guest's memory."""
     process = subprocess.Popen(machine.boot_arguments("", ["--clock", "follow"]), stdin=subprocess.PIPE,

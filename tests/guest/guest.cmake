@@ -1,5 +1,9 @@
 # Guest programs: GNU as, preprocessed, linked as multiboot ELF64. `orrery_guest_programs(<target> <folder> <sources>...)`
 # assembles them into <folder> before <target>.
+# Guest programs are x86-64 whatever the host is.
+find_program(ORRERY_X86_CXX NAMES x86_64-linux-gnu-g++ g++ REQUIRED)
+find_program(ORRERY_X86_LD NAMES x86_64-linux-gnu-ld ld REQUIRED)
+
 function(orrery_guest_programs target folder)
   file(MAKE_DIRECTORY ${folder})
   set(images)
@@ -7,8 +11,8 @@ function(orrery_guest_programs target folder)
     get_filename_component(name ${source} NAME_WE)
     add_custom_command(
       OUTPUT ${folder}/${name}.elf
-      COMMAND ${CMAKE_CXX_COMPILER} -c -I${CMAKE_CURRENT_SOURCE_DIR}/guest -o ${folder}/${name}.o ${source}
-      COMMAND ld -N -m elf_x86_64 -Ttext=0x100000 --build-id=none --no-warn-rwx-segments -z noexecstack -e _start
+      COMMAND ${ORRERY_X86_CXX} -c -I${CMAKE_CURRENT_SOURCE_DIR}/guest -o ${folder}/${name}.o ${source}
+      COMMAND ${ORRERY_X86_LD} -N -m elf_x86_64 -Ttext=0x100000 --build-id=none --no-warn-rwx-segments -z noexecstack -e _start
               -o ${folder}/${name}.elf ${folder}/${name}.o
       DEPENDS ${source} ${CMAKE_CURRENT_SOURCE_DIR}/guest/guest.inc ${CMAKE_CURRENT_SOURCE_DIR}/guest/smp.inc
       VERBATIM)

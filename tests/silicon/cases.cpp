@@ -1,5 +1,6 @@
 #include "tests/silicon/cases.h"
 
+#include <bit>
 #include <string_view>
 
 #include "base/bits.h"
@@ -170,7 +171,8 @@ u64 data_address(Random& r, bool writable_only) {
   }
 }
 
-void make_float_state(Random& r, FxArea& fx) {
+void make_float_state(Random& r, Context& c) {
+  FxArea& fx = c.fx;
   fx.fcw = static_cast<u16>(0x40 | (r.chance(70) ? 0x3f : r.below(64)) | pick(r, {0u, 2u, 3u, 3u}) << 8 |
                             r.below(4) << 10);
   fx.fsw = static_cast<u16>(r.below(8) << 11 | (r.next() & 0x4700));
@@ -189,6 +191,53 @@ void make_float_state(Random& r, FxArea& fx) {
   fx.mxcsr_mask = 0x2ffff;
   for (auto& st : fx.st) float80(r, st);
   for (auto& xmm : fx.xmm) vector(r, xmm);
+  for (auto& high : c.ymm_high) vector(r, high);
+}
+
+bool is_fused(std::string_view name) { return name.starts_with("VFM") || name.starts_with("VFNM"); }
+/// An addend that takes away all of a product but its rounding error.
+u64 cancelling(u64 a, u64 b, bool is_double, Random& r) {
+  u64 c = 0;
+  if (is_double) {
+    c = std::bit_cast<u64>(std::bit_cast<double>(a) * std::bit_cast<double>(b));
+  } else {
+    c = std::bit_cast<u32>(std::bit_cast<float>(static_cast<u32>(a)) *
+                           std::bit_cast<float>(static_cast<u32>(b)));
+  }
+  if (r.chance(30)) c += r.below(3) - 1;
+  return r.chance(70) ? c ^ (is_double ? u64{1} << 63 : u64{1} << 31) : c;
+}
+
+/// For FMA: operands of which the product and the addend nearly cancel. `third`: operand 3 if it is in
+/// memory.
+void make_fused_operands(Random& r, std::string_view name, const cpu::Insn& insn, Context& c, u8* third) {
+  const bool is_double = name.back() == 'D';
+  const size_t digits = name.find_first_of("123");
+  const auto lane = [&](unsigned operand, unsigned i) {
+    const unsigned bytes = i * (is_double ? 8 : 4);
+    if (operand == 3 && third != nullptr) return third + bytes;
+    const u8 reg = insn.op[operand - 1];
+    return reinterpret_cast<u8*>(bytes < 16 ? c.fx.xmm[reg] : c.ymm_high[reg]) + bytes % 16;
+  };
+  for (unsigned i = 0; i < (is_double ? 4u : 8u); ++i) {
+    const u64 a = is_double ? float64(r) : float32(r), b = is_double ? float64(r) : float32(r);
+    const u64 values[3] = {a, b, cancelling(a, b, is_double, r)};
+    for (unsigned k = 0; k < 3; ++k)
+      std::memcpy(lane(static_cast<unsigned>(name[digits + k] - '0'), i), &values[k], is_double ? 8 : 4);
+  }
+}
+
+/// Indices of a gather: mostly near each other, now and then anywhere; as doublewords and as quadwords.
+void make_indices(Random& r, const cpu::Insn& insn, Context& c) {
+  const bool quadwords = r.chance(50);
+  const bool wild = r.chance(20);
+  u64* parts[2] = {c.fx.xmm[insn.index], c.ymm_high[insn.index]};
+  for (u64* part : parts) {
+    for (unsigned i = 0; i < 2; ++i) {
+      const auto one = [&] { return wild && r.chance(20) ? r.next() : (r.next() & 0x1ff) - 0x100; };
+      part[i] = quadwords ? one() : (one() & 0xffffffff) | one() << 32;
+    }
+  }
 }
 
 }  // namespace
@@ -208,6 +257,10 @@ void fill_memory(Random& random, u8* memory) {
 
 Encoding make_code(Random& random, const Form& form) {
   Encoding e = form.encodings[random.below(form.encodings.size())];
+  if (e.rip_disp_offset != 0) {
+    const u64 disp = data_address(random, true) - (kCodeStart + e.length);
+    store_le<u32>(e.bytes + e.rip_disp_offset, static_cast<u32>(disp));
+  }
   for (unsigned i = 0; i < e.imm_bytes; ++i) {
     e.bytes[e.imm_offset + i] = static_cast<u8>(random.chance(30) ? random.below(32) : integer(random));
   }
@@ -216,8 +269,10 @@ Encoding make_code(Random& random, const Form& form) {
 
 void make_case(Random& random, const Form& form, const cpu::Insn& insn, Context& c, u8* memory) {
   std::memset(static_cast<void*>(&c), 0, sizeof c);
+  make_float_state(random, c);
   for (u64& r : c.gpr) r = random.chance(20) ? data_address(random, true) : integer(random);
   const std::string_view name = cpu::isa::rows()[insn.row].name;
+  u8* fresh = nullptr;  // where the memory operand has been put
   c.gpr[cpu::kRsp] =
       random.chance(95) ? kDataBase + 0x800 + (random.below(0x1000) & ~u64{7}) : data_address(random, false);
   // What string and other implicit operands use.
@@ -228,14 +283,20 @@ void make_case(Random& random, const Form& form, const cpu::Insn& insn, Context&
     if (name == "LEAVE" || name == "ENTER") c.gpr[cpu::kRbp] = data_address(random, false);
     if (form.repeated && random.chance(95)) c.gpr[cpu::kRcx] = random.below(48);
   } else {
-    const u64 target = data_address(random, true);
-    const u64 index = insn.index == cpu::kZeroRegister ? 0
-                      : random.chance(80)              ? c.gpr[insn.index] & 63
-                                                       : c.gpr[insn.index];
-    if (insn.index < 16) c.gpr[insn.index] = index;
+    const u64 segment_base = insn.segment() == cpu::kGs ? kGsBase : 0;
+    const u64 next = kCodeStart + insn.length;
+    const u64 target = insn.base == cpu::kRip
+                           ? segment_base + ((next + static_cast<u64>(i64{insn.disp})) & insn.address_mask())
+                           : data_address(random, true);
+    if (form.vsib) make_indices(random, insn, c);
+    const u64 index = form.vsib || insn.index == cpu::kZeroRegister ? 0
+                      : random.chance(80)                           ? c.gpr[insn.index] & 63
+                                                                    : c.gpr[insn.index];
+    if (insn.index < 16 && !form.vsib) c.gpr[insn.index] = index;
     if (insn.base < 16) {
       c.gpr[insn.base] =
-          (target - static_cast<u64>(i64{insn.disp}) - (index << insn.scale_shift())) & insn.address_mask();
+          (target - segment_base - static_cast<u64>(i64{insn.disp}) - (index << insn.scale_shift())) &
+          insn.address_mask();
     }
     // A register bit index moves the operand; it must not land on the page that the instruction itself lies
     // on.
@@ -255,9 +316,15 @@ void make_case(Random& random, const Form& form, const cpu::Insn& insn, Context&
       if (random.chance(40)) float80(random, v);
       if (form.branch && random.chance(80)) v[0] = kCodePage + 0x100 + random.below(32);
       std::memcpy(memory + (target - kDataBase), v, 32);
+      fresh = memory + (target - kDataBase);
       if (name == "LDMXCSR" && random.chance(80))
         store_le<u32>(memory + (target - kDataBase), static_cast<u32>(random.next() & 0x2ffff));
     }
+  }
+  if (is_fused(name) && random.chance(40)) {
+    const bool in_memory = insn.op[2] == cpu::kMemOperand;
+    const bool reachable = fresh != nullptr || !in_memory;
+    if (reachable) make_fused_operands(random, name, insn, c, fresh);
   }
   if (form.branch) {
     for (unsigned i = 0; i < 16; ++i) {
@@ -272,8 +339,8 @@ void make_case(Random& random, const Form& form, const cpu::Insn& insn, Context&
     if (form.branch) top = kCodePage + 0x200 + random.below(32);
     store_le(memory + (stack - kDataBase), top);
   }
-  c.rflags = 0x202 | (random.next() & 0x8d5) | (random.chance(20) ? 0x400 : 0);
-  make_float_state(random, c.fx);
+  c.rflags =
+      0x202 | (random.next() & 0x8d5) | (random.chance(20) ? 0x400 : 0) | (random.chance(5) ? 0x40000 : 0);
 }
 
 }  // namespace orrery::silicon

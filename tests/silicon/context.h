@@ -3,6 +3,7 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <cstring>
 
 #include "base/types.h"
@@ -14,6 +15,7 @@ inline constexpr u64 kDataBase = 0x10000000;  // two writable pages, then a read
 inline constexpr u64 kWritableBytes = 0x2000, kDataBytes = 0x3000;
 inline constexpr u64 kCodePage = 0x20000000;  // filled with INT3
 inline constexpr u64 kCodeStart = kCodePage + 0x800;
+inline constexpr u64 kGsBase = 0x1000;  // GS is the segment that a thread of the host can spare
 
 /// The 512-byte image of FXSAVE64. [SDM1 table 10-2]
 struct alignas(16) FxArea {
@@ -33,7 +35,10 @@ struct Context {
   u64 rflags;
   u64 rip;
   FxArea fx;
+  u64 ymm_high[16][2];  // bits 128..255; zeros on a host without AVX
 };
+// native_stub.S knows these.
+static_assert(offsetof(Context, fx) == 144 && offsetof(Context, ymm_high) == 656);
 
 inline constexpr unsigned kNoFault = 0xff;
 

@@ -70,6 +70,7 @@ void EmulatedCpu::enter_user_mode() {
       seg_attr::kP | seg_attr::kS | 3 | seg_attr::kDplMask | seg_attr::kG | seg_attr::kDb;
   for (unsigned i = 0; i < 6; ++i)
     s.seg[i] = {.base = 0, .limit = 0xffffffff, .attributes = kUserData, .selector = 0};
+  s.seg[kGs].base = kGsBase;
   s.seg[kSs].selector = 0x2b;
   s.seg[kCs] = {
       .base = 0,
@@ -106,7 +107,8 @@ Result EmulatedCpu::run(std::span<const u8> code, const Context& context) {
   for (unsigned i = 0; i < 16; ++i) {
     s.vec[i].q[0] = fx.xmm[i][0];
     s.vec[i].q[1] = fx.xmm[i][1];
-    s.vec[i].q[2] = s.vec[i].q[3] = 0;
+    s.vec[i].q[2] = context.ymm_high[i][0];
+    s.vec[i].q[3] = context.ymm_high[i][1];
   }
   s.pending_db = 0;
   s.shadow = Shadow::kNone;
@@ -150,6 +152,8 @@ Result EmulatedCpu::run(std::span<const u8> code, const Context& context) {
   for (unsigned i = 0; i < 16; ++i) {
     out.xmm[i][0] = s.vec[i].q[0];
     out.xmm[i][1] = s.vec[i].q[1];
+    r.context.ymm_high[i][0] = s.vec[i].q[2];
+    r.context.ymm_high[i][1] = s.vec[i].q[3];
   }
   return r;
 }

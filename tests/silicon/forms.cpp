@@ -56,7 +56,8 @@ class Finder {
   }
 
   void add(const std::vector<u8>& head) {
-    constexpr u8 kModrmMemory[] = {0x03, 0x46, 0x86, 0x04};  // [rbx], [rsi+d8], [rsi+d32], [sib]
+    // [rbx], [rsi+d8], [rsi+d32], [sib], [rip+d32]
+    constexpr u8 kModrmMemory[] = {0x03, 0x46, 0x86, 0x04, 0x05};
     u8 bytes[15];
     const auto attempt = [&](u8 modrm, u8 sib) {
       std::fill(std::begin(bytes), std::end(bytes), u8{0x12});
@@ -107,6 +108,11 @@ class Finder {
       if (e.imm_offset == 0) e.imm_offset = imm.offset;
       e.imm_bytes = static_cast<u8>(e.imm_bytes + imm.size / 8);
     }
+    for (unsigned i = 0; i < z.operand_count_visible; ++i) {
+      const bool relative = ops[i].type == ZYDIS_OPERAND_TYPE_MEMORY &&
+                            (ops[i].mem.base == ZYDIS_REGISTER_RIP || ops[i].mem.base == ZYDIS_REGISTER_EIP);
+      if (relative) e.rip_disp_offset = z.raw.disp.offset;
+    }
     Form& stored = forms[{row, form.text}];
     if (stored.encodings.empty()) stored = form;
     stored.encodings.push_back(e);
@@ -115,7 +121,9 @@ class Finder {
 
   /// A REX prefix before another prefix is ignored by the CPU; nobody writes that.
   static bool rex_is_detached(const u8* bytes) {
-    const auto legacy = [](u8 b) { return b == 0x66 || b == 0x67 || b == 0xf0 || b == 0xf2 || b == 0xf3; };
+    const auto legacy = [](u8 b) {
+      return b == 0x65 || b == 0x66 || b == 0x67 || b == 0xf0 || b == 0xf2 || b == 0xf3;
+    };
     bool rex = false;
     for (const u8* b = bytes; legacy(*b) || (*b & 0xf0) == 0x40; ++b) {
       if (rex) return true;
@@ -138,26 +146,27 @@ class Finder {
         case ZYDIS_OPERAND_TYPE_REGISTER: {
           const ZydisRegisterClass c = ZydisRegisterGetClass(o.reg.value);
           if (c == ZYDIS_REGCLASS_SEGMENT && (o.actions & ZYDIS_OPERAND_ACTION_MASK_WRITE)) return false;
-          if (c == ZYDIS_REGCLASS_CONTROL || c == ZYDIS_REGCLASS_DEBUG || c == ZYDIS_REGCLASS_YMM)
-            return false;
+          if (c == ZYDIS_REGCLASS_CONTROL || c == ZYDIS_REGCLASS_DEBUG) return false;
           if (!visible) break;
           const bool high = o.reg.value >= ZYDIS_REGISTER_AH && o.reg.value <= ZYDIS_REGISTER_BH;
           form.text += separator;
           form.text += high                          ? "r8h"
                        : c == ZYDIS_REGCLASS_MMX     ? "mm"
                        : c == ZYDIS_REGCLASS_XMM     ? "xmm"
+                       : c == ZYDIS_REGCLASS_YMM     ? "ymm"
                        : c == ZYDIS_REGCLASS_X87     ? "st"
                        : c == ZYDIS_REGCLASS_SEGMENT ? "sreg"
                                                      : "r" + std::to_string(o.size);
           break;
         }
         case ZYDIS_OPERAND_TYPE_MEMORY:
-          if (o.mem.base == ZYDIS_REGISTER_RIP || o.mem.type == ZYDIS_MEMOP_TYPE_VSIB) return false;
-          if (o.mem.segment == ZYDIS_REGISTER_FS || o.mem.segment == ZYDIS_REGISTER_GS) return false;
+          if (o.mem.segment == ZYDIS_REGISTER_FS) return false;
           if (visible && o.mem.base == ZYDIS_REGISTER_NONE) return false;  // moffs
           if (visible) {
             form.has_memory = true;
-            form.text += separator + ("m" + std::to_string(o.size));
+            form.vsib = o.mem.type == ZYDIS_MEMOP_TYPE_VSIB;
+            const bool wide = form.vsib && ZydisRegisterGetClass(o.mem.index) == ZYDIS_REGCLASS_YMM;
+            form.text += separator + ((form.vsib ? wide ? "vm.y" : "vm.x" : "m") + std::to_string(o.size));
           }
           break;
         case ZYDIS_OPERAND_TYPE_IMMEDIATE:
@@ -167,6 +176,10 @@ class Finder {
           break;
       }
     }
+    bool memory = false;
+    for (unsigned i = 0; i < z.operand_count; ++i) memory |= ops[i].type == ZYDIS_OPERAND_TYPE_MEMORY;
+    // Without a memory operand GS makes x87 instructions forget FDP.
+    if ((z.attributes & ZYDIS_ATTRIB_HAS_SEGMENT_GS) != 0 && !memory) return false;
     if (z.attributes & ZYDIS_ATTRIB_HAS_LOCK) form.text += " lock";
     if (z.attributes & (ZYDIS_ATTRIB_HAS_REP | ZYDIS_ATTRIB_HAS_REPE)) form.text += " rep";
     if (z.attributes & ZYDIS_ATTRIB_HAS_REPNE) form.text += " repne";
@@ -197,8 +210,8 @@ const char* no_silicon_reason(u16 row) {
 
 std::vector<Form> make_forms() {
   Finder finder;
-  const std::vector<std::vector<u8>> prefixes = {{},     {0x66},       {0xf3},       {0xf2},
-                                                 {0xf0}, {0x66, 0xf2}, {0x66, 0xf0}, {0x67}};
+  const std::vector<std::vector<u8>> prefixes = {{},           {0x66},       {0xf3}, {0xf2}, {0xf0},
+                                                 {0x66, 0xf2}, {0x66, 0xf0}, {0x67}, {0x65}};
   const std::vector<std::vector<u8>> rexes = {{}, {0x40}, {0x48}, {0x45}, {0x4d}};
   const std::vector<std::vector<u8>> maps = {{}, {0x0f}, {0x0f, 0x38}, {0x0f, 0x3a}};
   for (const auto& map : maps) {
@@ -214,15 +227,17 @@ std::vector<Form> make_forms() {
       }
     }
   }
-  // VEX: R, X, B inverted and all set (low registers); vvvv is rdx / xmm2, or 1111 where the instruction has
-  // none.
+  // VEX: R, X, B (inverted) choose low or high registers; vvvv is rdx / xmm2, r10 / xmm10, or 1111 where the
+  // instruction has none.
   for (unsigned map = 1; map <= 3; ++map) {
-    for (unsigned pp = 0; pp < 4; ++pp) {
+    for (unsigned pp_l = 0; pp_l < 8; ++pp_l) {
       for (unsigned w = 0; w < 2; ++w) {
         for (unsigned opcode = 0; opcode < 256; ++opcode) {
-          for (const unsigned vvvv : {0x68u, 0x78u}) {
-            finder.add({0xc4, static_cast<u8>(0xe0 | map), static_cast<u8>(w << 7 | vvvv | pp),
-                        static_cast<u8>(opcode)});
+          for (const unsigned vvvv : {0x68u, 0x78u, 0x28u}) {
+            for (const unsigned rxb : {0xe0u, 0x40u}) {
+              finder.add({0xc4, static_cast<u8>(rxb | map), static_cast<u8>(w << 7 | vvvv | pp_l),
+                          static_cast<u8>(opcode)});
+            }
           }
         }
       }

@@ -1,7 +1,7 @@
-// Encodings for the silicon tester, found by decoding: every opcode of the legacy maps and of VEX.128/0 maps
-// under every prefix is decoded, and those that belong to a table row are grouped by row and operand form.
+// Encodings for the silicon tester, found by decoding: every opcode of the legacy and VEX maps under every
+// prefix is decoded, and those that belong to a table row are grouped by row and operand form.
 //
-// Not modelled: EVEX, RIP-relative and VSIB operands.
+// Not modelled: EVEX; FS as an override.
 #pragma once
 
 #include <string>
@@ -15,6 +15,7 @@ struct Encoding {
   u8 bytes[15];
   u8 length;
   u8 imm_offset, imm_bytes;  // immediates that may be varied; 0: none
+  u8 rip_disp_offset;        // of a RIP-relative operand's displacement; 0: none
 };
 
 /// One row and operand form: "ADD r64, m64 lock".
@@ -24,6 +25,7 @@ struct Form {
   bool has_memory = false;
   bool repeated = false;  // REP or REPNE string
   bool branch = false;
+  bool vsib = false;
   std::vector<Encoding> encodings;
 };
 

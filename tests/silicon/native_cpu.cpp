@@ -1,16 +1,22 @@
 #include "tests/silicon/native_cpu.h"
 
+#include <asm/prctl.h>
 #include <cpuid.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <ucontext.h>
 #include <unistd.h>
 
 #include <cstdio>
 #include <cstdlib>
 
+#include "base/bits.h"
+
 extern "C" void silicon_enter(const orrery::silicon::Context* context);
 extern "C" void silicon_leave();
+extern "C" void silicon_signal(int signal, siginfo_t* info, void* frame);
+extern "C" bool silicon_has_avx;
 
 namespace orrery::silicon {
 namespace {
@@ -21,7 +27,18 @@ alignas(64) u8 g_signal_stack[1 << 16];
 
 constexpr int kSignals[] = {SIGSEGV, SIGILL, SIGFPE, SIGBUS, SIGTRAP};
 
-void on_signal(int signal, siginfo_t*, void* frame) {
+/// The upper halves from a frame's XSAVE area, which is in standard format. [SDM1 13.4]
+void take_ymm_high(const u8* area, Context& context) {
+  constexpr u32 kMagic = 0x46505853;  // FP_XSTATE_MAGIC1: more than an FXSAVE area follows
+  constexpr unsigned kSoftwareBytes = 464, kHeader = 512, kAvx = 576;
+  std::memset(context.ymm_high, 0, sizeof context.ymm_high);
+  if (load_le<u32>(area + kSoftwareBytes) == kMagic && (load_le<u64>(area + kHeader) & 4) != 0)
+    std::memcpy(context.ymm_high, area + kAvx, sizeof context.ymm_high);
+}
+
+}  // namespace
+
+extern "C" void silicon_on_signal(int signal, siginfo_t*, void* frame) {
   auto* uc = static_cast<ucontext_t*>(frame);
   if (g_result == nullptr) {
     ::signal(signal, SIG_DFL);
@@ -35,6 +52,7 @@ void on_signal(int signal, siginfo_t*, void* frame) {
   r.context.rflags = static_cast<u64>(g[REG_EFL]);
   r.context.rip = static_cast<u64>(g[REG_RIP]);
   std::memcpy(&r.context.fx, uc->uc_mcontext.fpregs, sizeof r.context.fx);
+  take_ymm_high(reinterpret_cast<const u8*>(uc->uc_mcontext.fpregs), r.context);
   r.vector = static_cast<unsigned>(g[REG_TRAPNO]);
   r.error_code = static_cast<u32>(g[REG_ERR]);
   r.address = r.vector == 14 ? static_cast<u64>(g[REG_CR2]) : 0;
@@ -42,6 +60,8 @@ void on_signal(int signal, siginfo_t*, void* frame) {
   g[REG_RIP] = reinterpret_cast<greg_t>(&silicon_leave);
   g[REG_EFL] &= ~0x40500;  // TF, DF, AC
 }
+
+namespace {
 
 [[noreturn]] void fail(const char* what) {
   std::perror(what);
@@ -65,10 +85,12 @@ NativeCpu::NativeCpu() {
   close(fd);
   code_ = static_cast<u8*>(code);
   std::memset(code_, 0xcc, 4096);
+  silicon_has_avx = __builtin_cpu_supports("avx") != 0;
+  if (syscall(SYS_arch_prctl, ARCH_SET_GS, kGsBase) != 0) fail("silicon: GS base");
   const stack_t stack = {.ss_sp = g_signal_stack, .ss_flags = 0, .ss_size = sizeof g_signal_stack};
   if (sigaltstack(&stack, nullptr) != 0) fail("silicon: sigaltstack");
   struct sigaction action = {};
-  action.sa_sigaction = on_signal;
+  action.sa_sigaction = silicon_signal;
   action.sa_flags = SA_SIGINFO | SA_ONSTACK;
   for (const int s : kSignals) {
     if (sigaction(s, &action, nullptr) != 0) fail("silicon: sigaction");
@@ -104,6 +126,41 @@ Result NativeCpu::run(std::span<const u8> code, const Context& context) {
   if (result.vector != 14 || result.vector == kNoFault) result.address = 0;
   if (result.vector == kNoFault) result.error_code = 0;
   return result;
+}
+
+bool NativeCpu::has_vectors_of(const cpu::isa::Row& row, bool wide) {
+  using cpu::isa::Feature;
+  struct Leaf {
+    u32 a = 0, b = 0, c = 0, d = 0;
+    Leaf(u32 leaf, u32 subleaf) { __get_cpuid_count(leaf, subleaf, &a, &b, &c, &d); }
+  };
+  static const Leaf one(1, 0), seven(7, 0), seven_1(7, 1), extended(0x80000001, 0);
+  const auto bit = [](u32 word, unsigned n) { return ((word >> n) & 1) != 0; };
+  const bool vex = (row.traits & cpu::isa::trait::kAvx) != 0;
+  if (vex && !__builtin_cpu_supports("avx")) return false;  // the system's part, too
+  if (wide && row.feature != Feature::kAvx && row.feature != Feature::kAvx2 && !bit(seven.b, 5)) return false;
+  switch (row.feature) {
+    case Feature::kSse4a:
+      return bit(extended.c, 6);
+    case Feature::kAes:
+      return bit(one.c, 25) && (!wide || bit(seven.c, 9));
+    case Feature::kPclmul:
+      return bit(one.c, 1) && (!wide || bit(seven.c, 10));
+    case Feature::kSha:
+      return bit(seven.b, 29);
+    case Feature::kAvx2:
+      return bit(seven.b, 5);
+    case Feature::kFma:
+      return bit(one.c, 12);
+    case Feature::kF16c:
+      return bit(one.c, 29);
+    case Feature::kGfni:
+      return bit(seven.c, 8);
+    case Feature::kAvxVnni:
+      return bit(seven_1.a, 4);
+    default:
+      return true;
+  }
 }
 
 bool NativeCpu::is_zen() {

@@ -6,6 +6,7 @@
 
 #include <span>
 
+#include "cpu/isa/table.h"
 #include "tests/silicon/context.h"
 
 namespace orrery::silicon {
@@ -23,6 +24,8 @@ class NativeCpu {
 
   /// An AMD processor of family 17h or later: undefined flags are compared, too.
   static bool is_zen();
+  /// Whether the host has all that the vector forms of `row` need; `wide`: those with YMM operands.
+  static bool has_vectors_of(const cpu::isa::Row& row, bool wide);
 
  private:
   u8* code_ = nullptr;

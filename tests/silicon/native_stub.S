@@ -1,5 +1,5 @@
 # Loads a Context (rdi) and jumps into it; native_leave comes back with the host's registers.
-# Offsets: gpr 0, rflags 128, rip 136, fx 144. Not reentrant: one case runs at a time.
+# Offsets: gpr 0, rflags 128, rip 136, fx 144, ymm_high 656. Not reentrant: one case runs at a time.
     .text
     .globl silicon_enter
 silicon_enter:
@@ -15,6 +15,25 @@ silicon_enter:
     mov 136(%rdi), %rax
     mov %rax, silicon_target(%rip)
     fxrstor64 144(%rdi)
+    cmpb $0, silicon_has_avx(%rip)
+    je 1f
+    vinsertf128 $1, 656(%rdi), %ymm0, %ymm0
+    vinsertf128 $1, 672(%rdi), %ymm1, %ymm1
+    vinsertf128 $1, 688(%rdi), %ymm2, %ymm2
+    vinsertf128 $1, 704(%rdi), %ymm3, %ymm3
+    vinsertf128 $1, 720(%rdi), %ymm4, %ymm4
+    vinsertf128 $1, 736(%rdi), %ymm5, %ymm5
+    vinsertf128 $1, 752(%rdi), %ymm6, %ymm6
+    vinsertf128 $1, 768(%rdi), %ymm7, %ymm7
+    vinsertf128 $1, 784(%rdi), %ymm8, %ymm8
+    vinsertf128 $1, 800(%rdi), %ymm9, %ymm9
+    vinsertf128 $1, 816(%rdi), %ymm10, %ymm10
+    vinsertf128 $1, 832(%rdi), %ymm11, %ymm11
+    vinsertf128 $1, 848(%rdi), %ymm12, %ymm12
+    vinsertf128 $1, 864(%rdi), %ymm13, %ymm13
+    vinsertf128 $1, 880(%rdi), %ymm14, %ymm14
+    vinsertf128 $1, 896(%rdi), %ymm15, %ymm15
+1:
     pushq 128(%rdi)
     popfq
     mov 0(%rdi), %rax
@@ -35,10 +54,21 @@ silicon_enter:
     mov 56(%rdi), %rdi
     jmp *silicon_target(%rip)
 
+# The signal handler: RFLAGS.AC may be set, and compiled code has no regard for it.
+    .globl silicon_signal
+silicon_signal:
+    pushfq
+    andq $~0x40000, (%rsp)
+    popfq
+    jmp silicon_on_signal
+
     .globl silicon_leave
 silicon_leave:
     mov silicon_host_rsp(%rip), %rsp
-    fninit
+    cmpb $0, silicon_has_avx(%rip)
+    je 1f
+    vzeroupper
+1:  fninit
     fxrstor64 (%rsp)
     add $520, %rsp
     pop %r15
@@ -51,6 +81,8 @@ silicon_leave:
     ret
 
     .bss
+    .globl silicon_has_avx
+silicon_has_avx: .skip 1
     .balign 8
 silicon_host_rsp: .skip 8
 silicon_target: .skip 8

@@ -40,10 +40,14 @@ TEST(Silicon, EveryFormAgrees) {
   const bool undefined_too = NativeCpu::is_zen();
   const std::vector<Form> forms = make_forms();
   EXPECT_GT(forms.size(), 500u);
-  u64 run = 0, bad_forms = 0;
+  u64 run = 0, bad_forms = 0, absent = 0;
   for (const Form& form : forms) {
     const cpu::isa::Row& row = cpu::isa::rows()[form.row];
     if (!only.empty() && !row.name.starts_with(only)) continue;
+    if (!NativeCpu::has_vectors_of(row, form.text.find("ymm") != std::string::npos)) {
+      ++absent;
+      continue;
+    }
     u64 form_seed = seed;
     for (const char ch : form.text) form_seed = form_seed * 131 + static_cast<u8>(ch);
     Random random(form_seed);
@@ -59,12 +63,19 @@ TEST(Silicon, EveryFormAgrees) {
       make_case(random, form, insn, context, native.memory());
       Memory before;
       std::memcpy(before.data(), native.memory(), kDataBytes);
-      std::memcpy(emulated.memory(), native.memory(), kDataBytes);
-      const Result want = native.run(bytes, context);
-      const Result got = emulated.run(bytes, context);
+      // A mismatch must show twice: a context switch in the middle of a case makes an AMD host forget FIP and
+      // FDP.
+      std::string difference;
+      Result want;
+      for (unsigned attempt = 0; attempt == 0 || (attempt == 1 && !difference.empty()); ++attempt) {
+        std::memcpy(native.memory(), before.data(), kDataBytes);
+        std::memcpy(emulated.memory(), before.data(), kDataBytes);
+        want = native.run(bytes, context);
+        const Result got = emulated.run(bytes, context);
+        difference = compare(row, insn, context, want, got, native.memory(), emulated.memory(), before.data(),
+                             undefined_too);
+      }
       ++run;
-      const std::string difference = compare(row, insn, context, want, got, native.memory(),
-                                             emulated.memory(), before.data(), undefined_too);
       if (!difference.empty() && bad++ == 0)
         first = describe_case(form, bytes, i, seed, context, difference, want);
       std::memcpy(native.memory(), before.data(), kDataBytes);
@@ -76,7 +87,8 @@ TEST(Silicon, EveryFormAgrees) {
       fmt::print("ok {} ({})\n", form.text, cases);
     }
   }
-  fmt::print("silicon: {} forms, {} cases, {} forms with mismatches\n", forms.size(), run, bad_forms);
+  fmt::print("silicon: {} forms, {} cases, {} forms with mismatches, {} that this host has not\n",
+             forms.size(), run, bad_forms, absent);
 }
 
 }  // namespace

@@ -1,0 +1,126 @@
+// Masked moves and gathers of AVX and AVX2: memory operands of which only the chosen elements exist.
+// [SDM2 VMASKMOVPS, VPMASKMOVD, VGATHERDPS, VPGATHERDD]
+//
+// A gather makes progress: an element that has been read is in the destination and gone from the mask when a
+// later one faults, so it goes on from there. Not modelled: nothing.
+#include "cpu/exec/simd_operands.h"
+
+namespace orrery::cpu::exec {
+namespace {
+
+template <class T, class V>
+bool chosen(const V& mask, unsigned i) {
+  return mask.template at<std::make_signed_t<T>>(i) < 0;
+}
+
+/// Reads an element, of which no alignment is ever required: not even by RFLAGS.AC.
+template <class T>
+bool read_element(Vcpu& cpu, SegmentIndex segment, u64 offset, T& out) {
+  if (!cpu.alignment_checked()) [[likely]]
+    return cpu.read(segment, offset, out);
+  u8 bytes[sizeof(T)];
+  for (unsigned i = 0; i < sizeof(T); ++i) {
+    if (!cpu.read(segment, offset + i, bytes[i])) return false;
+  }
+  __builtin_memcpy(&out, bytes, sizeof(T));
+  return true;
+}
+template <class T>
+bool probe_element(Vcpu& cpu, SegmentIndex segment, u64 offset) {
+  if (!cpu.alignment_checked()) [[likely]]
+    return cpu.probe_write(segment, offset, sizeof(T));
+  for (unsigned i = 0; i < sizeof(T); ++i) {
+    if (!cpu.probe_write(segment, offset + i, 1)) return false;
+  }
+  return true;
+}
+template <class T>
+bool write_element(Vcpu& cpu, SegmentIndex segment, u64 offset, T value) {
+  if (!cpu.alignment_checked()) [[likely]]
+    return cpu.write(segment, offset, value);
+  for (unsigned i = 0; i < sizeof(T); ++i) {
+    if (!cpu.write(segment, offset + i, static_cast<u8>(value >> (8 * i)))) return false;
+  }
+  return true;
+}
+
+/// VMASKMOV dst, mask, m: elements that are not chosen are zero and can't fault.
+template <class R, class T>
+Outcome masked_load(Vcpu& cpu, const Insn& insn) {
+  const typename R::Value mask = R::get(cpu, insn.op[1]);
+  typename R::Value out{};
+  const u64 offset = cpu.effective_address(insn);
+  for (unsigned i = 0; i < R::kBytes / sizeof(T); ++i) {
+    if (!chosen<T>(mask, i)) continue;
+    const u64 at = (offset + i * sizeof(T)) & insn.address_mask();
+    if (!read_element(cpu, insn.segment(), at, out.template at<T>(i))) return Outcome::kFault;
+  }
+  R::set(cpu, insn.op[0], out);
+  return Outcome::kNext;
+}
+/// VMASKMOV m, mask, src: all chosen elements are checked before the first is written.
+template <class R, class T>
+Outcome masked_store(Vcpu& cpu, const Insn& insn) {
+  const typename R::Value mask = R::get(cpu, insn.op[1]), data = R::get(cpu, insn.op[2]);
+  const u64 offset = cpu.effective_address(insn);
+  const auto at = [&](unsigned i) { return (offset + i * sizeof(T)) & insn.address_mask(); };
+  for (unsigned i = 0; i < R::kBytes / sizeof(T); ++i) {
+    if (chosen<T>(mask, i) && !probe_element<T>(cpu, insn.segment(), at(i))) return Outcome::kFault;
+  }
+  for (unsigned i = 0; i < R::kBytes / sizeof(T); ++i) {
+    if (chosen<T>(mask, i) && !write_element(cpu, insn.segment(), at(i), data.template at<T>(i)))
+      return Outcome::kFault;
+  }
+  return Outcome::kNext;
+}
+template <class T>
+Handler masked_form(const Insn& insn, const DecodedForm& f) {
+  if (f.kind[0] == OperandKind::kMem)
+    return insn.vector_256() ? &masked_store<Ymm, T> : &masked_store<Vex128, T>;
+  return insn.vector_256() ? &masked_load<Ymm, T> : &masked_load<Vex128, T>;
+}
+
+/// dst, [base + index vector * scale + disp], mask: kLanes elements of T, in order. At the end the mask and
+/// what is above those elements in the destination are zero; at a fault only the elements before it have
+/// changed, and have gone from the mask.
+template <class T, class Index, unsigned kLanes>
+Outcome gather(Vcpu& cpu, const Insn& insn) {
+  const Lanes<32> indices = Ymm::get(cpu, insn.index);
+  Lanes<32> out = Ymm::get(cpu, insn.op[0]), mask = Ymm::get(cpu, insn.op[2]);
+  const u64 base = cpu.state.gpr[insn.base] + static_cast<u64>(i64{insn.disp});
+  for (unsigned i = 0; i < kLanes; ++i) {
+    if (chosen<T>(mask, i)) {
+      const u64 index = static_cast<u64>(i64{indices.at<Index>(i)});
+      const u64 offset = (base + (index << insn.scale_shift())) & insn.address_mask();
+      if (!read_element(cpu, insn.segment(), offset, out.at<T>(i))) {
+        Ymm::set(cpu, insn.op[0], out);
+        Ymm::set(cpu, insn.op[2], mask);
+        return Outcome::kFault;
+      }
+    }
+    mask.at<T>(i) = 0;
+  }
+  for (unsigned i = kLanes; i < 32 / sizeof(T); ++i) out.at<T>(i) = 0;
+  Ymm::set(cpu, insn.op[0], out);
+  Ymm::set(cpu, insn.op[2], Lanes<32>{});
+  return Outcome::kNext;
+}
+/// The number of lanes follows from the longer of data and indices. No two of the three registers may be the
+/// same.
+template <class T, class Index>
+Handler gather_form(const Insn& insn, const DecodedForm&) {
+  if (insn.op[0] == insn.index || insn.op[0] == insn.op[2] || insn.index == insn.op[2]) return nullptr;
+  constexpr unsigned kLonger = std::max(sizeof(T), sizeof(Index));
+  return insn.vector_256() ? &gather<T, Index, 32 / kLonger> : &gather<T, Index, 16 / kLonger>;
+}
+
+}  // namespace
+
+Handler select_vmaskmovps(const Insn& insn, const DecodedForm& f) { return masked_form<u32>(insn, f); }
+Handler select_vmaskmovpd(const Insn& insn, const DecodedForm& f) { return masked_form<u64>(insn, f); }
+Handler select_vpgatherdd(const Insn& insn, const DecodedForm& f) { return gather_form<u32, i32>(insn, f); }
+Handler select_vpgatherdq(const Insn& insn, const DecodedForm& f) { return gather_form<u64, i32>(insn, f); }
+Handler select_vpgatherqd(const Insn& insn, const DecodedForm& f) { return gather_form<u32, i64>(insn, f); }
+Handler select_vpgatherqq(const Insn& insn, const DecodedForm& f) { return gather_form<u64, i64>(insn, f); }
+
+}  // namespace orrery::cpu::exec

@@ -1,0 +1,211 @@
+// One pass forward, following how each register moves.
+#include "jit/analysis/memory_groups.h"
+
+#include <algorithm>
+#include <optional>
+
+namespace orrery::jit {
+namespace {
+
+/// A group that straddles two pages always fails, so it may not be large.
+constexpr i64 kMaxSpanBytes = 512;
+
+/// A register's value is that of `version` plus `shift`.
+struct Moving {
+  u32 version = 0;
+  i64 shift = 0;
+};
+
+struct OpenGroup {
+  u8 base;
+  u32 version;  // of the base; absolute: unused
+  i64 page;     // absolute: its page
+  u8 group;
+};
+
+/// One access of `g` that a group may hold: base, displacement, size, direction.
+struct Access {
+  u8 base;
+  i64 displacement;
+  u16 bytes;
+  bool write;
+};
+
+bool plain(const ZydisDecodedOperand& o, unsigned address_width) {
+  return o.type == ZYDIS_OPERAND_TYPE_MEMORY && address_width == 64 && o.mem.index == ZYDIS_REGISTER_NONE &&
+         o.mem.segment != ZYDIS_REGISTER_FS && o.mem.segment != ZYDIS_REGISTER_GS &&
+         o.mem.type == ZYDIS_MEMOP_TYPE_MEM;
+}
+
+std::optional<Access> access_of(u64 rip, const GuestInsn& g) {
+  if (g.plan == Plan::kStack) {
+    if (g.z.mnemonic == ZYDIS_MNEMONIC_PUSH) return Access{cpu::kRsp, -8, 8, true};
+    if (g.z.mnemonic == ZYDIS_MNEMONIC_POP) return Access{cpu::kRsp, 0, 8, false};
+    return std::nullopt;
+  }
+  if (g.plan == Plan::kBranch) {
+    const bool relative = g.operands[0].type == ZYDIS_OPERAND_TYPE_IMMEDIATE;
+    if (g.z.mnemonic == ZYDIS_MNEMONIC_RET) return Access{cpu::kRsp, 0, 8, false};
+    if (g.z.mnemonic == ZYDIS_MNEMONIC_CALL && relative) return Access{cpu::kRsp, -8, 8, true};
+    return std::nullopt;
+  }
+  if (g.plan != Plan::kRewrite || g.z.mnemonic == ZYDIS_MNEMONIC_LEA) return std::nullopt;
+  for (unsigned i = 0; i < g.z.operand_count; ++i) {
+    const ZydisDecodedOperand& o = g.operands[i];
+    if (o.type != ZYDIS_OPERAND_TYPE_MEMORY) continue;
+    if (!plain(o, g.z.address_width)) return std::nullopt;
+    const auto bytes = static_cast<u16>(o.size / 8);
+    const bool write = (o.actions & ZYDIS_OPERAND_ACTION_MASK_WRITE) != 0;
+    if (o.mem.base == ZYDIS_REGISTER_RIP) {
+      const u64 address = rip + g.offset + g.insn.length + static_cast<u64>(o.mem.disp.value);
+      return Access{GroupedAccess::kAbsoluteBase, static_cast<i64>(address), bytes, write};
+    }
+    if (o.mem.base == ZYDIS_REGISTER_NONE)
+      return Access{GroupedAccess::kAbsoluteBase, o.mem.disp.value, bytes, write};
+    return Access{guest_number(o.mem.base), o.mem.disp.value, bytes, write};
+  }
+  return std::nullopt;
+}
+
+/// By how much `g` moves its 64-bit destination on, if that is a constant.
+std::optional<i64> constant_move(const GuestInsn& g) {
+  const ZydisDecodedOperand& to = g.operands[0];
+  if (g.plan != Plan::kRewrite || to.type != ZYDIS_OPERAND_TYPE_REGISTER ||
+      ZydisRegisterGetClass(to.reg.value) != ZYDIS_REGCLASS_GPR64) {
+    return std::nullopt;
+  }
+  const ZydisDecodedOperand& by = g.operands[1];
+  switch (g.z.mnemonic) {
+    case ZYDIS_MNEMONIC_ADD:
+      return by.type == ZYDIS_OPERAND_TYPE_IMMEDIATE ? std::optional(by.imm.value.s) : std::nullopt;
+    case ZYDIS_MNEMONIC_SUB:
+      return by.type == ZYDIS_OPERAND_TYPE_IMMEDIATE ? std::optional(-by.imm.value.s) : std::nullopt;
+    case ZYDIS_MNEMONIC_INC:
+      return 1;
+    case ZYDIS_MNEMONIC_DEC:
+      return -1;
+    case ZYDIS_MNEMONIC_LEA:
+      return by.mem.base == to.reg.value && plain(by, g.z.address_width) ? std::optional(by.mem.disp.value)
+                                                                         : std::nullopt;
+    default:
+      return std::nullopt;
+  }
+}
+
+class Finder {
+ public:
+  Finder(u64 rip, std::span<const GuestInsn> insns) : rip_(rip), insns_(insns) {
+    out_.accesses.resize(insns.size());
+  }
+  MemoryGroups run() {
+    for (size_t i = 0; i < insns_.size(); ++i) {
+      const GuestInsn& g = insns_[i];
+      if (g.plan == Plan::kHandler) {
+        open_.clear();
+        for (Moving& m : moving_) m = {++next_version_, 0};
+        continue;
+      }
+      if (const auto access = access_of(rip_, g)) place(i, *access);
+      follow(g);
+    }
+    drop_singles();
+    return std::move(out_);
+  }
+
+ private:
+  void place(size_t i, const Access& a) {
+    const bool absolute = a.base == GroupedAccess::kAbsoluteBase;
+    const i64 position = absolute ? a.displacement : moving_[a.base].shift + a.displacement;
+    const i64 page = absolute ? position >> 12 : 0;
+    const u32 version = absolute ? 0 : moving_[a.base].version;
+    // An absolute access that crosses its page can't share the page's check.
+    if (absolute && ((position + a.bytes - 1) >> 12) != page) return;
+    const i64 end = position + a.bytes;
+    for (OpenGroup& open : open_) {
+      if (open.base != a.base || open.version != version || open.page != page) continue;
+      MemoryGroup& group = out_.groups[open.group];
+      const i64 low = std::min(group.low, position), high = std::max(group.high, end);
+      if (high - low > (absolute ? 4096 : kMaxSpanBytes)) continue;
+      group.low = low;
+      group.high = high;
+      group.last = static_cast<u16>(i);
+      group.write = group.write || a.write;
+      out_.accesses[i] = {open.group, a.base, a.displacement, position, a.bytes};
+      return;
+    }
+    if (out_.groups.size() >= GroupedAccess::kNoGroup) return;
+    const auto number = static_cast<u8>(out_.groups.size());
+    out_.groups.push_back({static_cast<u16>(i), static_cast<u16>(i), a.write, position, end});
+    open_.push_back({a.base, version, page, number});
+    out_.accesses[i] = {number, a.base, a.displacement, position, a.bytes};
+  }
+
+  void follow(const GuestInsn& g) {
+    if (g.plan == Plan::kNothing) return;
+    if (g.plan == Plan::kStack && g.z.mnemonic == ZYDIS_MNEMONIC_PUSH) {
+      moving_[cpu::kRsp].shift -= 8;
+      return;
+    }
+    if (g.plan == Plan::kStack && g.z.mnemonic == ZYDIS_MNEMONIC_POP) {
+      moving_[cpu::kRsp].shift += 8;
+      const u8 to = guest_number(g.operands[0].reg.value);
+      moving_[to] = {++next_version_, 0};
+      return;
+    }
+    if (const auto by = constant_move(g)) {
+      moving_[guest_number(g.operands[0].reg.value)].shift += *by;
+      return;
+    }
+    for (unsigned i = 0; i < g.z.operand_count; ++i) {
+      const ZydisDecodedOperand& o = g.operands[i];
+      if (o.type != ZYDIS_OPERAND_TYPE_REGISTER || (o.actions & ZYDIS_OPERAND_ACTION_MASK_WRITE) == 0) continue;
+      switch (ZydisRegisterGetClass(o.reg.value)) {
+        case ZYDIS_REGCLASS_GPR8:
+        case ZYDIS_REGCLASS_GPR16:
+        case ZYDIS_REGCLASS_GPR32:
+        case ZYDIS_REGCLASS_GPR64:
+          moving_[guest_number(o.reg.value)] = {++next_version_, 0};
+          break;
+        default:
+          break;
+      }
+    }
+  }
+
+  void drop_singles() {
+    std::vector<MemoryGroup> kept;
+    std::vector<u8> renumbered(out_.groups.size(), GroupedAccess::kNoGroup);
+    for (size_t n = 0; n < out_.groups.size() && kept.size() < kMaxGroups; ++n) {
+      if (out_.groups[n].first == out_.groups[n].last) continue;
+      renumbered[n] = static_cast<u8>(kept.size());
+      kept.push_back(out_.groups[n]);
+    }
+    for (GroupedAccess& a : out_.accesses) {
+      if (a.group != GroupedAccess::kNoGroup) a.group = renumbered[a.group];
+    }
+    out_.groups = std::move(kept);
+  }
+
+  const u64 rip_;
+  std::span<const GuestInsn> insns_;
+  MemoryGroups out_;
+  std::vector<OpenGroup> open_;
+  Moving moving_[16];
+  u32 next_version_ = 0;
+};
+
+}  // namespace
+
+bool MemoryGroups::open_behind(size_t i) const {
+  return std::any_of(groups.begin(), groups.end(),
+                     [i](const MemoryGroup& g) { return g.first <= i && g.last > i; });
+}
+
+MemoryGroups find_memory_groups(u64 rip, std::span<const GuestInsn> insns, bool enabled) {
+  if (enabled) return Finder(rip, insns).run();
+  MemoryGroups none;
+  none.accesses.resize(insns.size());
+  return none;
+}
+
+}  // namespace orrery::jit

@@ -1,0 +1,50 @@
+// Memory groups: accesses of a block off the same base, a few hundred bytes apart at most, that one check can
+// stand for. A register that is only moved on by constants stays the same base, so a run of pushes is one
+// group; absolute addresses are grouped by page.
+//
+// Nothing between a group's first and last access may change a translation: a handler ends all groups.
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "jit/block_scan.h"
+
+namespace orrery::jit {
+
+inline constexpr unsigned kMaxGroups = 8;
+
+struct MemoryGroup {
+  u16 first = 0, last = 0;  // instructions
+  bool write = false;       // any of them writes
+  i64 low = 0, high = 0;    // bytes covered, from the base's value when the group began
+};
+
+/// Where an instruction accesses memory: `base` + `displacement` now, `position` counted as its group counts.
+struct GroupedAccess {
+  u8 group = kNoGroup;
+  u8 base = 0;           // guest register; kAbsoluteBase: `displacement` is the address
+  i64 displacement = 0;  // of the access, from the base's value now
+  i64 position = 0;
+  u16 bytes = 0;
+  static constexpr u8 kNoGroup = 0xff;
+  static constexpr u8 kAbsoluteBase = 16;
+};
+
+struct MemoryGroups {
+  std::vector<MemoryGroup> groups;
+  std::vector<GroupedAccess> accesses;  // by instruction
+  bool is_head(size_t i) const {
+    return accesses[i].group != GroupedAccess::kNoGroup && groups[accesses[i].group].first == i;
+  }
+  bool is_member(size_t i) const {
+    return accesses[i].group != GroupedAccess::kNoGroup && groups[accesses[i].group].first != i;
+  }
+  /// Some group has begun at or before instruction `i` and goes on behind it.
+  bool open_behind(size_t i) const;
+};
+
+/// Groups of two accesses and more. `enabled`: false gives none.
+MemoryGroups find_memory_groups(u64 rip, std::span<const GuestInsn> insns, bool enabled);
+
+}  // namespace orrery::jit

@@ -1,0 +1,82 @@
+// What a translation is made of: a block of host code for a straight run of guest instructions, the places
+// where it may leave to the engine, and the jumps that lead on to other blocks.
+#pragma once
+
+#include "cpu/insn.h"
+
+namespace orrery::jit {
+
+/// What a translation depends on besides its bytes and RIP.
+namespace block_key {
+inline constexpr u32 kDecodeMask = 0xff;   // cpu::decode_key
+inline constexpr unsigned kViewShift = 8;  // privilege view: Vcpu::view_index, 2 bits
+inline constexpr u32 kNativeSimd =
+    1 << 10;                               // every MXCSR exception is masked, so SIMD can't trap on the host
+inline constexpr u32 kNoGroups = 1 << 11;  // every memory access is checked by itself
+}  // namespace block_key
+
+using BlockId = u32;
+using LinkId = u32;
+using SiteId = u32;
+inline constexpr u32 kNone = 0xffffffff;
+
+/// Why translated code came back to its engine; the id stands above the low three bits of its result.
+enum class ExitKind : u32 {
+  kSite,      // an instruction's handler is wanted
+  kLink,      // a direct jump that leads nowhere yet
+  kIndirect,  // RIP is stored; no table entry leads there
+  kBudget,    // the block would run over the budget; nothing of it has run
+};
+inline constexpr unsigned kExitKindBits = 3;
+
+/// An instruction that may leave its block to run its handler, and where the block goes on behind it.
+struct Site {
+  BlockId block = kNone;
+  u16 index = 0;        // of the instruction in its block
+  bool native = false;  // the instruction runs natively otherwise
+  u32 resume = 0;       // arena offset; kNone: the handler always ends the block
+};
+
+/// A direct jump out of a block.
+struct Link {
+  BlockId block = kNone;  // that it leaves
+  BlockId to = kNone;     // that it is patched to
+  u64 target = 0;         // guest RIP
+  u32 key_bits = 0;       // kNoGroups: that version of the target is wanted
+  u32 jump = 0;           // arena offset of the patched rel32
+  u32 exit = 0;           // arena offset of the code that it leads to while unpatched
+  u32 delta = kNone;      // arena offset of the guard's 64-bit immediate; kNone: within the page, no guard
+  LinkId next_incoming = kNone;
+};
+
+struct Block {
+  const u8* host = nullptr;   // of the first guest byte; null: dropped
+  const u8* host2 = nullptr;  // of the second page, if its only instruction crosses into it
+  u64 rip = 0;
+  u32 key = 0;
+  u32 code = 0;  // arena offset
+  u32 code_bytes = 0;
+  u16 count = 0;  // guest instructions
+  u16 bytes = 0;  // guest bytes
+  bool uses_vectors = false;
+  u32 first_insn = 0;  // in the cache's pool
+  LinkId first_link = kNone;
+  u16 links = 0;
+  LinkId incoming = kNone;
+  u32 next_in_frame[2] = {kNone, kNone};  // nodes of the lists of its frames: block id * 2 + which
+  BlockId next_in_bucket = kNone;
+};
+
+/// One entry of a vCPU's table of indirect targets; translated code reads it. An entry matches when RIP, the
+/// host address of the page and the block key do.
+struct JumpEntry {
+  u64 rip = 0;
+  u64 delta = 1;  // host address minus linear address of the code page; 1 never matches
+  u64 code = 0;
+  u32 key = 0;
+  u32 reserved = 0;
+};
+static_assert(sizeof(JumpEntry) == 32);
+inline constexpr unsigned kJumpEntries = 4096;
+
+}  // namespace orrery::jit

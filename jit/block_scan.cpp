@@ -1,0 +1,54 @@
+// Scanning ends where an interpreter's trace would, so that both decode the same bytes at the same time.
+#include "jit/block_scan.h"
+
+#include "cpu/exec/common.h"
+#include "cpu/isa/table.h"
+
+namespace orrery::jit {
+namespace {
+
+// These change what later instructions of the block were translated for: the MXCSR exception masks.
+bool changes_block_key(std::string_view name) {
+  return name == "LDMXCSR" || name == "VLDMXCSR" || name.starts_with("FXRSTOR") || name.starts_with("XRSTOR");
+}
+
+}  // namespace
+
+BlockScanner::BlockScanner(const cpu::Decoder& decoder) : decoder_(decoder) {
+  ZydisDecoderInit(&zydis_, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64);
+}
+
+bool BlockScanner::add(std::span<const u8> bytes, u16 offset, u32 decode_key,
+                       std::vector<GuestInsn>& out) const {
+  GuestInsn& g = out.emplace_back();
+  const cpu::Decoder::Status status = decoder_.decode(bytes, decode_key, g.insn);
+  if (status == cpu::Decoder::Status::kTruncated) {
+    out.pop_back();
+    return false;
+  }
+  g.offset = offset;
+  g.valid = status == cpu::Decoder::Status::kOk && g.insn.handler != cpu::exec::raise_ud &&
+            g.insn.handler != cpu::exec::raise_nm &&
+            ZYAN_SUCCESS(ZydisDecoderDecodeFull(&zydis_, bytes.data(), g.insn.length, &g.z, g.operands));
+  return true;
+}
+
+void BlockScanner::scan(const u8* host, const u8* host_end, u32 decode_key,
+                        std::vector<GuestInsn>& out) const {
+  out.clear();
+  const u8* at = host;
+  while (out.size() < kMaxBlockInsns && at < host_end) {
+    if (!add({at, static_cast<size_t>(host_end - at)}, static_cast<u16>(at - host), decode_key, out)) return;
+    const GuestInsn& g = out.back();
+    at += g.insn.length;
+    const cpu::isa::Row& row = cpu::isa::rows()[g.insn.row];
+    if (!g.valid || (row.traits & cpu::isa::trait::kEndsTrace) != 0 || changes_block_key(row.name)) return;
+  }
+}
+
+void BlockScanner::scan_one(std::span<const u8> bytes, u32 decode_key, std::vector<GuestInsn>& out) const {
+  out.clear();
+  static_cast<void>(add(bytes, 0, decode_key, out));
+}
+
+}  // namespace orrery::jit

@@ -1,0 +1,59 @@
+// Block scan: the straight run of guest instructions that a block translates, decoded in full.
+#pragma once
+
+#include <Zydis/Zydis.h>
+
+#include <vector>
+
+#include "cpu/decode/decoder.h"
+
+namespace orrery::jit {
+
+/// How an instruction is translated.
+enum class Plan : u8 {
+  kHandler,  // its handler runs
+  kRewrite,  // as itself, with registers renamed and its memory operand replaced
+  kNothing,  // no effect but the tick
+  kDivide,   // rewritten behind a check that it cannot raise #DE
+  kBranch,
+  kStack,
+  kSystem,
+};
+
+/// One guest instruction as the translator sees it.
+struct GuestInsn {
+  cpu::Insn insn;
+  ZydisDecodedInstruction z;
+  ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
+  u16 offset = 0;     // of its first byte in the block
+  bool valid = true;  // false: its handler raises a fault (#UD, #NM, #GP), whatever its bytes say
+  Plan plan = Plan::kHandler;
+  u64 flags_live_after = 0;
+};
+
+/// The number 0 to 15 of a general register of any size; AH to BH give their registers'.
+inline u8 guest_number(ZydisRegister reg) {
+  const auto id = static_cast<u8>(ZydisRegisterGetId(reg));
+  // Byte registers are counted with AH to BH between BL and SPL.
+  return ZydisRegisterGetClass(reg) == ZYDIS_REGCLASS_GPR8 && id >= 4 ? static_cast<u8>(id - 4) : id;
+}
+
+inline constexpr unsigned kMaxBlockInsns = 48;
+
+/// Decodes from `host` (guest RIP `rip`) to the first instruction that ends a trace, at most `host_end`.
+/// Empty if the first instruction is not whole. 64-bit code.
+class BlockScanner {
+ public:
+  explicit BlockScanner(const cpu::Decoder& decoder);
+  void scan(const u8* host, const u8* host_end, u32 decode_key, std::vector<GuestInsn>& out) const;
+  /// One instruction from bytes that lie in two pages.
+  void scan_one(std::span<const u8> bytes, u32 decode_key, std::vector<GuestInsn>& out) const;
+
+ private:
+  /// Decodes one instruction at the end of `out`; false if it is not whole.
+  bool add(std::span<const u8> bytes, u16 offset, u32 decode_key, std::vector<GuestInsn>& out) const;
+  const cpu::Decoder& decoder_;
+  ZydisDecoder zydis_;
+};
+
+}  // namespace orrery::jit

@@ -1,0 +1,369 @@
+// The loop around translated code: finding, translating and linking blocks, and running handlers for their
+// sites.
+#include "jit/translator.h"
+
+#include <unistd.h>
+
+#include <chrono>
+
+#include "base/check.h"
+#include "cpu/isa/table.h"
+#include "jit/code_cache.h"
+#include "jit/listing.h"
+#include "jit/x64/block_emitter.h"
+
+namespace orrery::jit {
+namespace {
+
+/// Runs of a place by the interpreter before it is translated.
+constexpr u8 kHotRuns = 4;
+constexpr u32 kHeatSlots = 1u << 16;
+
+using cpu::isa::Feature;
+
+u64 features_of_host() {
+  u64 features = 0;
+  const auto add = [&features](Feature f, int has) {
+    if (has != 0) features |= u64{1} << static_cast<unsigned>(f);
+  };
+  __builtin_cpu_init();
+  for (const Feature f :
+       {Feature::kBase, Feature::kFpu, Feature::kCx8, Feature::kCmov, Feature::kMmx, Feature::kFxsr,
+        Feature::kSse, Feature::kSse2, Feature::kMmxExt, Feature::kPrefetchw, Feature::kTsc})
+    add(f, 1);
+  add(Feature::kCx16, __builtin_cpu_supports("cmpxchg16b"));
+  add(Feature::kLahf, __builtin_cpu_supports("lahf_lm"));
+  add(Feature::kMovbe, __builtin_cpu_supports("movbe"));
+  add(Feature::kAdx, __builtin_cpu_supports("adx"));
+  add(Feature::kSse3, __builtin_cpu_supports("sse3"));
+  add(Feature::kSsse3, __builtin_cpu_supports("ssse3"));
+  add(Feature::kSse41, __builtin_cpu_supports("sse4.1"));
+  add(Feature::kSse42, __builtin_cpu_supports("sse4.2"));
+  add(Feature::kSse4a, __builtin_cpu_supports("sse4a"));
+  add(Feature::kPopcnt, __builtin_cpu_supports("popcnt"));
+  add(Feature::kAes, __builtin_cpu_supports("aes"));
+  add(Feature::kPclmul, __builtin_cpu_supports("pclmul"));
+  add(Feature::kAvx, __builtin_cpu_supports("avx"));
+  add(Feature::kAvx2, __builtin_cpu_supports("avx2"));
+  add(Feature::kFma, __builtin_cpu_supports("fma"));
+  add(Feature::kF16c, __builtin_cpu_supports("f16c"));
+  add(Feature::kBmi1, __builtin_cpu_supports("bmi"));
+  add(Feature::kBmi2, __builtin_cpu_supports("bmi2"));
+  add(Feature::kLzcnt, __builtin_cpu_supports("lzcnt"));
+  add(Feature::kVaes, __builtin_cpu_supports("vaes"));
+  add(Feature::kVpclmul, __builtin_cpu_supports("vpclmulqdq"));
+  add(Feature::kGfni, __builtin_cpu_supports("gfni"));
+  add(Feature::kSha, __builtin_cpu_supports("sha"));
+  return features;
+}
+
+constexpr u64 kArithmetic = cpu::rflags::kArithmetic;
+
+u64 image_of(u64 flags) { return ((flags >> 11) & 1) | ((flags & (kArithmetic & ~cpu::rflags::OF)) << 8); }
+u64 flags_of(u64 image) { return ((image & 1) << 11) | ((image >> 8) & (kArithmetic & ~cpu::rflags::OF)); }
+
+}  // namespace
+
+struct Translator::Impl {
+  Impl(memory::Ram& machine_ram, cpu::DecodeCache& machine_decode_cache, std::unique_ptr<CodeArena> arena)
+      : cache(machine_ram, std::move(arena)),
+        scanner(machine_decode_cache.decoder()),
+        host_features(features_of_host()),
+        host_is_profile(__builtin_cpu_is("amd") != 0 && __builtin_cpu_is("bdver1") == 0),
+        heat(kHeatSlots) {
+    stats.handlers.resize(cpu::isa::rows().size());
+    stats.misses.resize(cpu::isa::rows().size());
+  }
+
+  void attach(cpu::Vcpu& cpu);
+  u32 key_of(const cpu::Vcpu& cpu) const;
+  /// `key_bits`: kNoGroups or 0.
+  BlockId find_block(cpu::Vcpu& cpu, u32 key_bits);
+  BlockId translate(cpu::Vcpu& cpu, const u8* host, u32 key);
+  u32 indirect_stub(u32 key);
+  void enter(cpu::Vcpu& cpu, BlockId id);
+  /// Runs the handler of a site. The code to go on with, or null: back to the loop.
+  const u8* run_site(cpu::Vcpu& cpu, SiteId id);
+
+  CodeCache cache;
+  BlockScanner scanner;
+  cpu::Interpreter interpreter;
+  const u64 host_features;
+  const bool host_is_profile;
+  std::vector<u8> heat;
+  std::optional<cpu::Vcpu::Layout> layout;
+  x64::Stubs stubs;
+  std::map<u32, u32> indirect_stubs;  // by block key
+  asmjit::CodeHolder code;
+  std::vector<GuestInsn> scanned;
+  LinkId pending_link = kNone;  // leads to the block that is looked for next
+  bool pending_indirect = false;
+  bool resume_with_vectors = false;
+  Statistics stats;
+  File listing, perf_map;
+};
+
+Result<std::unique_ptr<Translator>> Translator::create(memory::Ram& ram, cpu::DecodeCache& decode_cache,
+                                                       const Config& config) {
+  TRY_ASSIGN(auto arena, CodeArena::create(config.cache_bytes));
+  auto impl = std::make_unique<Impl>(ram, decode_cache, std::move(arena));
+  if (!config.listing_path.empty()) {
+    TRY_ASSIGN(impl->listing, open_listing(config.listing_path));
+  }
+  if (config.perf_map) {
+    TRY_ASSIGN(impl->perf_map, open_listing(fmt::format("/tmp/perf-{}.map", getpid())));
+  }
+  return std::unique_ptr<Translator>(new Translator(std::move(impl)));
+}
+
+Translator::Translator(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Translator::~Translator() = default;
+std::string Translator::statistics() const { return impl_->stats.text(); }
+
+void Translator::Impl::attach(cpu::Vcpu& cpu) {
+  if (!layout) {
+    layout = cpu.layout();
+    stubs = x64::emit_stubs(cache.arena(), *layout);
+    cache.keep_stubs();
+  }
+  if (cpu.translator.jump_table == 0)
+    cpu.translator.jump_table = reinterpret_cast<u64>(cache.new_jump_table());
+}
+
+u32 Translator::Impl::key_of(const cpu::Vcpu& cpu) const {
+  u32 key = cpu.decode_key() | (cpu.view_index() << block_key::kViewShift);
+  constexpr u32 kMasks = cpu::mxcsr::IM | cpu::mxcsr::DM | cpu::mxcsr::ZM | cpu::mxcsr::OM | cpu::mxcsr::UM |
+                         cpu::mxcsr::PM | cpu::mxcsr::MM;
+  constexpr u32 kAllMasked = kMasks & ~cpu::mxcsr::MM;
+  const bool has_avx = (host_features >> static_cast<unsigned>(Feature::kAvx)) & 1;
+  if (has_avx && (cpu.state.mxcsr & kMasks) == kAllMasked) key |= block_key::kNativeSimd;
+  return key;
+}
+
+u32 Translator::Impl::indirect_stub(u32 key) {
+  const auto [at, fresh] = indirect_stubs.try_emplace(key, 0);
+  if (fresh) at->second = x64::emit_indirect_stub(cache.arena(), *layout, stubs.exit, key);
+  return at->second;
+}
+
+BlockId Translator::Impl::find_block(cpu::Vcpu& cpu, u32 key_bits) {
+  if (!cpu.long64() || cpu.view_index() == 3 || (cpu.cpl() != 0 && cpu.cpl() != 3)) return kNone;
+  const u64 rip = cpu.state.rip();
+  bool from_io = false;
+  // A fetch that faults is delivered by the interpreter, which fetches again.
+  const u8* const host = cpu.fetch_host(rip, &from_io);
+  if (host == nullptr) return kNone;
+  const u32 key = key_of(cpu) | key_bits;
+
+  BlockId id = cache.find(host, rip, key);
+  if (id != kNone && cache.block(id).host2 != nullptr &&
+      cpu.fetch_host(align_up(rip, memory::kPageBytes), &from_io) != cache.block(id).host2) {
+    // The second page has moved, or faults: that is the interpreter's.
+    cache.drop(id);
+    return kNone;
+  }
+  if (id == kNone) {
+    u8& runs = heat[(reinterpret_cast<u64>(host) ^ (reinterpret_cast<u64>(host) >> 16)) % kHeatSlots];
+    if (++runs < kHotRuns) return kNone;
+    runs = 0;
+    id = translate(cpu, host, key);
+    if (id == kNone) return kNone;
+  }
+  const Block& b = cache.block(id);
+  if (pending_link != kNone) cache.connect(pending_link, id, reinterpret_cast<u64>(host) - rip);
+  if (pending_indirect) {
+    auto* const table = reinterpret_cast<JumpEntry*>(cpu.translator.jump_table);
+    table[CodeCache::jump_index(rip)] = {.rip = rip,
+                                         .delta = reinterpret_cast<u64>(host) - rip,
+                                         .code = reinterpret_cast<u64>(cache.arena().executable(b.code)),
+                                         .key = key};
+  }
+  return id;
+}
+
+BlockId Translator::Impl::translate(cpu::Vcpu& cpu, const u8* host, u32 key) {
+  const auto started = std::chrono::steady_clock::now();
+  const u64 rip = cpu.state.rip();
+  if (!cache.has_room()) {
+    cache.flush();
+    indirect_stubs.clear();
+    pending_link = kNone;
+  }
+  const u64 in_page = memory::kPageBytes - (rip & (memory::kPageBytes - 1));
+  scanner.scan(host, host + in_page, key & block_key::kDecodeMask, scanned);
+  const u8* second_page = nullptr;
+  u8 crossing[15];
+  if (scanned.empty()) {
+    bool from_io = false;
+    second_page = cpu.fetch_host(rip + in_page, &from_io);
+    if (second_page == nullptr) return kNone;
+    std::memcpy(crossing, host, in_page);
+    std::memcpy(crossing + in_page, second_page, sizeof crossing - in_page);
+    scanner.scan_one(crossing, key & block_key::kDecodeMask, scanned);
+    if (scanned.empty() || scanned[0].insn.length <= in_page) return kNone;
+  }
+  const u32 stub = indirect_stub(key & ~block_key::kNoGroups);
+
+  const x64::EmitterContext context{.arena = cache.arena(),
+                                    .stubs = stubs,
+                                    .layout = *layout,
+                                    .host_features = host_features,
+                                    .host_is_profile = host_is_profile};
+  for (GuestInsn& g : scanned) g.plan = x64::make_plan(context, key, g);
+  CodeArena& arena = cache.arena();
+  while (true) {
+    x64::EmittedBlock emitted;
+    code.reset();
+    code.init(asmjit::Environment::host(), reinterpret_cast<u64>(arena.executable(arena.used())));
+    asmjit::x86::Assembler a(&code);
+    x64::BlockEmitter emitter(
+        context, a,
+        {.block = cache.next_block(),
+         .rip = rip,
+         .key = key,
+         .first_site = cache.next_site(),
+         .first_link = cache.next_link(),
+         .indirect_stub = stub,
+         .second_page_delta =
+             second_page == nullptr ? 0 : reinterpret_cast<u64>(second_page) - (rip + in_page)},
+        scanned, emitted);
+    if (!emitter.emit()) {
+      // A form that AsmJit does not know runs its handler.
+      CHECK(scanned[emitter.failed()].plan != Plan::kHandler);
+      scanned[emitter.failed()].plan = Plan::kHandler;
+      continue;
+    }
+    CHECK(code.flatten() == asmjit::kErrorOk && code.resolveUnresolvedLinks() == asmjit::kErrorOk &&
+          code.relocateToBase(code.baseAddress()) == asmjit::kErrorOk);
+    const auto bytes = static_cast<u32>(code.codeSize());
+    const u32 at = arena.take(bytes);
+    CHECK(code.copyFlattenedData(arena.writable(at), bytes) == asmjit::kErrorOk);
+    emitter.finish(code);
+    const u64 address = reinterpret_cast<u64>(arena.executable(at));
+    if (listing) {
+      std::fputs(list_block(rip, second_page != nullptr ? crossing : host, scanned,
+                            {arena.executable(at), bytes}, address, emitted.starts)
+                     .c_str(),
+                 listing.get());
+    }
+    if (perf_map) std::fputs(perf_map_line(address, bytes, rip).c_str(), perf_map.get());
+    std::vector<cpu::Insn> insns;
+    std::vector<u16> offsets;
+    for (const GuestInsn& g : scanned) {
+      insns.push_back(g.insn);
+      offsets.push_back(g.offset);
+    }
+    const GuestInsn& last = scanned.back();
+    Block block;
+    block.host = host;
+    block.host2 = second_page;
+    block.rip = rip;
+    block.key = key;
+    block.code = at;
+    block.code_bytes = bytes;
+    block.count = static_cast<u16>(scanned.size());
+    block.bytes = static_cast<u16>(last.offset + last.insn.length);
+    block.uses_vectors = emitted.uses_vectors;
+    ++stats.blocks_translated;
+    stats.guest_insns_translated += block.count;
+    stats.guest_bytes_translated += block.bytes;
+    stats.host_bytes_emitted += bytes;
+    const BlockId id = cache.add(block, emitted.sites, emitted.links, insns, offsets);
+    stats.translation_ns += static_cast<u64>(
+        std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now() - started)
+            .count());
+    return id;
+  }
+}
+
+const u8* Translator::Impl::run_site(cpu::Vcpu& cpu, SiteId id) {
+  const Site site = cache.site(id);
+  const Block& b = cache.block(site.block);
+  const cpu::Insn& insn = cache.insns_of(b)[site.index];
+  // The block has paid for all of its instructions.
+  const i64 behind = i64{b.count} - site.index - 1;
+  cpu.ticks_left += behind + 1;
+  cpu.state.gpr[cpu::kRip] = b.rip + cache.offsets_of(b)[site.index] + insn.length;
+  const bool vectors = b.uses_vectors;
+  ++(site.native ? stats.misses : stats.handlers)[insn.row];
+  cpu.trace_stale = false;
+  switch (insn.handler(cpu, insn)) {
+    case cpu::Outcome::kNext:
+      --cpu.ticks_left;
+      break;
+    case cpu::Outcome::kEndTrace:
+      --cpu.ticks_left;
+      return nullptr;
+    case cpu::Outcome::kRestart:
+      cpu.state.gpr[cpu::kRip] -= insn.length;
+      return nullptr;
+    case cpu::Outcome::kFault:
+      interpreter.take_fault(cpu, insn);
+      return nullptr;
+  }
+  if (site.resume == kNone || cpu.trace_stale || cpu.attention() || cpu.ticks_left < behind) return nullptr;
+  cpu.ticks_left -= behind;
+  resume_with_vectors = vectors;
+  return cache.arena().executable(site.resume);
+}
+
+void Translator::Impl::enter(cpu::Vcpu& cpu, BlockId id) {
+  const u8* target = cache.arena().executable(cache.block(id).code);
+  resume_with_vectors = false;
+  while (target != nullptr) {
+    cpu.translator.flags_image = image_of(cpu.state.rflags);
+    ++stats.entries;
+    const x64::Enter go = resume_with_vectors ? stubs.enter_with_vectors : stubs.enter;
+    const u64 result = go(&cpu.state, target);
+    cpu.state.rflags = (cpu.state.rflags & ~kArithmetic) | flags_of(cpu.translator.flags_image);
+    const auto kind = static_cast<ExitKind>(result & low_mask(kExitKindBits));
+    const auto exit_id = static_cast<u32>(result >> kExitKindBits);
+    ++stats.exits[static_cast<unsigned>(kind)];
+    target = nullptr;
+    switch (kind) {
+      case ExitKind::kSite:
+        target = run_site(cpu, exit_id);
+        break;
+      case ExitKind::kLink:
+        cpu.state.gpr[cpu::kRip] = cache.link(exit_id).target;
+        pending_link = exit_id;
+        if (cache.link(exit_id).to != kNone) ++stats.guards_failed;
+        break;
+      case ExitKind::kIndirect:
+        pending_indirect = true;
+        break;
+      case ExitKind::kBudget:
+        cpu.state.gpr[cpu::kRip] = cache.block(exit_id).rip;
+        break;
+    }
+  }
+}
+
+cpu::EngineExit Translator::run(cpu::Vcpu& cpu, bool skip_breakpoint) {
+  Impl& impl = *impl_;
+  impl.attach(cpu);
+  while (cpu.ticks_left > 0) {
+    if (cpu.attention()) [[unlikely]] {
+      impl.pending_link = kNone;
+      impl.pending_indirect = false;
+      if (const auto exit = impl.interpreter.attend_once(cpu, skip_breakpoint)) return *exit;
+      continue;
+    }
+    const u32 key_bits = impl.pending_link == kNone ? 0 : impl.cache.link(impl.pending_link).key_bits;
+    const BlockId id = impl.find_block(cpu, key_bits);
+    impl.pending_link = kNone;
+    impl.pending_indirect = false;
+    if (id == kNone || cpu.ticks_left < impl.cache.block(id).count) {
+      ++impl.stats.traces_interpreted;
+      impl.interpreter.run_one_trace(cpu);
+    } else {
+      cpu.note_branch_target();
+      impl.enter(cpu, id);
+    }
+  }
+  impl.pending_link = kNone;
+  impl.pending_indirect = false;
+  return cpu::EngineExit::kTicks;
+}
+
+}  // namespace orrery::jit

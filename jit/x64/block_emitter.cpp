@@ -1,0 +1,257 @@
+// The frame of a block: budget, flags, sites and links.
+#include "jit/x64/block_emitter.h"
+
+#include "cpu/isa/table.h"
+#include "jit/analysis/flag_liveness.h"
+
+namespace orrery::jit::x64 {
+
+using namespace asmjit;
+using namespace asmjit::x86;
+
+BlockEmitter::BlockEmitter(const EmitterContext& context, Assembler& a, const Request& request,
+                           std::span<GuestInsn> insns, EmittedBlock& out)
+    : context_(context),
+      a_(a),
+      request_(request),
+      bank_(context.layout.banks[(request.key >> block_key::kViewShift) & 3]),
+      insns_(insns),
+      out_(out) {}
+
+bool BlockEmitter::emit() {
+  groups_ = find_memory_groups(request_.rip, insns_, (request_.key & block_key::kNoGroups) == 0);
+  find_live_flags(insns_, [this](const GuestInsn& g) {
+    const bool checked = groups_.is_member(static_cast<size_t>(&g - insns_.data()));
+    if (g.plan == Plan::kStack) return !checked;
+    if (g.plan != Plan::kRewrite) return g.plan != Plan::kNothing;
+    const ZydisDecodedOperand* const memory = memory_operand(g);
+    return memory != nullptr && (!checked || required_alignment(g, memory->size / 8) > 1);
+  });
+  const auto count = static_cast<u32>(insns_.size());
+  const Label budget = a_.newLabel();
+  const Mem ticks = qword_ptr(kState, context_.layout.ticks_left);
+  // An instruction that goes on in the next page was translated from two pages.
+  const Label budget_exit = a_.newLabel();
+  if (request_.second_page_delta != 0)
+    emit_page_guard(page_of(request_.rip) + 4096, request_.second_page_delta, a_.newLabel(), budget_exit);
+  a_.sub(ticks, count);
+  a_.js(budget);
+  Label load = a_.newLabel(), loaded = a_.newLabel();
+  out_.uses_vectors = std::any_of(insns_.begin(), insns_.end(), [](const GuestInsn& g) {
+    constexpr u32 kVector = cpu::isa::trait::kSse | cpu::isa::trait::kAvx;
+    return g.plan == Plan::kRewrite && (cpu::isa::rows()[g.insn.row].traits & kVector) != 0;
+  });
+  if (out_.uses_vectors) {
+    a_.cmp(byte_ptr(kState, ORRERY_SLOT(context_.layout, vectors_loaded)), 0);
+    a_.je(load);
+    a_.bind(loaded);
+  }
+  for (current_ = 0; current_ < insns_.size(); ++current_) {
+    starts_.push_back(static_cast<u32>(a_.offset()));
+    emit_insn(insns_[current_]);
+    if (failed_) return false;
+  }
+  if (!ended_) leave_to(next_rip(insns_.back()));
+  emit_cold();
+  a_.bind(budget);
+  a_.add(ticks, count);
+  a_.bind(budget_exit);
+  a_.mov(kAddress.r32(), (request_.block << kExitKindBits) | static_cast<u32>(ExitKind::kBudget));
+  a_.jmp(imm(reinterpret_cast<u64>(context_.arena.executable(context_.stubs.exit))));
+  if (out_.uses_vectors) {
+    a_.bind(load);
+    a_.call(imm(reinterpret_cast<u64>(context_.arena.executable(context_.stubs.load_vectors))));
+    a_.jmp(loaded);
+  }
+  return !failed_;
+}
+
+void BlockEmitter::emit_insn(GuestInsn& g) {
+  switch (g.plan) {
+    case Plan::kHandler:
+      handler_site(g);
+      return;
+    case Plan::kNothing:
+      return;
+    case Plan::kRewrite:
+      rewrite(g);
+      break;
+    case Plan::kDivide:
+      divide(g);
+      break;
+    case Plan::kBranch:
+      emit_branch(g);
+      break;
+    case Plan::kStack:
+      emit_stack(g);
+      break;
+    case Plan::kSystem:
+      emit_system(g);
+      break;
+  }
+  // Where the engine comes back to behind this instruction.
+  if (!sites_.empty() && sites_.back().index == current_ && sites_.back().resumes) {
+    sites_.back().behind = a_.newLabel();
+    sites_.back().flags = flags_;
+    a_.bind(sites_.back().behind);
+  }
+}
+
+void BlockEmitter::save_flags() {
+  if (flags_ != Flags::kHost) return;
+  emit_save_flags();
+  flags_ = Flags::kBoth;
+}
+
+void BlockEmitter::emit_save_flags() {
+  a_.mov(kScratch, rax);
+  a_.lahf();
+  a_.seto(al);
+  a_.mov(word_ptr(kState, ORRERY_SLOT(context_.layout, flags_image)), ax);
+  a_.mov(rax, kScratch);
+}
+
+void BlockEmitter::need_flags() {
+  if (flags_ != Flags::kImage) return;
+  emit_restore_flags();
+  flags_ = Flags::kBoth;
+}
+
+void BlockEmitter::emit_restore_flags() {
+  a_.mov(kScratch, rax);
+  a_.movzx(eax, word_ptr(kState, ORRERY_SLOT(context_.layout, flags_image)));
+  a_.add(al, 127);  // OF := bit 0
+  a_.sahf();
+  a_.mov(rax, kScratch);
+}
+
+Label BlockEmitter::site(bool resumes) {
+  if (sites_.empty() || sites_.back().index != current_) {
+    sites_.push_back({.entry = a_.newLabel(),
+                      .resume = a_.newLabel(),
+                      .behind = {},
+                      .index = static_cast<u16>(current_),
+                      .resumes = resumes && !groups_.open_behind(current_),
+                      .in_line = false,
+                      .flags = Flags::kImage});
+  }
+  return sites_.back().entry;
+}
+
+void BlockEmitter::leave_at_site(size_t number) {
+  const u32 id = request_.first_site + static_cast<u32>(number);
+  a_.mov(kAddress.r32(), (id << kExitKindBits) | static_cast<u32>(ExitKind::kSite));
+  a_.jmp(imm(reinterpret_cast<u64>(context_.arena.executable(context_.stubs.exit))));
+}
+
+void BlockEmitter::handler_site(const GuestInsn& g) {
+  save_flags();
+  const bool last = current_ + 1 == insns_.size();
+  const bool ends = (cpu::isa::rows()[g.insn.row].traits & cpu::isa::trait::kEndsTrace) != 0 || !g.valid;
+  site(!(last && ends));
+  sites_.back().in_line = true;
+  leave_at_site(sites_.size() - 1);
+  flags_ = Flags::kImage;
+  if (last && ends) {
+    ended_ = true;
+  } else if (sites_.back().resumes) {
+    a_.bind(sites_.back().resume);
+  }
+}
+
+void BlockEmitter::leave_to(u64 target) {
+  save_flags();
+  flags_ = Flags::kImage;
+  ended_ = true;
+  PendingLink& link = new_link(target);
+  emit_link(link);
+}
+
+BlockEmitter::PendingLink& BlockEmitter::new_link(u64 target) {
+  links_.push_back({.entry = a_.newLabel(),
+                    .jump = a_.newLabel(),
+                    .delta = {},
+                    .exit = a_.newLabel(),
+                    .target = target,
+                    .flags = flags_,
+                    .ticks_back = 0,
+                    .key_bits = 0,
+                    .in_line = true});
+  return links_.back();
+}
+
+// The quick TLB must still lead from `page` to the host page that it led to when this was linked. The second
+// immediate is patched: `delta` is its label.
+void BlockEmitter::emit_page_guard(u64 page, u64 delta, const Label& delta_label, const Label& miss) {
+  const i32 entry = context_.layout.code_banks[(request_.key >> block_key::kViewShift) & 3] +
+                    static_cast<i32>(cpu::FastBank::code_index_of(page) * sizeof(cpu::FastCodeEntry));
+  a_.mov(kAddress, page);
+  a_.cmp(qword_ptr(kState, entry + static_cast<i32>(offsetof(cpu::FastCodeEntry, tag))), kAddress);
+  a_.jne(miss);
+  // MOV kAddress, imm64, always in its long form.
+  const u8 opcode[] = {0x49, 0xbb};
+  a_.bind(delta_label);
+  a_.embed(opcode, sizeof opcode);
+  a_.embed(&delta, sizeof delta);
+  a_.cmp(qword_ptr(kState, entry + static_cast<i32>(offsetof(cpu::FastCodeEntry, delta))), kAddress);
+  a_.jne(miss);
+}
+
+void BlockEmitter::emit_link(PendingLink& link) {
+  const u64 page = page_of(link.target);
+  if (page != page_of(request_.rip)) {
+    link.delta = a_.newLabel();
+    emit_page_guard(page, 0, link.delta, link.exit);
+  }
+  a_.bind(link.jump);
+  a_.long_().jmp(link.exit);
+}
+
+void BlockEmitter::emit_cold() {
+  for (size_t i = 0; i < sites_.size(); ++i) {
+    PendingSite& s = sites_[i];
+    if (s.in_line) continue;
+    a_.bind(s.entry);
+    leave_at_site(i);
+    if (!s.resumes) continue;
+    a_.bind(s.resume);
+    if (s.flags != Flags::kImage) emit_restore_flags();
+    a_.jmp(s.behind);
+  }
+  for (size_t i = 0; i < links_.size(); ++i) {
+    PendingLink& link = links_[i];
+    if (!link.in_line) {
+      a_.bind(link.entry);
+      if (link.flags == Flags::kHost) emit_save_flags();
+      if (link.ticks_back != 0) a_.add(qword_ptr(kState, context_.layout.ticks_left), link.ticks_back);
+      emit_link(link);
+    }
+    a_.bind(link.exit);
+    const u32 id = request_.first_link + static_cast<u32>(i);
+    a_.mov(kAddress.r32(), (id << kExitKindBits) | static_cast<u32>(ExitKind::kLink));
+    a_.jmp(imm(reinterpret_cast<u64>(context_.arena.executable(context_.stubs.exit))));
+  }
+}
+
+void BlockEmitter::finish(const CodeHolder& code) {
+  out_.starts = std::move(starts_);
+  const auto offset = [&code](const Label& label) { return static_cast<u32>(code.labelOffset(label)); };
+  for (const PendingSite& s : sites_) {
+    out_.sites.push_back({.block = request_.block,
+                          .index = s.index,
+                          .native = !s.in_line,
+                          .resume = s.resumes ? offset(s.resume) : kNone});
+  }
+  for (const PendingLink& l : links_) {
+    out_.links.push_back({.block = request_.block,
+                          .to = kNone,
+                          .target = l.target,
+                          .key_bits = l.key_bits,
+                          .jump = offset(l.jump) + 1,
+                          .exit = offset(l.exit),
+                          .delta = l.delta.isValid() ? offset(l.delta) + 2 : kNone,
+                          .next_incoming = kNone});
+  }
+}
+
+}  // namespace orrery::jit::x64

@@ -1,0 +1,205 @@
+// BlockEmitter: host code for one scanned block.
+//
+// At every entry and exit of a block the arithmetic flags are in TranslatorSlots::flags_image, and the
+// guest's registers where registers.h says. Within a block the flags may be in EFLAGS, in the image, or both;
+// memory checks use EFLAGS up, so flags that somebody may still want are saved first
+// (analysis/flag_liveness.h).
+//
+// An instruction that cannot go on natively (a page that is not in the quick TLB, a device, a fault, an
+// unusual form) leaves at its *site*, before it has changed anything: the engine runs its handler and comes
+// back behind it.
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "cpu/vcpu.h"
+#include "jit/analysis/memory_groups.h"
+#include "jit/block.h"
+#include "jit/block_scan.h"
+#include "jit/x64/stubs.h"
+
+namespace orrery::jit::x64 {
+
+/// What a block is made of besides its code.
+struct EmittedBlock {
+  std::vector<Site> sites;  // `block` is left to the caller; arena offsets count from the block's code
+  std::vector<Link> links;  // likewise
+  std::vector<u32> starts;  // where each instruction's code begins
+  bool uses_vectors = false;
+};
+
+/// The environment of an emission, the same for all blocks.
+struct EmitterContext {
+  const CodeArena& arena;
+  const Stubs& stubs;
+  const cpu::Vcpu::Layout& layout;
+  u64 host_features;  // bit n: isa::Feature n
+  bool
+      host_is_profile;  // undefined flags and results of the host are those of the CPU model's vendor profile
+};
+
+class BlockEmitter {
+ public:
+  struct Request {
+    BlockId block = 0;
+    u64 rip = 0;
+    u32 key = 0;
+    SiteId first_site = 0;
+    LinkId first_link = 0;
+    u32 indirect_stub = 0;  // arena offset
+    u64 second_page_delta =
+        0;  // host minus linear address of the second page of a crossing instruction; or 0
+  };
+  BlockEmitter(const EmitterContext& context, asmjit::x86::Assembler& a, const Request& request,
+               std::span<GuestInsn> insns, EmittedBlock& out);
+
+  /// False if AsmJit could not encode instruction `failed()`; nothing of the code may be used then.
+  bool emit();
+  size_t failed() const { return current_; }
+  /// After relocation: fills in offsets.
+  void finish(const asmjit::CodeHolder& code);
+
+ private:
+  enum class Flags : u8 { kImage, kHost, kBoth };
+  struct PendingSite {
+    asmjit::Label entry;
+    asmjit::Label resume;  // where the engine comes back to
+    asmjit::Label behind;  // the code behind the instruction
+    u16 index;
+    bool resumes;
+    bool in_line;  // a handler's: `resume` is `behind`
+    Flags flags;   // that the code behind expects
+  };
+  struct PendingLink {
+    asmjit::Label entry;  // of the cold path to it, unless `in_line`
+    asmjit::Label jump, delta, exit;
+    u64 target;
+    Flags flags;     // at `entry`
+    u32 ticks_back;  // of the instructions that a side exit leaves out
+    u32 key_bits;
+    bool in_line;
+  };
+
+  // block_emitter.cpp
+  void emit_insn(GuestInsn& g);
+  /// From EFLAGS to the image, if only EFLAGS has them. Uses kScratch.
+  void save_flags();
+  /// From the image to EFLAGS, if only the image has them. Uses kScratch.
+  void need_flags();
+  void emit_save_flags();
+  void emit_restore_flags();
+  /// The way out of the current instruction before it has changed anything; the flags are in the image.
+  asmjit::Label site(bool resumes);
+  void leave_at_site(size_t number);
+  void handler_site(const GuestInsn& g);
+  void emit_cold();
+  PendingLink& new_link(u64 target);
+  void emit_link(PendingLink& link);
+  void emit_page_guard(u64 page, u64 delta, const asmjit::Label& delta_label, const asmjit::Label& miss);
+  u64 next_rip(const GuestInsn& g) const { return request_.rip + g.offset + g.insn.length; }
+  u64 page_of(u64 address) const { return align_down(address, u64{4096}); }
+
+  // memory.cpp
+  /// The linear address of `mem` into `to` (LEA: the effective one). Uses kIndex and kAddress; a segment's
+  /// base changes EFLAGS.
+  void linear_address(const ZydisDecodedOperandMem& mem, unsigned address_width, const GuestInsn& g,
+                      const Gp& to);
+  /// Makes kAddress plus the result the host address of the current instruction's access; `address` puts its
+  /// linear address into kAddress. May use kIndex, kScratch and EFLAGS, saving flags that are wanted.
+  template <class Address>
+  i32 access(unsigned bytes, bool write, unsigned alignment, Address address);
+  void group_head();
+  i32 window(unsigned group) const {
+    return ORRERY_SLOT(context_.layout, windows) + static_cast<i32>(8 * group);
+  }
+  /// Checks `bytes` at kAddress and makes it a host address; what does not pass goes to `miss`. Uses kIndex,
+  /// kScratch and EFLAGS.
+  void check_access(unsigned bytes, bool write, unsigned alignment, const asmjit::Label& miss);
+
+  // rewrite.cpp
+  void rewrite(const GuestInsn& g);
+  void load_effective_address(const GuestInsn& g);
+  void load_guest(const Gp& host, u8 guest) { a_.mov(host, asmjit::x86::qword_ptr(kState, 8 * guest)); }
+  void store_guest(u8 guest, const Gp& host) { a_.mov(asmjit::x86::qword_ptr(kState, 8 * guest), host); }
+
+  // branch.cpp
+  void emit_branch(const GuestInsn& g);
+  void conditional_jump(const GuestInsn& g);
+  void jump_indirect(const GuestInsn& g, bool call);
+  void ret(const GuestInsn& g);
+  /// Ends the block with a link.
+  void leave_to(u64 target);
+  void canonical_or(const Gp& address, const asmjit::Label& miss);
+  void push_constant(u64 value);
+  /// A register or checked memory operand into kAddress.
+  void load_target(const GuestInsn& g, const asmjit::Label& miss);
+
+  // stack.cpp
+  void emit_stack(const GuestInsn& g);
+  void push(const GuestInsn& g);
+  void pop(const GuestInsn& g);
+  void leave();
+
+  // system.cpp
+  void emit_system(const GuestInsn& g);
+  void push_flags();
+
+  // divide.cpp
+  void divide(const GuestInsn& g);
+
+  const EmitterContext& context_;
+  asmjit::x86::Assembler& a_;
+  const Request request_;
+  const i32 bank_;  // the quick TLB's displacement
+  std::span<GuestInsn> insns_;
+  EmittedBlock& out_;
+  size_t current_ = 0;
+  Flags flags_ = Flags::kImage;
+  std::vector<PendingSite> sites_;
+  std::vector<PendingLink> links_;
+  std::vector<u32> starts_;
+  MemoryGroups groups_;
+  bool ended_ = false;   // the last instruction has left the block
+  bool failed_ = false;  // AsmJit refused an instruction
+};
+
+template <class Address>
+i32 BlockEmitter::access(unsigned bytes, bool write, unsigned alignment, Address address) {
+  const GroupedAccess& grouped = groups_.accesses[current_];
+  if (grouped.group == GroupedAccess::kNoGroup) {
+    save_flags();
+    address();
+    check_access(bytes, write, alignment, site(true));
+    flags_ = Flags::kImage;
+    return 0;
+  }
+  const MemoryGroup& group = groups_.groups[grouped.group];
+  if (group.first == current_) {
+    save_flags();
+    group_head();
+    flags_ = Flags::kImage;
+  } else {
+    a_.mov(kAddress, asmjit::x86::qword_ptr(kState, window(grouped.group)));
+  }
+  const auto offset = static_cast<i32>(grouped.position - group.low);
+  if (alignment > 1) {
+    save_flags();
+    a_.lea(kIndex.r32(), asmjit::x86::ptr(kAddress, offset));
+    a_.test(kIndex.r32(), alignment - 1);
+    a_.jnz(site(true));
+    flags_ = Flags::kImage;
+  }
+  return offset;
+}
+
+/// How `g` is translated in a block with this key.
+Plan make_plan(const EmitterContext& context, u32 key, const GuestInsn& g);
+/// The memory operand that `g` accesses, or null.
+const ZydisDecodedOperand* memory_operand(const GuestInsn& g);
+/// What the access of `g`, `bytes` long, must be aligned to to run natively.
+unsigned required_alignment(const GuestInsn& g, unsigned bytes);
+/// AsmJit's instruction for a Zydis mnemonic; 0 if there is none.
+u32 host_instruction(ZydisMnemonic mnemonic);
+
+}  // namespace orrery::jit::x64

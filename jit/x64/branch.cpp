@@ -1,0 +1,133 @@
+// Near control flow. A target that is not canonical is the handler's: the fault comes before anything
+// changes.
+#include "jit/x64/block_emitter.h"
+
+namespace orrery::jit::x64 {
+
+using namespace asmjit;
+using namespace asmjit::x86;
+
+namespace {
+
+u64 relative_target(const GuestInsn& g, u64 next) { return next + g.insn.imm; }
+
+bool canonical(u64 address) { return static_cast<u64>(static_cast<i64>(address << 16) >> 16) == address; }
+
+}  // namespace
+
+void BlockEmitter::emit_branch(const GuestInsn& g) {
+  const bool relative = g.operands[0].type == ZYDIS_OPERAND_TYPE_IMMEDIATE;
+  switch (g.z.mnemonic) {
+    case ZYDIS_MNEMONIC_JMP:
+      if (!relative) {
+        jump_indirect(g, false);
+      } else if (canonical(relative_target(g, next_rip(g)))) {
+        leave_to(relative_target(g, next_rip(g)));
+      } else {
+        handler_site(g);
+      }
+      return;
+    case ZYDIS_MNEMONIC_CALL:
+      if (!relative) {
+        jump_indirect(g, true);
+      } else if (canonical(relative_target(g, next_rip(g)))) {
+        site(false);
+        push_constant(next_rip(g));
+        leave_to(relative_target(g, next_rip(g)));
+      } else {
+        handler_site(g);
+      }
+      return;
+    case ZYDIS_MNEMONIC_RET:
+      ret(g);
+      return;
+    default:
+      conditional_jump(g);
+      return;
+  }
+}
+
+void BlockEmitter::conditional_jump(const GuestInsn& g) {
+  const u64 target = relative_target(g, next_rip(g));
+  if (!canonical(target)) {
+    handler_site(g);
+    return;
+  }
+  need_flags();
+  PendingLink& link = new_link(target);
+  link.in_line = false;
+  link.ticks_back = static_cast<u32>(insns_.size() - current_ - 1);
+  if (a_.emit(host_instruction(g.z.mnemonic), link.entry) != kErrorOk) failed_ = true;
+}
+
+// Bits 47 to 63 must be equal.
+void BlockEmitter::canonical_or(const Gp& address, const Label& miss) {
+  a_.mov(kScratch, address);
+  a_.sar(kScratch, 47);
+  a_.add(kScratch, 1);
+  a_.cmp(kScratch, 1);
+  a_.ja(miss);
+}
+
+void BlockEmitter::push_constant(u64 value) {
+  const Gp sp = gpq(kHostOf[cpu::kRsp]);
+  const i32 at = access(8, true, 1, [&] { a_.lea(kAddress, ptr(sp, -8)); });
+  if (static_cast<u64>(static_cast<i64>(static_cast<i32>(value))) == value) {
+    a_.mov(qword_ptr(kAddress, at), static_cast<i32>(value));
+  } else {
+    a_.mov(kScratch, value);
+    a_.mov(qword_ptr(kAddress, at), kScratch);
+  }
+  a_.lea(sp, ptr(sp, -8));
+}
+
+void BlockEmitter::load_target(const GuestInsn& g, const Label& miss) {
+  const ZydisDecodedOperand& o = g.operands[0];
+  if (o.type == ZYDIS_OPERAND_TYPE_MEMORY) {
+    linear_address(o.mem, g.z.address_width, g, kAddress);
+    check_access(8, false, 1, miss);
+    a_.mov(kAddress, qword_ptr(kAddress));
+  } else {
+    const u8 guest = guest_number(o.reg.value);
+    if (kHostOf[guest] != kNoHost) {
+      a_.mov(kAddress, gpq(kHostOf[guest]));
+    } else {
+      load_guest(kAddress, guest);
+    }
+  }
+  canonical_or(kAddress, miss);
+  flags_ = Flags::kImage;
+}
+
+void BlockEmitter::jump_indirect(const GuestInsn& g, bool call) {
+  save_flags();
+  const Label miss = site(false);
+  load_target(g, miss);
+  if (call) {
+    // The target waits in the state while the stack is checked.
+    a_.mov(qword_ptr(kState, 8 * cpu::kRip), kAddress);
+    push_constant(next_rip(g));
+    a_.mov(kAddress, qword_ptr(kState, 8 * cpu::kRip));
+  }
+  a_.jmp(imm(reinterpret_cast<u64>(context_.arena.executable(request_.indirect_stub))));
+  ended_ = true;
+}
+
+void BlockEmitter::ret(const GuestInsn& g) {
+  const Gp sp = gpq(kHostOf[cpu::kRsp]);
+  save_flags();
+  const Label miss = site(false);
+  const i32 at = access(8, false, 1, [&] { a_.mov(kAddress, sp); });
+  a_.mov(kAddress, qword_ptr(kAddress, at));
+  canonical_or(kAddress, miss);
+  flags_ = Flags::kImage;
+  const auto extra = g.operands[0].type == ZYDIS_OPERAND_TYPE_IMMEDIATE &&
+                             g.operands[0].visibility == ZYDIS_OPERAND_VISIBILITY_EXPLICIT
+                         ? static_cast<i32>(g.operands[0].imm.value.u & 0xffff)
+                         : 0;
+  a_.lea(sp, ptr(sp, 8 + extra));
+  a_.jmp(imm(reinterpret_cast<u64>(context_.arena.executable(request_.indirect_stub))));
+  ended_ = true;
+}
+
+}  // namespace orrery::jit::x64

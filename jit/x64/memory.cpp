@@ -1,0 +1,97 @@
+// Memory operands: the linear address, and its check against the quick TLB.
+//
+// An entry's tag is its page's address, so tag XOR address is the offset in the page on a hit and over 4095
+// otherwise; one comparison with 4096 - bytes decides hit and page crossing.
+#include "jit/x64/block_emitter.h"
+
+namespace orrery::jit::x64 {
+
+using namespace asmjit;
+using namespace asmjit::x86;
+
+void BlockEmitter::linear_address(const ZydisDecodedOperandMem& mem, unsigned address_width,
+                                  const GuestInsn& g, const Gp& to) {
+  const bool narrow = address_width == 32;
+  const Gp result = narrow ? to.r32() : to;
+  const auto disp = static_cast<i32>(mem.disp.value);
+  if (mem.base == ZYDIS_REGISTER_RIP || mem.base == ZYDIS_REGISTER_EIP) {
+    const u64 address = next_rip(g) + static_cast<u64>(mem.disp.value);
+    a_.mov(to, narrow ? address & 0xffffffff : address);
+  } else {
+    const auto place = [this](ZydisRegister reg, const Gp& temporary) -> Gp {
+      const u8 guest = guest_number(reg);
+      if (kHostOf[guest] != kNoHost) return gpq(kHostOf[guest]);
+      load_guest(temporary, guest);
+      return temporary;
+    };
+    const bool has_base = mem.base != ZYDIS_REGISTER_NONE;
+    const bool has_index = mem.index != ZYDIS_REGISTER_NONE;
+    const u32 shift = mem.scale == 8 ? 3 : mem.scale == 4 ? 2 : mem.scale == 2 ? 1 : 0;
+    const Gp base = has_base ? place(mem.base, kAddress) : Gp();
+    const Gp index = has_index ? place(mem.index, kIndex) : Gp();
+    if (has_base && has_index) {
+      a_.lea(result, ptr(base, index, shift, disp));
+    } else if (has_index) {
+      Mem operand = ptr(0, index, shift);
+      operand.setOffset(disp);
+      a_.lea(result, operand);
+    } else if (has_base && disp != 0) {
+      a_.lea(result, ptr(base, disp));
+    } else if (has_base) {
+      a_.mov(result, narrow ? base.r32() : base);
+    } else {
+      a_.mov(to, narrow ? static_cast<u64>(static_cast<u32>(disp)) : static_cast<u64>(mem.disp.value));
+    }
+  }
+  if (g.z.mnemonic != ZYDIS_MNEMONIC_LEA &&
+      (mem.segment == ZYDIS_REGISTER_FS || mem.segment == ZYDIS_REGISTER_GS)) {
+    const auto segment = mem.segment == ZYDIS_REGISTER_FS ? cpu::kFs : cpu::kGs;
+    a_.add(to, qword_ptr(kState, ORRERY_STATE(seg) + static_cast<i32>(segment * sizeof(cpu::Segment) +
+                                                                      offsetof(cpu::Segment, base))));
+  }
+}
+
+// The check of a whole group: from the lowest byte to the highest, in one page. If it fails, the block goes
+// on as the version of itself that checks every access.
+void BlockEmitter::group_head() {
+  const GroupedAccess& here = groups_.accesses[current_];
+  const MemoryGroup& group = groups_.groups[here.group];
+  PendingLink& link = new_link(request_.rip + insns_[current_].offset);
+  link.in_line = false;
+  link.flags = Flags::kImage;
+  link.ticks_back = static_cast<u32>(insns_.size() - current_);
+  link.key_bits = block_key::kNoGroups;
+  const i64 down = here.position - group.low;
+  if (here.base == GroupedAccess::kAbsoluteBase) {
+    a_.mov(kAddress, here.displacement - down);
+  } else {
+    Gp base = kAddress;
+    if (kHostOf[here.base] != kNoHost) {
+      base = gpq(kHostOf[here.base]);
+    } else {
+      load_guest(kAddress, here.base);
+    }
+    a_.lea(kAddress, ptr(base, static_cast<i32>(here.displacement - down)));
+  }
+  check_access(static_cast<unsigned>(group.high - group.low), group.write, 1, link.entry);
+  a_.mov(qword_ptr(kState, window(here.group)), kAddress);
+}
+
+void BlockEmitter::check_access(unsigned bytes, bool write, unsigned alignment, const Label& miss) {
+  const auto tag =
+      static_cast<i32>(write ? offsetof(cpu::FastEntry, write_tag) : offsetof(cpu::FastEntry, read_tag));
+  a_.mov(kIndex.r32(), kAddress.r32());
+  a_.shr(kIndex.r32(), 7);
+  a_.and_(kIndex.r32(), static_cast<u32>(cpu::FastBank::kIndexMask << 5));
+  a_.mov(kScratch, kAddress);
+  a_.xor_(kScratch, qword_ptr(kState, kIndex, 0, bank_ + tag));
+  a_.cmp(kScratch, 4096 - bytes);
+  a_.ja(miss);
+  if (alignment > 1) {
+    a_.test(kAddress.r32(), alignment - 1);
+    a_.jnz(miss);
+  }
+  a_.add(kAddress, qword_ptr(kState, kIndex, 0, bank_ + static_cast<i32>(offsetof(cpu::FastEntry, delta))));
+}
+
+}  // namespace orrery::jit::x64

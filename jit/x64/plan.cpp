@@ -1,0 +1,221 @@
+// Which instructions run natively. Whatever is not known to be safe runs its handler.
+#include <cctype>
+#include <string>
+
+#include "cpu/isa/table.h"
+#include "jit/x64/block_emitter.h"
+
+namespace orrery::jit::x64 {
+namespace {
+
+using cpu::isa::Row;
+namespace trait = cpu::isa::trait;
+
+bool is_branch(ZydisMnemonic m, const GuestInsn& g) {
+  switch (m) {
+    case ZYDIS_MNEMONIC_JMP:
+    case ZYDIS_MNEMONIC_CALL:
+    case ZYDIS_MNEMONIC_RET:
+      // Near, with 64-bit operands.
+      return g.z.meta.branch_type != ZYDIS_BRANCH_TYPE_FAR && g.insn.operand_bytes() == 8;
+    case ZYDIS_MNEMONIC_JO:
+    case ZYDIS_MNEMONIC_JNO:
+    case ZYDIS_MNEMONIC_JB:
+    case ZYDIS_MNEMONIC_JNB:
+    case ZYDIS_MNEMONIC_JZ:
+    case ZYDIS_MNEMONIC_JNZ:
+    case ZYDIS_MNEMONIC_JBE:
+    case ZYDIS_MNEMONIC_JNBE:
+    case ZYDIS_MNEMONIC_JS:
+    case ZYDIS_MNEMONIC_JNS:
+    case ZYDIS_MNEMONIC_JP:
+    case ZYDIS_MNEMONIC_JNP:
+    case ZYDIS_MNEMONIC_JL:
+    case ZYDIS_MNEMONIC_JNL:
+    case ZYDIS_MNEMONIC_JLE:
+    case ZYDIS_MNEMONIC_JNLE:
+      return g.insn.operand_bytes() == 8;
+    default:
+      return false;
+  }
+}
+
+bool is_stack(ZydisMnemonic m, const GuestInsn& g) {
+  if (g.insn.operand_bytes() != 8) return false;
+  const ZydisDecodedOperand& o = g.operands[0];
+  switch (m) {
+    case ZYDIS_MNEMONIC_PUSH:
+      return o.type == ZYDIS_OPERAND_TYPE_IMMEDIATE ||
+             (o.type == ZYDIS_OPERAND_TYPE_REGISTER &&
+              ZydisRegisterGetClass(o.reg.value) == ZYDIS_REGCLASS_GPR64);
+    case ZYDIS_MNEMONIC_POP:
+      return o.type == ZYDIS_OPERAND_TYPE_REGISTER &&
+             ZydisRegisterGetClass(o.reg.value) == ZYDIS_REGCLASS_GPR64;
+    case ZYDIS_MNEMONIC_LEAVE:
+      return true;
+    default:
+      return false;
+  }
+}
+
+/// At CPL 0 nothing but the stack can stop these.
+bool is_system(ZydisMnemonic m, u32 key) {
+  const bool user = ((key >> block_key::kViewShift) & 3) == 0;
+  switch (m) {
+    case ZYDIS_MNEMONIC_CLI:
+    case ZYDIS_MNEMONIC_SWAPGS:
+      return !user;
+    case ZYDIS_MNEMONIC_PUSHFQ:
+      return true;
+    default:
+      return false;
+  }
+}
+
+bool is_nothing(ZydisMnemonic m) {
+  switch (m) {
+    case ZYDIS_MNEMONIC_NOP:
+    case ZYDIS_MNEMONIC_ENDBR64:
+    case ZYDIS_MNEMONIC_ENDBR32:
+    case ZYDIS_MNEMONIC_LFENCE:
+    case ZYDIS_MNEMONIC_MFENCE:
+    case ZYDIS_MNEMONIC_SFENCE:
+    case ZYDIS_MNEMONIC_PREFETCH:
+    case ZYDIS_MNEMONIC_PREFETCHW:
+    case ZYDIS_MNEMONIC_PREFETCHNTA:
+    case ZYDIS_MNEMONIC_PREFETCHT0:
+    case ZYDIS_MNEMONIC_PREFETCHT1:
+    case ZYDIS_MNEMONIC_PREFETCHT2:
+      return true;
+    default:
+      return false;
+  }
+}
+
+/// Accesses more, or other, memory than its operand says, or needs checks of its own.
+bool is_irregular(ZydisMnemonic m, const GuestInsn& g) {
+  switch (m) {
+    case ZYDIS_MNEMONIC_XLAT:
+    case ZYDIS_MNEMONIC_MASKMOVQ:
+    case ZYDIS_MNEMONIC_MASKMOVDQU:
+    case ZYDIS_MNEMONIC_VMASKMOVDQU:
+    case ZYDIS_MNEMONIC_VMASKMOVPS:
+    case ZYDIS_MNEMONIC_VMASKMOVPD:
+    case ZYDIS_MNEMONIC_VPMASKMOVD:
+    case ZYDIS_MNEMONIC_VPMASKMOVQ:
+    case ZYDIS_MNEMONIC_RCPPS:
+    case ZYDIS_MNEMONIC_RCPSS:
+    case ZYDIS_MNEMONIC_RSQRTPS:
+    case ZYDIS_MNEMONIC_RSQRTSS:
+    case ZYDIS_MNEMONIC_VRCPPS:
+    case ZYDIS_MNEMONIC_VRCPSS:
+    case ZYDIS_MNEMONIC_VRSQRTPS:
+    case ZYDIS_MNEMONIC_VRSQRTSS:
+      return true;
+    case ZYDIS_MNEMONIC_BT:
+    case ZYDIS_MNEMONIC_BTS:
+    case ZYDIS_MNEMONIC_BTR:
+    case ZYDIS_MNEMONIC_BTC:
+      return g.operands[0].type == ZYDIS_OPERAND_TYPE_MEMORY &&
+             g.operands[1].type == ZYDIS_OPERAND_TYPE_REGISTER;
+    default:
+      return false;
+  }
+}
+
+bool is_high_byte(ZydisRegister reg) { return reg >= ZYDIS_REGISTER_AH && reg <= ZYDIS_REGISTER_BH; }
+
+/// Registers that are renamed to their numbers, memory of a plain shape, and AH to BH only where the host's
+/// encoding needs no REX.
+bool operands_can_be_renamed(const GuestInsn& g) {
+  bool high = false, needs_rex = g.insn.operand_bytes() == 8;
+  for (unsigned i = 0; i < g.z.operand_count; ++i) {
+    const ZydisDecodedOperand& o = g.operands[i];
+    const bool hidden = o.visibility == ZYDIS_OPERAND_VISIBILITY_HIDDEN;
+    if (o.type == ZYDIS_OPERAND_TYPE_MEMORY) {
+      if (hidden || o.mem.type == ZYDIS_MEMOP_TYPE_VSIB || o.mem.type == ZYDIS_MEMOP_TYPE_MIB) return false;
+      needs_rex = true;  // its address is in kAddress
+      continue;
+    }
+    if (o.type == ZYDIS_OPERAND_TYPE_POINTER) return false;
+    if (o.type != ZYDIS_OPERAND_TYPE_REGISTER) continue;
+    const ZydisRegister reg = o.reg.value;
+    switch (ZydisRegisterGetClass(reg)) {
+      case ZYDIS_REGCLASS_GPR8:
+        if (is_high_byte(reg)) {
+          high = true;
+          break;
+        }
+        [[fallthrough]];
+      case ZYDIS_REGCLASS_GPR16:
+      case ZYDIS_REGCLASS_GPR32:
+      case ZYDIS_REGCLASS_GPR64: {
+        const u8 guest = guest_number(reg);
+        const u8 host = kHostOf[guest];
+        if (hidden && host != guest) return false;
+        if (host >= 8 || (ZydisRegisterGetClass(reg) == ZYDIS_REGCLASS_GPR8 && guest >= 4)) needs_rex = true;
+        break;
+      }
+      case ZYDIS_REGCLASS_XMM:
+      case ZYDIS_REGCLASS_YMM:
+      case ZYDIS_REGCLASS_FLAGS:
+        break;
+      default:
+        // MXCSR is a hidden operand of SSE; everything else is not ours to rename.
+        if (reg == ZYDIS_REGISTER_MXCSR && hidden) break;
+        return false;
+    }
+  }
+  return !(high && needs_rex);
+}
+
+}  // namespace
+
+Plan make_plan(const EmitterContext& context, u32 key, const GuestInsn& g) {
+  if (!g.valid) return Plan::kHandler;
+  const ZydisMnemonic m = g.z.mnemonic;
+  const Row& row = cpu::isa::rows()[g.insn.row];
+  if (is_branch(m, g)) return Plan::kBranch;
+  if (is_stack(m, g)) return Plan::kStack;
+  if (is_nothing(m)) return Plan::kNothing;
+  if (is_system(m, key)) return Plan::kSystem;
+  // MOVSD and CMPSD name string instructions, too.
+  const bool sse_form = (m == ZYDIS_MNEMONIC_MOVSD || m == ZYDIS_MNEMONIC_CMPSD) &&
+                        g.z.meta.category != ZYDIS_CATEGORY_STRINGOP;
+  if (row.translate != cpu::isa::Translate::kRewrite && !sse_form) return Plan::kHandler;
+  if ((row.traits & (trait::kX87 | trait::kMmx | trait::kPrivileged)) != 0 &&
+      (row.traits & (trait::kSse | trait::kAvx)) == 0) {
+    return Plan::kHandler;
+  }
+  if ((row.traits & trait::kEndsTrace) != 0 || is_irregular(m, g)) return Plan::kHandler;
+  if ((row.traits & (trait::kSse | trait::kAvx)) != 0 && (key & block_key::kNativeSimd) == 0)
+    return Plan::kHandler;
+  if (((context.host_features >> static_cast<unsigned>(row.feature)) & 1) == 0) return Plan::kHandler;
+  if (!context.host_is_profile && (row.flags_undefined != 0 || (row.traits & trait::kUndefinedResult) != 0))
+    return Plan::kHandler;
+  if (!operands_can_be_renamed(g) || host_instruction(m) == 0) return Plan::kHandler;
+  if (m != ZYDIS_MNEMONIC_DIV && m != ZYDIS_MNEMONIC_IDIV) return Plan::kRewrite;
+  return g.operands[0].size >= 32 ? Plan::kDivide : Plan::kHandler;
+}
+
+const ZydisDecodedOperand* memory_operand(const GuestInsn& g) {
+  if (g.z.mnemonic == ZYDIS_MNEMONIC_LEA) return nullptr;
+  for (unsigned i = 0; i < g.z.operand_count; ++i) {
+    if (g.operands[i].type == ZYDIS_OPERAND_TYPE_MEMORY) return &g.operands[i];
+  }
+  return nullptr;
+}
+
+u32 host_instruction(ZydisMnemonic mnemonic) {
+  static const std::vector<u32> table = [] {
+    std::vector<u32> ids(ZYDIS_MNEMONIC_MAX_VALUE + 1);
+    for (unsigned m = 1; m <= ZYDIS_MNEMONIC_MAX_VALUE; ++m) {
+      const std::string_view name = ZydisMnemonicGetString(static_cast<ZydisMnemonic>(m));
+      ids[m] = asmjit::InstAPI::stringToInstId(asmjit::Arch::kX64, name.data(), name.size());
+    }
+    return ids;
+  }();
+  return table[mnemonic];
+}
+
+}  // namespace orrery::jit::x64

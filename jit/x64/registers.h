@@ -1,0 +1,44 @@
+// Where guest registers live in host registers while translated code runs.
+//
+//   guest  rax rcx rdx rbx rsp rbp rsi rdi r8 r9 r10   r11..r15
+//   host   rax rcx rdx rbx r12 rbp rsi rdi r8 r9 r10   in CpuState
+//
+// rax, rcx, rdx, rbx, rsi and rdi are their own, so that implicit operands and high bytes need no moves. r15
+// points at CpuState; r11, r13 and r14 are temporaries; rsp is the host's stack. Vector registers are their
+// own.
+#pragma once
+
+#include <asmjit/x86.h>
+
+#include "base/types.h"
+
+namespace orrery::jit::x64 {
+
+using asmjit::x86::Gp;
+using asmjit::x86::Mem;
+
+inline constexpr u8 kNoHost = 0xff;
+inline constexpr u8 kHostOf[16] = {0, 1, 2,  3,       12,      5,       6,       7,
+                                   8, 9, 10, kNoHost, kNoHost, kNoHost, kNoHost, kNoHost};
+
+inline constexpr u8 kAddressId = 11, kIndexId = 13, kScratchId = 14;
+inline const Gp kState = asmjit::x86::r15;
+inline const Gp kAddress = asmjit::x86::r11;  // a memory operand's address, then its host address
+inline const Gp kIndex = asmjit::x86::r13;
+inline const Gp kScratch = asmjit::x86::r14;
+
+/// Host register `id` as 1, 2, 4 or 8 bytes.
+inline Gp gp(unsigned id, unsigned bytes) {
+  switch (bytes) {
+    case 1:
+      return asmjit::x86::gpb_lo(id);
+    case 2:
+      return asmjit::x86::gpw(id);
+    case 4:
+      return asmjit::x86::gpd(id);
+    default:
+      return asmjit::x86::gpq(id);
+  }
+}
+
+}  // namespace orrery::jit::x64

@@ -1,0 +1,144 @@
+// The generic path: the guest's instruction with its registers renamed and its memory operand replaced by the
+// checked host address.
+#include "cpu/isa/table.h"
+#include "jit/analysis/flag_liveness.h"
+#include "jit/x64/block_emitter.h"
+
+namespace orrery::jit::x64 {
+
+using namespace asmjit;
+using namespace asmjit::x86;
+
+// Legacy SSE operands of 16 bytes, and the aligned moves of VEX. What is not aligned goes to the handler,
+// which knows the exceptions to this.
+unsigned required_alignment(const GuestInsn& g, unsigned bytes) {
+  if (g.z.mnemonic == ZYDIS_MNEMONIC_CMPXCHG16B) return 16;
+  if ((cpu::isa::rows()[g.insn.row].traits & (cpu::isa::trait::kSse | cpu::isa::trait::kAvx)) == 0 ||
+      bytes < 16)
+    return 1;
+  switch (g.z.mnemonic) {
+    case ZYDIS_MNEMONIC_MOVUPS:
+    case ZYDIS_MNEMONIC_MOVUPD:
+    case ZYDIS_MNEMONIC_MOVDQU:
+    case ZYDIS_MNEMONIC_LDDQU:
+      return 1;
+    case ZYDIS_MNEMONIC_VMOVAPS:
+    case ZYDIS_MNEMONIC_VMOVAPD:
+    case ZYDIS_MNEMONIC_VMOVDQA:
+    case ZYDIS_MNEMONIC_VMOVNTPS:
+    case ZYDIS_MNEMONIC_VMOVNTPD:
+    case ZYDIS_MNEMONIC_VMOVNTDQ:
+    case ZYDIS_MNEMONIC_VMOVNTDQA:
+      return bytes;
+    default:
+      return g.z.encoding == ZYDIS_INSTRUCTION_ENCODING_LEGACY ? bytes : 1;
+  }
+}
+
+void BlockEmitter::load_effective_address(const GuestInsn& g) {
+  const u8 guest = guest_number(g.operands[0].reg.value);
+  const unsigned bytes = g.operands[0].size / 8;
+  const bool direct = kHostOf[guest] != kNoHost && bytes >= 4;
+  const Gp to = direct ? gpq(kHostOf[guest]) : kAddress;
+  linear_address(g.operands[1].mem, bytes == 4 ? 32 : g.z.address_width, g, to);
+  if (bytes >= 4) {
+    if (!direct) store_guest(guest, to);
+  } else if (kHostOf[guest] != kNoHost) {
+    a_.mov(gp(kHostOf[guest], 2), kAddress.r16());
+  } else {
+    a_.mov(word_ptr(kState, 8 * guest), kAddress.r16());
+  }
+}
+
+void BlockEmitter::rewrite(const GuestInsn& g) {
+  const ZydisDecodedOperand* const memory = memory_operand(g);
+  if (g.z.mnemonic == ZYDIS_MNEMONIC_LEA) {
+    load_effective_address(g);
+    return;
+  }
+  i32 displacement = 0;
+  if (memory != nullptr) {
+    const unsigned bytes = memory->size / 8;
+    const bool write = (memory->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE) != 0;
+    displacement = access(bytes, write, required_alignment(g, bytes),
+                          [&] { linear_address(memory->mem, g.z.address_width, g, kAddress); });
+  }
+  const u64 kept = cpu::rflags::kArithmetic & ~flags_defined(g);
+  const bool changes = changes_flags(g);
+  if (flags_read(g) != 0 || (changes && (g.flags_live_after & kept) != 0)) need_flags();
+
+  // Guest registers that live in memory get the temporaries.
+  struct Placed {
+    u8 guest;
+    Gp host;
+    bool loaded, store;
+  };
+  Placed placed[3];
+  unsigned placed_count = 0;
+  const auto place = [&](u8 guest, bool load, bool store) -> Gp {
+    if (kHostOf[guest] != kNoHost) return gpq(kHostOf[guest]);
+    for (unsigned i = 0; i < placed_count; ++i) {
+      if (placed[i].guest != guest) continue;
+      placed[i].store |= store;
+      if (load && !placed[i].loaded) load_guest(placed[i].host, guest);
+      placed[i].loaded |= load;
+      return placed[i].host;
+    }
+    static const Gp kTemporaries[] = {kIndex, kScratch, kAddress};
+    if (placed_count == (memory != nullptr ? 2u : 3u)) {
+      failed_ = true;
+      return kIndex;
+    }
+    const Gp host = kTemporaries[placed_count];
+    if (load) load_guest(host, guest);
+    placed[placed_count++] = {guest, host, load, store};
+    return host;
+  };
+
+  Operand operands[6];
+  unsigned count = 0;
+  for (unsigned i = 0; i < g.z.operand_count && count < 6; ++i) {
+    const ZydisDecodedOperand& o = g.operands[i];
+    if (o.visibility == ZYDIS_OPERAND_VISIBILITY_HIDDEN) continue;
+    switch (o.type) {
+      case ZYDIS_OPERAND_TYPE_REGISTER: {
+        const ZydisRegisterClass kind = ZydisRegisterGetClass(o.reg.value);
+        const auto id = static_cast<u32>(ZydisRegisterGetId(o.reg.value));
+        if (kind == ZYDIS_REGCLASS_XMM) {
+          operands[count++] = xmm(id);
+        } else if (kind == ZYDIS_REGCLASS_YMM) {
+          operands[count++] = ymm(id);
+        } else if (o.reg.value >= ZYDIS_REGISTER_AH && o.reg.value <= ZYDIS_REGISTER_BH) {
+          operands[count++] = gpb_hi(static_cast<u32>(o.reg.value - ZYDIS_REGISTER_AH));
+        } else {
+          const unsigned bytes = o.size / 8;
+          constexpr unsigned kReads = ZYDIS_OPERAND_ACTION_MASK_READ | ZYDIS_OPERAND_ACTION_CONDWRITE;
+          const bool load = (o.actions & kReads) != 0 || bytes < 4;
+          const bool store = (o.actions & ZYDIS_OPERAND_ACTION_MASK_WRITE) != 0;
+          operands[count++] = gp(place(guest_number(o.reg.value), load, store).id(), bytes);
+        }
+        break;
+      }
+      case ZYDIS_OPERAND_TYPE_MEMORY:
+        operands[count++] = ptr(kAddress, displacement, memory->size / 8);
+        break;
+      case ZYDIS_OPERAND_TYPE_IMMEDIATE:
+        operands[count++] = imm(o.imm.is_signed ? o.imm.value.s : static_cast<i64>(o.imm.value.u));
+        break;
+      default:
+        failed_ = true;
+        return;
+    }
+  }
+  if (failed_) return;
+  if (a_.emitOpArray(host_instruction(g.z.mnemonic), operands, count) != kErrorOk) {
+    failed_ = true;
+    return;
+  }
+  for (unsigned i = 0; i < placed_count; ++i) {
+    if (placed[i].store) store_guest(placed[i].guest, placed[i].host);
+  }
+  if (changes) flags_ = Flags::kHost;
+}
+
+}  // namespace orrery::jit::x64

@@ -1,0 +1,48 @@
+// Stubs: the shared pieces of host code: into translated code and out of it, and the lookup of indirect
+// targets.
+#pragma once
+
+#include <map>
+
+#include "cpu/vcpu.h"
+#include "jit/block.h"
+#include "jit/code_arena.h"
+#include "jit/x64/registers.h"
+
+namespace orrery::jit::x64 {
+
+/// Runs translated code at `code`; the result is an ExitKind with its id above it.
+using Enter = u64 (*)(cpu::CpuState* state, const void* code);
+
+struct Stubs {
+  Enter enter = nullptr;               // the guest's vector registers are in CpuState
+  Enter enter_with_vectors = nullptr;  // loads them
+  u32 exit = 0;                        // arena offsets: kAddress holds the result
+  u32 load_vectors = 0;                // called; leaves everything else alone
+};
+
+/// Emits one piece of code at the end of the arena; checks that it was encoded without errors.
+template <class Emit>
+u32 emit_stub(CodeArena& arena, Emit emit) {
+  asmjit::CodeHolder code;
+  code.init(asmjit::Environment::host(), reinterpret_cast<u64>(arena.executable(arena.used())));
+  asmjit::x86::Assembler a(&code);
+  emit(a);
+  CHECK(code.flatten() == asmjit::kErrorOk && code.resolveUnresolvedLinks() == asmjit::kErrorOk &&
+        code.relocateToBase(code.baseAddress()) == asmjit::kErrorOk);
+  const auto bytes = static_cast<u32>(code.codeSize());
+  const u32 at = arena.take(bytes);
+  CHECK(code.copyFlattenedData(arena.writable(at), bytes) == asmjit::kErrorOk);
+  return at;
+}
+
+Stubs emit_stubs(CodeArena& arena, const cpu::Vcpu::Layout& layout);
+/// Jumps to the translation for the guest RIP in kAddress, or leaves with ExitKind::kIndirect, RIP stored.
+u32 emit_indirect_stub(CodeArena& arena, const cpu::Vcpu::Layout& layout, u32 exit, u32 key);
+
+/// Displacement of a field of CpuState or TranslatorSlots from kState.
+#define ORRERY_STATE(field) (static_cast<i32>(offsetof(cpu::CpuState, field)))
+#define ORRERY_SLOT(layout, field) \
+  ((layout).translator + static_cast<i32>(offsetof(cpu::Vcpu::TranslatorSlots, field)))
+
+}  // namespace orrery::jit::x64
