@@ -1,7 +1,7 @@
 """Real programs of Debian's packages in the guest: every line of their output must be what they print on the host.
 
 The guest and the host run the same files (tools/fetch_programs.sh), the guest from a disk, the host in the directory
-that the disk was made of. A family of tests/boot/guest/programs.sh becomes the case `programs_<family>`.
+that the disk was made of. A family of tests/boot/guest/programs.sh becomes the cases `programs_<engine>_<family>`.
 """
 
 import os
@@ -13,6 +13,7 @@ from guest_machine import Machine, Skipped, expect
 
 FAMILIES = ("openssl", "python_float", "python_math", "python_cmath", "python_struct", "python_decimal", "python_long", "perl",
             "compress", "sqlite", "luajit", "gcc", "bc")
+ENGINES = ("interpreter", "jit")
 # Each has to have said at least so much: a script that fails at once is the same everywhere.
 LEAST_LINES = 15
 ENTER = ("mount --rbind /dev {root}/dev && mount -t proc proc {root}/proc && mount -t tmpfs tmpfs {root}/tmp && "
@@ -30,7 +31,7 @@ def on_host(root: pathlib.Path, family: str) -> bytes:
     return done.stdout
 
 
-def run(machine: Machine, family: str) -> None:
+def run(machine: Machine, engine: str, family: str) -> None:
     programs = machine.guest.parent / "programs"
     if not (programs / "programs.img").exists():
         raise Skipped(f"no programs in {programs}; see tools/fetch_programs.sh")
@@ -38,7 +39,7 @@ def run(machine: Machine, family: str) -> None:
     expect(wanted.count(b"\n") >= LEAST_LINES, "the host's run says too little", wanted)
     enter = ENTER.format(root="/mnt", family=family)
     output = machine.boot(f"mount -t ext4 -o ro /dev/vda /mnt; echo begin-programs; {enter} 2>/tmp/errors; echo end-programs $?; "
-                          "cat /tmp/errors; poweroff -f", "--clock", "fixed", "--memory", "1G", "--disk",
+                          "cat /tmp/errors; poweroff -f", "--engine", engine, "--clock", "fixed", "--memory", "1G", "--disk",
                           f"{programs / 'programs.img'},readonly")
     text = output.replace(b"\r\n", b"\n")
     found = re.search(rb"^begin-programs\n(.*)^end-programs (\d+)$", text, re.S | re.M)
@@ -56,7 +57,8 @@ def run(machine: Machine, family: str) -> None:
 
 def cases():
     """The families, by the name of their test."""
-    return {f"programs_{family}": lambda machine, family=family: run(machine, family) for family in FAMILIES}
+    return {f"programs_{engine}_{family}": lambda machine, engine=engine, family=family: run(machine, engine, family)
+            for engine in ENGINES for family in FAMILIES}
 
 
 if __name__ == "__main__":
