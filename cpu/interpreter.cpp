@@ -4,6 +4,7 @@
 
 #include "cpu/apic/local_apic.h"
 #include "cpu/isa/table.h"
+#include "cpu/system/debug.h"
 #include "cpu/system/exception.h"
 
 namespace orrery::cpu {
@@ -16,15 +17,11 @@ void deliver_event(Vcpu& cpu, const Fault& fault) {
   --cpu.ticks_left;
 }
 
-/// DR6 bits of the instruction breakpoints at `linear` [SDM3 17.3.1.1].
-u32 code_breakpoints(const CpuState& s, u64 linear) {
-  u32 hit = 0;
-  for (unsigned i = 0; i < 4; ++i) {
-    if (bits(s.dr7, 2 * i + 1, 2 * i) != 0 && bits(s.dr7, 17 + 4 * i, 16 + 4 * i) == 0 && s.dr[i] == linear) {
-      hit |= static_cast<u32>(dr6::B0 << i);
-    }
-  }
-  return hit;
+/// Whether a completed instruction was a taken branch, for DEBUGCTL's BTF and LBR.
+bool took_branch(const Insn& insn, Outcome outcome) {
+  const u32 traits = isa::rows()[insn.row].traits;
+  if ((traits & isa::trait::kConditional) != 0) return outcome == Outcome::kEndTrace;
+  return (traits & isa::trait::kBranch) != 0;
 }
 
 u64 linear_rip(const Vcpu& cpu) {
@@ -137,7 +134,7 @@ void Interpreter::run_trace(Vcpu& cpu, const Insn* insns, unsigned count) {
 void Interpreter::step(Vcpu& cpu) {
   CpuState& s = cpu.state;
   const bool resume = (s.rflags & rflags::RF) != 0;
-  if ((s.dr7 & dr7::kEnableMask) != 0 && !resume && s.shadow != Shadow::kMovSs) {
+  if (breakpoints_enabled(s) && !resume && s.shadow != Shadow::kMovSs) {
     if (const u32 hit = code_breakpoints(s, linear_rip(cpu)); hit != 0) {
       return deliver_event(cpu, Fault{.vector = kDB, .dr6_bits = hit});
     }
@@ -147,6 +144,7 @@ void Interpreter::step(Vcpu& cpu) {
   if (insn == nullptr) return;
   bool trap = (s.rflags & rflags::TF) != 0;
   const Shadow shadow = s.shadow;
+  const u64 from = s.gpr[kRip];
   // INTn and the like push RF as it was; every completed instruction clears it, but the ones that load it.
   cpu.trace_stale = false;
   s.gpr[kRip] += insn->length;
@@ -161,7 +159,8 @@ void Interpreter::step(Vcpu& cpu) {
     case Outcome::kRestart:
       s.gpr[kRip] -= insn->length;
       if (had_rf) s.rflags |= rflags::RF;
-      if (trap) {  // after each iteration [SDM3 17.3.1.4]
+      if (s.shadow == shadow) s.shadow = Shadow::kNone;  // it covered the first iteration
+      if (trap) {                                        // after each iteration [SDM3 17.3.1.4]
         s.pending_db |= dr6::BS;
         cpu.set_attention();
       }
@@ -172,10 +171,16 @@ void Interpreter::step(Vcpu& cpu) {
       take_fault(cpu, *insn);
       return;
   }
+  cpu.update_ferr();
   // A shadow lasts for one instruction; a new one stays.
   if (shadow != Shadow::kNone && s.shadow == shadow) s.shadow = Shadow::kNone;
   if (trap && (isa::rows()[insn->row].traits & isa::trait::kMasksTrapFlag) != 0)
     trap = (s.rflags & rflags::TF) != 0;
+  if (s.debugctl != 0) {
+    const bool branched = took_branch(*insn, outcome);
+    if ((s.debugctl & debugctl::BTF) != 0) trap = trap && branched;
+    if ((s.debugctl & debugctl::LBR) != 0 && branched) record_branch(s, from, s.gpr[kRip]);
+  }
   if (trap) {
     s.pending_db |= dr6::BS;
     cpu.set_attention();
@@ -235,6 +240,10 @@ Interpreter::Attention Interpreter::attend(Vcpu& cpu, EngineExit& exit) {
       }
     }
   }
+  if (s.activity == Activity::kMwait && cpu.has_wake_event()) {  // a masked interrupt, by MWAIT's ECX.0
+    s.activity = Activity::kRunning;
+    s.monitor_armed = false;
+  }
   if (s.activity != Activity::kRunning) {
     exit = EngineExit::kIdle;
     return Attention::kExit;
@@ -244,9 +253,7 @@ Interpreter::Attention Interpreter::attend(Vcpu& cpu, EngineExit& exit) {
     exit = EngineExit::kYield;
     return Attention::kExit;
   }
-  const bool stepping = (s.rflags & (rflags::TF | rflags::RF)) != 0 || s.shadow != Shadow::kNone ||
-                        (s.dr7 & dr7::kEnableMask) != 0 || cpu.debugging();
-  if (stepping) return Attention::kStep;
+  if (wants_steps(s) || cpu.debugging()) return Attention::kStep;
   cpu.clear_attention();
   return Attention::kGo;
 }

@@ -62,6 +62,10 @@ inline constexpr u64 SCE = 1u << 0, LME = 1u << 8, LMA = 1u << 10, NXE = 1u << 1
                      FFXSR = 1u << 14, TCE = 1u << 15, AIBRSE = 1u << 21;
 }  // namespace efer
 
+namespace hwcr {
+inline constexpr u64 MonMwaitDis = 1u << 9, MonMwaitUserEn = 1u << 10;
+}  // namespace hwcr
+
 namespace xcr0 {
 inline constexpr u64 X87 = 1u << 0, SSE = 1u << 1, AVX = 1u << 2, PKRU = 1u << 9;
 }
@@ -75,6 +79,10 @@ inline constexpr u64 LE = 1u << 8, GE = 1u << 9, GD = 1u << 13;
 inline constexpr u64 kFixed = 1u << 10;
 inline constexpr u64 kEnableMask = 0xff;
 }  // namespace dr7
+
+namespace debugctl {
+inline constexpr u64 LBR = 1u << 0, BTF = 1u << 1;
+}
 
 namespace mxcsr {
 inline constexpr u32 IE = 1u << 0, DE = 1u << 1, ZE = 1u << 2, OE = 1u << 3, UE = 1u << 4, PE = 1u << 5,

@@ -43,6 +43,8 @@ union Vec {
 static_assert(sizeof(Vec) == 32);
 
 enum class Activity : u8 { kRunning, kHalted, kMwait, kWaitForSipi, kShutdown };
+/// CPUID leaf 5.
+inline constexpr u64 kMonitorBytes = 64;
 enum class Shadow : u8 { kNone, kSti, kMovSs };
 
 struct CpuState {
@@ -87,12 +89,16 @@ struct CpuState {
   Activity activity = Activity::kRunning;
   Shadow shadow = Shadow::kNone;
   bool nmi_blocked = false;
+  bool ferr = false;   // FERR#: an x87 error waits, with CR0.NE clear
+  bool ignne = false;  // IGNNE#: it is to be ignored
   bool nmi_pending = false;
   bool init_pending = false;
   bool sipi_pending = false;
   u8 sipi_vector = 0;
   /// DR6 bits of debug traps that await delivery at the next instruction boundary.
   u32 pending_db = 0;
+  /// RIP stands on a repeated string instruction between two of its iterations.
+  bool in_repeat = false;
 
   // MSRs
   u64 star = 0;
@@ -108,6 +114,10 @@ struct CpuState {
   u64 tsc_aux = 0;
   u64 spec_ctrl = 0;
   u64 debugctl = 0;
+  u64 last_branch_from = 0;
+  u64 last_branch_to = 0;
+  u64 last_exception_from = 0;
+  u64 last_exception_to = 0;
   u64 xss = 0;
   u64 misc_enable = 0;
   u64 mtrr_def_type = 0;
@@ -120,11 +130,15 @@ struct CpuState {
   u64 syscfg = 0;
   u64 hwcr = u64{1} << 24;  // the TSC counts at the P0 frequency [APM2 A, HWCR]
   u64 vm_hsave_pa = 0;
+  u64 top_mem[2] = {};  // TOP_MEM, TOP_MEM2
+  u64 iorr[4] = {};     // IORRbase0, IORRmask0, IORRbase1, IORRmask1
   u64 mcg_status = 0;
   u64 microcode_revision = 0;
 
-  // MONITOR's armed range, physical; 0 is none.
+  // MONITOR's range, physical, of kMonitorBytes; a store to it, or an event, disarms it.
   u64 monitor_address = 0;
+  bool monitor_armed = false;
+  bool mwait_wakes_masked = false;  // MWAIT's ECX.0: interrupts wake it with IF clear, too
 
   u64 rip() const { return gpr[kRip]; }
 };

@@ -51,10 +51,14 @@ void Vcpu::reset(bool init) {
     state.fdp = old.fdp;
     state.fcs = old.fcs;
     state.fds = old.fds;
+    state.ferr = old.ferr;
+    state.ignne = old.ignne;
     state.pkru = old.pkru;
     state.spec_ctrl = old.spec_ctrl;
     state.mcg_status = old.mcg_status;
     state.vm_hsave_pa = old.vm_hsave_pa;
+    std::copy(std::begin(old.top_mem), std::end(old.top_mem), std::begin(state.top_mem));
+    std::copy(std::begin(old.iorr), std::end(old.iorr), std::begin(state.iorr));
     state.kvm_system_time = old.kvm_system_time;
     state.kvm_wall_clock = old.kvm_wall_clock;
     state.kvm_system_time_version = old.kvm_system_time_version;
@@ -75,6 +79,7 @@ void Vcpu::reset(bool init) {
     state.hwcr = old.hwcr;
     state.microcode_revision = old.microcode_revision;
   }
+  if (!state.ferr) ferr_line_.lower();
   apic_->reset(init);
   flush_tlb_all();
   mode_changed();
@@ -143,7 +148,8 @@ bool Vcpu::has_wake_event() const {
   if (state.activity == Activity::kWaitForSipi) return state.sipi_pending;
   if (state.activity == Activity::kShutdown) return false;
   if (state.nmi_pending && !state.nmi_blocked) return true;
-  if ((state.rflags & rflags::IF) == 0) return false;
+  const bool masked_too = state.activity == Activity::kMwait && state.mwait_wakes_masked;
+  if ((state.rflags & rflags::IF) == 0 && !masked_too) return false;
   return apic_->pending().has_value() || extint_posted_ || (extint_ && apic_->accepts_extint());
 }
 
@@ -186,11 +192,47 @@ void Vcpu::visit_state(StateVisitor& v) {
     flush_fast();
     mode_changed();
     set_attention();
+    ferr_line_.restore_level(state.ferr);
+    if (state.monitor_armed) arm_monitor(state.monitor_address);
   }
 }
 
+void Vcpu::report_ferr() {
+  state.ferr = true;
+  state.activity = Activity::kHalted;
+  set_attention();
+  ferr_line_.raise();
+}
+
+void Vcpu::lower_ferr() {
+  state.ferr = false;
+  ferr_line_.lower();
+}
+
+void Vcpu::arm_monitor(u64 physical) {
+  state.monitor_address = align_down(physical, kMonitorBytes);
+  state.monitor_armed = true;
+  const memory::FlatRange& range = services_.memory.find(state.monitor_address);
+  monitor_host_ = nullptr;
+  // Where there is no RAM nothing is seen to be stored, and only an event ends the wait.
+  if (range.host == nullptr || range.ram != &services_.ram) return;
+  monitor_host_ = range.host + (state.monitor_address - range.start);
+  services_.ram.set_flag(services_.ram.frame_of(monitor_host_), memory::frame_flag::kMonitored);
+}
+
+bool Vcpu::monitored_written(memory::Frame frame, u64 offset, u64 size) {
+  if (!state.monitor_armed || monitor_host_ == nullptr || services_.ram.frame_of(monitor_host_) != frame)
+    return false;
+  const u64 line = static_cast<u64>(monitor_host_ - services_.ram.data()) % memory::kPageBytes;
+  if (offset >= line + kMonitorBytes || offset + size <= line) return true;
+  state.monitor_armed = false;
+  if (state.activity == Activity::kMwait) state.activity = Activity::kRunning;
+  set_attention();
+  return false;
+}
+
 void visit_cpu_state(StateVisitor& v, CpuState& s) {
-  v.begin("state", 1);
+  v.begin("state", 2);
   static constexpr std::string_view kGprNames[] = {"rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi",
                                                    "r8",  "r9",  "r10", "r11", "r12", "r13", "r14", "r15"};
   for (unsigned i = 0; i < 16; ++i) v.field(kGprNames[i], s.gpr[i]);
@@ -239,11 +281,14 @@ void visit_cpu_state(StateVisitor& v, CpuState& s) {
   v.enumeration("activity", s.activity, Activity::kShutdown);
   v.enumeration("shadow", s.shadow, Shadow::kMovSs);
   v.field("nmi_blocked", s.nmi_blocked);
+  v.field("ferr", s.ferr);
+  v.field("ignne", s.ignne);
   v.field("nmi_pending", s.nmi_pending);
   v.field("init_pending", s.init_pending);
   v.field("sipi_pending", s.sipi_pending);
   v.field("sipi_vector", s.sipi_vector);
   v.field("pending_db", s.pending_db);
+  v.field("in_repeat", s.in_repeat);
   v.field("star", s.star);
   v.field("lstar", s.lstar);
   v.field("cstar", s.cstar);
@@ -257,6 +302,10 @@ void visit_cpu_state(StateVisitor& v, CpuState& s) {
   v.field("tsc_aux", s.tsc_aux);
   v.field("spec_ctrl", s.spec_ctrl);
   v.field("debugctl", s.debugctl);
+  v.field("last_branch_from", s.last_branch_from);
+  v.field("last_branch_to", s.last_branch_to);
+  v.field("last_exception_from", s.last_exception_from);
+  v.field("last_exception_to", s.last_exception_to);
   v.field("xss", s.xss);
   v.field("misc_enable", s.misc_enable);
   v.field("mtrr_def_type", s.mtrr_def_type);
@@ -269,9 +318,13 @@ void visit_cpu_state(StateVisitor& v, CpuState& s) {
   v.field("syscfg", s.syscfg);
   v.field("hwcr", s.hwcr);
   v.field("vm_hsave_pa", s.vm_hsave_pa);
+  v.array("top_mem", s.top_mem);
+  v.array("iorr", s.iorr);
   v.field("mcg_status", s.mcg_status);
   v.field("microcode_revision", s.microcode_revision);
   v.field("monitor_address", s.monitor_address);
+  v.field("monitor_armed", s.monitor_armed);
+  v.field("mwait_wakes_masked", s.mwait_wakes_masked);
   v.end();
 }
 

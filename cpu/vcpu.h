@@ -241,6 +241,12 @@ class Vcpu final : public memory::FrameListener, public memory::MapListener {
     return static_cast<u64>(sign_extend(address, canonical_bits_)) == address;
   }
 
+  /// What segment and table bases and MSRs may hold: the widest address that the CPU has, whatever CR4.LA57
+  /// says.
+  bool canonical_base(u64 address) const {
+    return static_cast<u64>(sign_extend(address, model().linear_address_bits)) == address;
+  }
+
   // ---- Paging ----
   /// Translates or raises. `*entry`, if wanted, is the architectural TLB entry used (null without paging).
   bool translate(u64 linear, Access access, Privilege privilege, u64& physical, TlbEntry** entry = nullptr);
@@ -306,10 +312,25 @@ class Vcpu final : public memory::FrameListener, public memory::MapListener {
   void post_extint();
   bool extint_posted() const { return extint_posted_; }
   void take_posted_extint() { extint_posted_ = false; }
+  /// IGNNE# changes.
+  void set_ignne(bool level) { state.ignne = level; }
+  /// Where FERR# goes.
+  void set_ferr_line(IrqLine line) { ferr_line_ = line; }
+  /// A waiting instruction met an x87 error with CR0.NE clear: FERR# rises, and the processor stops before
+  /// the instruction until an interrupt. [SDM1 D.2.1]
+  void report_ferr();
+  /// Lowers FERR# once no error is pending any more.
+  void update_ferr() {
+    if (state.ferr && (state.fsw & fsw::ES) == 0) lower_ferr();
+  }
   void set_interrupt_acknowledge(InterruptAcknowledge& source) { acknowledge_ = &source; }
   InterruptAcknowledge* interrupt_acknowledge() { return acknowledge_; }
   /// Something could be taken right now: wakes a halted vCPU. Does not look at shadows.
   bool has_wake_event() const;
+
+  /// MONITOR: watches the line of `physical` for stores of any vCPU or device, until one comes or an event is
+  /// taken.
+  void arm_monitor(u64 physical);
 
   /// Power-on or INIT [SDM3 9.1.1].
   void reset(bool init);
@@ -355,6 +376,7 @@ class Vcpu final : public memory::FrameListener, public memory::MapListener {
   // memory::FrameListener, memory::MapListener
   void frame_guarded(memory::Frame frame) override;
   void code_written(memory::Frame frame, u64 offset, u64 size) override;
+  bool monitored_written(memory::Frame frame, u64 offset, u64 size) override;
   void map_changed() override;
 
  private:
@@ -368,6 +390,8 @@ class Vcpu final : public memory::FrameListener, public memory::MapListener {
   void physical_write(u64 physical, const void* data, unsigned size);
   /// Whether DR0..DR3 watch data in this page: its accesses stay on the slow path.
   bool data_breakpoint_in(u64 page) const;
+  void lower_ferr();
+  bool watching() const { return !watches.empty() || (state.dr7 & dr7::kEnableMask) != 0; }
   void note_watch(u64 linear, unsigned size, Access access);
   bool walk(u64 linear, Access access, Privilege privilege, TlbEntry& result);
   bool page_fault(u64 linear, Access access, Privilege privilege, u32 bits);
@@ -390,8 +414,10 @@ class Vcpu final : public memory::FrameListener, public memory::MapListener {
   FastEntry* view_ = nullptr;
   FastBank* fill_bank_ = nullptr;  // what view_ belongs to; null for the view that is never filled
   bool attention_ = true;
-  bool extint_ = false;  // part of the state: visited
-  bool extint_posted_ = false;
+  bool extint_ = false;               // part of the state: visited
+  bool extint_posted_ = false;        // so is this
+  IrqLine ferr_line_;                 // level: state.ferr
+  const u8* monitor_host_ = nullptr;  // the armed line in RAM; derived
 
   // Views: user, supervisor, supervisor with AC, and one that is never filled.
   FastBank banks_[3];

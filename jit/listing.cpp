@@ -34,8 +34,8 @@ std::string list_block(u64 rip, const u8* guest_bytes, std::span<const GuestInsn
     }
     ZydisDisassembledInstruction host;
     const auto left = host_code.subspan(at);
-    if (!ZYAN_SUCCESS(ZydisDisassembleIntel(ZYDIS_MACHINE_MODE_LONG_64, host_address + at, left.data(), left.size(),
-                                            &host))) {
+    if (!ZYAN_SUCCESS(ZydisDisassembleIntel(ZYDIS_MACHINE_MODE_LONG_64, host_address + at, left.data(),
+                                            left.size(), &host))) {
       text += fmt::format("      {:5}  {:02x}\n", at, left[0]);
       ++at;
       continue;

@@ -27,7 +27,7 @@ struct BoardServices {
   Entropy& entropy;
   MsiSink& msi;        // to the local APICs
   IrqLine intr;        // the 8259 pair's INTR, to LINT0 of every CPU
-  IrqLine ignne = {};  // IGNNE# of the CPUs; may lead nowhere
+  IrqLine ignne = {};  // IGNNE# of the bootstrap processor
   devices::MachineControl& control;
   /// For tests: if set, serial output goes here on the machine's thread instead of to `config.serial`.
   std::function<void(std::span<const u8>)> serial_output = {};
@@ -38,8 +38,8 @@ class Board {
   virtual ~Board() = default;
   virtual InterruptAcknowledge& interrupt_acknowledge() = 0;
   virtual EoiSink& eoi_sink() = 0;
-  /// FERR# of the CPUs: an unmasked x87 error with CR0.NE clear, which becomes IRQ 13.
-  virtual IrqLine ferr() = 0;
+  /// Where FERR# of the bootstrap processor goes (input 0); null: nowhere.
+  virtual IrqSink* ferr_input() { return nullptr; }
   /// Where typed bytes are posted: the virtio console if the machine has one, else COM1.
   virtual InputPort::Channel serial_channel() = 0;
   /// All devices back to power-on; direct-boot resources (BARs, PM base, ACPI tables) are programmed again by

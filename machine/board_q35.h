@@ -22,7 +22,7 @@ class BoardQ35 final : public PcBoard {
 
   InterruptAcknowledge& interrupt_acknowledge() override { return controllers_.pic(); }
   EoiSink& eoi_sink() override { return controllers_.ioapic(); }
-  IrqLine ferr() override { return at_.ferr(); }
+  IrqSink* ferr_input() override { return &at_.ferr_input(); }
   Result<PhysAddr> prepare_direct_boot() override;
   std::vector<E820Entry> e820() const override;
   u64 pci_hole_start() const override;

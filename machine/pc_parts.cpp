@@ -100,12 +100,12 @@ AtDevices::AtDevices(BoardServices& services, BoardBackends& backends, Wiring wi
              services.control),
       com1_({.name = "com1"}, services.events, wiring.interrupts.isa(address_map::kCom1Irq),
             *backends.serial),
-      coprocessor_error_(wiring.interrupts.isa(address_map::kCoprocessorIrq), services.ignne),
+      fpu_error_(wiring.interrupts.isa(address_map::kFpuErrorIrq), services.ignne),
       debug_console_(*backends.debug_console),
       debug_exit_(services.control) {}
 
 std::vector<devices::Device*> AtDevices::devices() {
-  return {&pit_, &rtc_, &i8042_, &com1_, &coprocessor_error_, &debug_console_, &debug_exit_};
+  return {&pit_, &rtc_, &i8042_, &com1_, &fpu_error_, &debug_console_, &debug_exit_};
 }
 
 void AtDevices::map(BoardServices& services) {
@@ -118,7 +118,7 @@ void AtDevices::map(BoardServices& services) {
   ports.add_io("system control a", kSystemControlAPort, 1, i8042_.system_control_a(), kBytes);
   ports.add_io("post code", kPostCodePort, 1, i8042_.post_code_port(), kBytes);
   ports.add_io("rtc", kRtcPort, 2, rtc_, kBytes);
-  ports.add_io("coprocessor error", kCoprocessorErrorPort, 1, coprocessor_error_.port(), kBytes);
+  ports.add_io("fpu error", kFpuErrorPort, 1, fpu_error_, kBytes);
   ports.add_io("com1", kCom1Port, 8, com1_, kBytes);
   ports.add_io("debug exit", kDebugExitPort, 4, debug_exit_, kUpToDwords);
   if (services.config.debugcon) {

@@ -12,9 +12,9 @@
 #include "devices/backend/character.h"
 #include "devices/irq/i8259.h"
 #include "devices/irq/ioapic.h"
-#include "devices/legacy/coprocessor_error.h"
 #include "devices/legacy/debug_console.h"
 #include "devices/legacy/debug_exit.h"
+#include "devices/legacy/fpu_error.h"
 #include "devices/legacy/i8042.h"
 #include "devices/legacy/uart16550.h"
 #include "devices/pci/pci_bus.h"
@@ -81,14 +81,14 @@ class AtDevices final {
   std::vector<devices::Device*> devices();
 
   devices::Uart16550& com1() { return com1_; }
-  IrqLine ferr() { return IrqLine(coprocessor_error_, 0); }
+  IrqSink& ferr_input() { return fpu_error_; }
 
  private:
   devices::I8254 pit_;
   devices::CmosRtc rtc_;
   devices::I8042 i8042_;
   devices::Uart16550 com1_;
-  devices::CoprocessorError coprocessor_error_;
+  devices::FpuError fpu_error_;
   devices::DebugConsole debug_console_;
   devices::DebugExit debug_exit_;
 };

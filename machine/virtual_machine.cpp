@@ -43,6 +43,16 @@ class IntrFanout final : public IrqSink {
   std::vector<cpu::Vcpu*> cpus_;
 };
 
+/// IGNNE# of the bootstrap processor.
+class IgnneWire final : public IrqSink {
+ public:
+  void connect(cpu::Vcpu& vcpu) { cpu_ = &vcpu; }
+  void set_irq(unsigned, bool level) override { cpu_->set_ignne(level); }
+
+ private:
+  cpu::Vcpu* cpu_ = nullptr;
+};
+
 u64 thread_cpu_ns() {
   timespec t{};
   clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
@@ -164,6 +174,7 @@ struct VirtualMachine::Impl final : public devices::MachineControl {
   std::unique_ptr<cpu::DecodeCache> decode_cache;
   cpu::ApicBus apic_bus;
   IntrFanout intr;
+  IgnneWire ignne;
   std::vector<std::unique_ptr<cpu::Vcpu>> cpus;
   std::unique_ptr<Board> board;
   std::unique_ptr<cpu::Engine> engine;
@@ -234,6 +245,7 @@ Result<> VirtualMachine::Impl::build(bool replaying) {
     apic_bus.add(*cpus.back());
     intr.add(*cpus.back());
   }
+  ignne.connect(*cpus[0]);
   if (replaying) {
     for (DiskConfig& disk : config.disks) disk.snapshot = true;
   }
@@ -246,10 +258,12 @@ Result<> VirtualMachine::Impl::build(bool replaying) {
                                 .entropy = entropy,
                                 .msi = apic_bus,
                                 .intr = IrqLine(intr, 0),
+                                .ignne = IrqLine(ignne, 0),
                                 .control = *this,
                                 .serial_output = options.serial_output}));
   for (auto& vcpu : cpus) vcpu->set_interrupt_acknowledge(board->interrupt_acknowledge());
   apic_bus.set_eoi_sink(board->eoi_sink());
+  if (IrqSink* const ferr = board->ferr_input()) cpus[0]->set_ferr_line(IrqLine(*ferr, 0));
   return power_on();
 }
 

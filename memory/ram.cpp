@@ -19,10 +19,19 @@ void Ram::set_flag(Frame frame, u8 flag) {
   for (FrameListener* listener : listeners_) listener->frame_guarded(frame);
 }
 
-void Ram::note_code_write(Frame frame, u64 offset, u64 size_bytes) {
+void Ram::note_guarded_write(Frame frame, u64 offset, u64 size_bytes) {
   const u64 start = std::max(offset, frame * kPageBytes);
   const u64 end = std::min(offset + size_bytes, (frame + 1) * kPageBytes);
-  for (FrameListener* listener : listeners_) listener->code_written(frame, start % kPageBytes, end - start);
+  const u8 flags = flags_[frame];
+  if ((flags & (frame_flag::kCode | frame_flag::kTranslated)) != 0) {
+    for (FrameListener* listener : listeners_) listener->code_written(frame, start % kPageBytes, end - start);
+  }
+  if ((flags & frame_flag::kMonitored) != 0) {
+    bool monitored = false;
+    for (FrameListener* listener : listeners_)
+      monitored |= listener->monitored_written(frame, start % kPageBytes, end - start);
+    if (!monitored) clear_flag(frame, frame_flag::kMonitored);
+  }
 }
 
 void Ram::hash(StateHasher& hasher) const {

@@ -21,6 +21,9 @@ namespace frame_flag {
 inline constexpr u8 kCode = 1;        // decoded instructions come from this frame
 inline constexpr u8 kWatched = 2;     // a debugger watches bytes of it
 inline constexpr u8 kTranslated = 4;  // translated instructions come from it
+inline constexpr u8 kMonitored = 8;   // a vCPU's MONITOR waits for a store to it
+/// What note_write tells listeners about.
+inline constexpr u8 kNoted = kCode | kTranslated | kMonitored;
 }  // namespace frame_flag
 
 /// Told about frames; decode caches and TLBs implement it.
@@ -31,6 +34,8 @@ class FrameListener {
   virtual void frame_guarded(Frame frame) = 0;
   /// `size` bytes at `offset` of a frame with a code flag are about to change.
   virtual void code_written(Frame frame, u64 offset, u64 size) = 0;
+  /// The same for a frame with the monitored flag. Whether the listener still monitors it.
+  virtual bool monitored_written(Frame, u64 /*offset*/, u64 /*size*/) { return false; }
 };
 
 class Ram {
@@ -53,8 +58,8 @@ class Ram {
   /// Must be called before every write that does not come through an engine's quick path.
   void note_write(u64 offset, u64 size_bytes) {
     for (Frame f = offset / kPageBytes; f <= (offset + size_bytes - 1) / kPageBytes; ++f) {
-      if (flags_[f] & (frame_flag::kCode | frame_flag::kTranslated)) [[unlikely]]
-        note_code_write(f, offset, size_bytes);
+      if (flags_[f] & frame_flag::kNoted) [[unlikely]]
+        note_guarded_write(f, offset, size_bytes);
     }
   }
 
@@ -66,7 +71,7 @@ class Ram {
 
  private:
   explicit Ram(HostMemory memory);
-  void note_code_write(Frame frame, u64 offset, u64 size_bytes);
+  void note_guarded_write(Frame frame, u64 offset, u64 size_bytes);
   HostMemory memory_;
   std::vector<u8> flags_;
   std::vector<FrameListener*> listeners_;

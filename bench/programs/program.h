@@ -1,4 +1,5 @@
-// What every program of the suite has: a checksum that its result goes into, and its work scaled by argv[1] percent.
+// What every program of the suite has: a checksum that its result goes into, and its work scaled by argv[1]
+// percent.
 #pragma once
 
 #include <stdint.h>

@@ -17,6 +17,7 @@ enum : u32 {
   kApr = 0x09,
   kPpr = 0x0a,
   kEoi = 0x0b,
+  kRemoteRead = 0x0c,
   kLdr = 0x0d,
   kDfr = 0x0e,
   kSvr = 0x0f,
@@ -121,6 +122,13 @@ u8 LocalApic::processor_priority() const {
   return (tpr & 0xf0) >= (isrv & 0xf0) ? tpr : static_cast<u8>(isrv & 0xf0);
 }
 
+// [SDM3 10.6.2.4]
+u8 LocalApic::arbitration_priority() const {
+  const unsigned tpr = tpr_ & 0xf0;
+  const unsigned others = std::max(highest(irr_).value_or(0) & 0xf0, highest(isr_).value_or(0) & 0xf0);
+  return static_cast<u8>(tpr >= others ? tpr_ : others);
+}
+
 std::optional<u8> LocalApic::pending() const {
   if (!enabled() || (svr_ & kSoftwareEnable) == 0) return std::nullopt;
   const auto vector = highest(irr_);
@@ -157,7 +165,7 @@ void LocalApic::accept(u8 vector, bool level) {
 void LocalApic::set_error(u32 error_bits) {
   const u32 before = esr_pending_;
   esr_pending_ |= error_bits;
-  if (before == 0) local_interrupt(lvt_[kLvtError]);
+  if ((error_bits & ~before) != 0) local_interrupt(lvt_[kLvtError]);
 }
 
 void LocalApic::local_interrupt(u32 lvt) {
@@ -221,7 +229,8 @@ void LocalApic::send_ipi(u64 icr) {
   if ((mode == ApicBus::Delivery::kFixed || mode == ApicBus::Delivery::kLowest) && vector < 16) {
     return set_error(kEsrSendIllegal);
   }
-  switch ((icr >> 18) & 3) {
+  const auto shorthand = (icr >> 18) & 3;
+  switch (shorthand) {
     case 0: {
       const u32 destination = x2apic() ? static_cast<u32>(icr >> 32) : static_cast<u32>(icr >> 56);
       bus_->deliver(destination, logical, mode, vector, false);
@@ -233,7 +242,7 @@ void LocalApic::send_ipi(u64 icr) {
     case 2:
     case 3:
       for (Vcpu* other : bus_->cpus()) {
-        if (((icr >> 18) & 3) == 3 && other == &cpu_) continue;
+        if (shorthand == 3 && other == &cpu_) continue;
         bus_->deliver_to(*other, mode, vector, false);
       }
       break;
@@ -250,6 +259,7 @@ u64 LocalApic::timer_divisor() const {
 
 u32 LocalApic::current_count() const {
   if (initial_count_ == 0 || timer_mode(lvt_[kLvtTimer]) == kTscDeadline) return 0;
+  if (!timer_.armed()) return 0;
   const u64 elapsed = (cpu_.services().events.clock().now().ns - timer_start_ns_) / timer_divisor();
   if (timer_mode(lvt_[kLvtTimer]) == kPeriodic)
     return initial_count_ - static_cast<u32>(elapsed % initial_count_);
@@ -310,6 +320,8 @@ u32 LocalApic::read_register(u32 index) {
       return kVersionValue;
     case kTpr:
       return tpr_;
+    case kApr:
+      return arbitration_priority();
     case kPpr:
       return processor_priority();
     case kLdr:
@@ -361,7 +373,9 @@ bool LocalApic::write_register(u32 index, u32 value) {
     case kId:
       return !x2apic();  // read-only on current processors
     case kVersion:
+    case kApr:
     case kPpr:
+    case kRemoteRead:
     case kCurrentCount:
       return !x2apic();  // read-only: the write vanishes
     case kTpr:
@@ -399,12 +413,13 @@ bool LocalApic::write_register(u32 index, u32 value) {
       const u32 old_mode = timer_mode(lvt_[kLvtTimer]);
       write_lvt(kLvtTimer, value, 0xff | kMasked | (3u << kTimerModeShift));
       if (timer_mode(lvt_[kLvtTimer]) != old_mode) {
-        // A change to or from deadline mode disarms the timer [SDM3 10.5.4.1].
+        // A change to or from deadline mode disarms the timer [SDM3 10.5.4.1]; a count that has run out stays
+        // so.
         if (old_mode == kTscDeadline || timer_mode(lvt_[kLvtTimer]) == kTscDeadline) {
           timer_.cancel();
           tsc_deadline_ = 0;
           initial_count_ = 0;
-        } else {
+        } else if (timer_.armed()) {
           start_timer();
         }
       }
@@ -436,22 +451,64 @@ bool LocalApic::write_register(u32 index, u32 value) {
       timer_start_ns_ = cpu_.services().events.clock().now().ns;
       start_timer();
       return true;
-    case kDivide:
+    case kDivide: {
+      // The count goes on from where it is.
+      const u32 counted = initial_count_ - current_count();
       divide_ = value & 0xb;
-      if (initial_count_ != 0) {
-        timer_start_ns_ = cpu_.services().events.clock().now().ns;
+      if (initial_count_ != 0 && timer_.armed()) {
+        timer_start_ns_ = cpu_.services().events.clock().now().ns - u64{counted} * timer_divisor();
         start_timer();
       }
       return true;
+    }
     default:
       break;
   }
-  return false;
+  return !x2apic() && index >= kIsr && index < kIrr + 8;
+}
+
+/// Registers that reads find, in both modes.
+bool LocalApic::readable(u32 index) {
+  return (index >= kId && index <= kVersion) || (index >= kTpr && index <= kPpr) ||
+         (index >= kRemoteRead && index < kIrr + 8) || index == kEsr ||
+         (index >= kCmci && index <= kCurrentCount) || index == kDivide;
+}
+
+/// The bits that x2APIC mode takes; others raise #GP(0) [SDM3 10.12.1.2, figures 10-28 on].
+u64 LocalApic::x2apic_writable(u32 index) {
+  constexpr u64 kStatus = 1u << 12;
+  switch (index) {
+    case kTpr:
+    case kSelfIpi:
+      return 0xff;
+    case kSvr:
+      return 0x3ff | kSuppressBroadcast;
+    case kIcrLow:
+      return 0xffffffff000ccfffu;
+    case kTimer:
+      return 0xff | kStatus | kMasked | (3u << kTimerModeShift);
+    case kCmci:
+    case kThermal:
+    case kPerformance:
+      return 0x7ff | kStatus | kMasked;
+    case kLint0:
+    case kLint1:
+      return 0x7ff | kStatus | kMasked | (7u << 13);
+    case kError:
+      return 0xff | kStatus | kMasked;
+    case kInitialCount:
+      return 0xffffffff;
+    case kDivide:
+      return 0xb;
+    default:
+      return 0;  // EOI and ESR take zero
+  }
 }
 
 void LocalApic::mmio_read(u32 offset, void* out, unsigned size) {
   // Registers are 32 bits at 16-byte steps; other accesses are undefined, and read as the bytes of the
   // register.
+  if (!readable(offset >> 4)) set_error(kEsrIllegalRegister);
   u8 bytes[16] = {};
   store_le<u32>(bytes, read_register(offset >> 4));
   std::memset(out, 0, size);
@@ -475,35 +532,30 @@ bool LocalApic::x2apic_read(u32 msr, u64& value) {
     case kIcrHigh:
     case kDfr:
     case kApr:
+    case kRemoteRead:
     case kSelfIpi:
       return false;
     default:
       break;
   }
-  const bool known = index == kId || index == kVersion || index == kTpr || index == kPpr || index == kLdr ||
-                     index == kSvr || (index >= kIsr && index < kIrr + 8) || index == kEsr ||
-                     (index >= kCmci && index <= kCurrentCount) || index == kDivide;
-  if (!known) return false;
+  if (!readable(index)) return false;
   value = read_register(index);
   return true;
 }
 
 bool LocalApic::x2apic_write(u32 msr, u64 value) {
   const u32 index = msr - 0x800;
-  if (!x2apic() || index > 0x3f) return false;
+  if (!x2apic() || index > 0x3f || (value & ~x2apic_writable(index)) != 0) return false;
   if (index == kIcrLow) {
-    icr_ = value & 0xffffffff000ccfffu;
+    icr_ = value;
     send_ipi(icr_);
     return true;
   }
   if (index == kSelfIpi) {
-    if ((value >> 8) != 0) return false;
     accept(static_cast<u8>(value), false);
     return true;
   }
-  if ((value >> 32) != 0 || index == kIcrHigh) return false;
-  if (index == kTpr && (value >> 8) != 0) return false;  // reserved bits [SDM3 10.12.1.2]
-  if ((index == kEoi || index == kEsr) && value != 0) return false;
+  if (index == kIcrHigh) return false;
   return write_register(index, static_cast<u32>(value));
 }
 
@@ -535,6 +587,7 @@ void LocalApic::visit_state(StateVisitor& v) {
 
 // ---- The bus ----
 void ApicBus::deliver_to(Vcpu& cpu, Delivery mode, u8 vector, bool level) {
+  if (!cpu.apic().enabled()) return;  // nothing reaches it
   switch (mode) {
     case Delivery::kFixed:
     case Delivery::kLowest:

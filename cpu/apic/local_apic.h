@@ -65,6 +65,7 @@ class LocalApic {
   bool matches(u32 destination, bool logical) const;
   /// For lowest-priority arbitration.
   u8 processor_priority() const;
+  u8 arbitration_priority() const;
 
   u64 tsc_deadline() const { return tsc_deadline_; }
   void set_tsc_deadline(u64 value);
@@ -79,6 +80,8 @@ class LocalApic {
  private:
   u32 read_register(u32 index);  // index: offset >> 4
   bool write_register(u32 index, u32 value);
+  static bool readable(u32 index);
+  static u64 x2apic_writable(u32 index);
   void send_ipi(u64 icr);
   void end_of_interrupt();
   void changed();

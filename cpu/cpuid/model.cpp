@@ -28,12 +28,12 @@ constexpr u64 kV2 = kBaseline | mask(Feature::kSse3, Feature::kSsse3, Feature::k
 constexpr u64 kPlatform =
     mask(Feature::kRdtscp, Feature::kXsave, Feature::kXsaveopt, Feature::kXsavec, Feature::kXsaves,
          Feature::kFsgsbase, Feature::kInvpcid, Feature::kSmap, Feature::kUmip, Feature::kRdrand,
-         Feature::kRdseed, Feature::kClflushopt, Feature::kRdpid);
+         Feature::kRdseed, Feature::kClflushopt, Feature::kRdpid, Feature::kMonitor);
 constexpr u64 kV3 =
     kV2 | mask(Feature::kAes, Feature::kPclmul, Feature::kSha, Feature::kSse4a, Feature::kMovbe,
                Feature::kBmi1, Feature::kBmi2, Feature::kLzcnt, Feature::kAdx, Feature::kClwb, Feature::kAvx,
                Feature::kAvx2, Feature::kFma, Feature::kF16c, Feature::kVaes, Feature::kVpclmul,
-               Feature::kGfni, Feature::kAvxVnni);
+               Feature::kGfni, Feature::kAvxVnni, Feature::kPku);
 
 constexpr CpuModel kModels[] = {
     {.name = "x86-64-v2",
@@ -50,14 +50,26 @@ constexpr CpuModel kModels[] = {
      .amd = true,
      .family_model_stepping = 0x00b00f21,
      .brand = "Orrery x86-64-v3"},
+    // The same with 57-bit linear and 52-bit physical addresses.
+    {.name = "x86-64-v3-la57",
+     .features = kV3 | kPlatform,
+     .physical_address_bits = 52,
+     .linear_address_bits = 57,
+     .amd = true,
+     .family_model_stepping = 0x00b00f21,
+     .brand = "Orrery x86-64-v3 LA57"},
 };
 
 constexpr u32 feature_bit(bool has, unsigned n) { return has ? 1u << n : 0; }
 
+bool has_monitor(const Vcpu& cpu) {
+  return cpu.model().has(Feature::kMonitor) && (cpu.state.hwcr & hwcr::MonMwaitDis) == 0;
+}
+
 u32 leaf1_ecx(const Vcpu& cpu) {
   const CpuModel& m = cpu.model();
   return feature_bit(m.has(Feature::kSse3), 0) | feature_bit(m.has(Feature::kPclmul), 1) |
-         feature_bit(m.has(Feature::kMonitor), 3) | feature_bit(m.has(Feature::kSsse3), 9) |
+         feature_bit(has_monitor(cpu), 3) | feature_bit(m.has(Feature::kSsse3), 9) |
          feature_bit(m.has(Feature::kFma), 12) | feature_bit(m.has(Feature::kCx16), 13) |
          feature_bit(m.has(Feature::kInvpcid), 17) |  // PCID
          feature_bit(m.has(Feature::kSse41), 19) | feature_bit(m.has(Feature::kSse42), 20) |
@@ -70,8 +82,8 @@ u32 leaf1_ecx(const Vcpu& cpu) {
          feature_bit(m.kvm_signature, 31);  // a hypervisor is present
 }
 u32 leaf1_edx(const Vcpu& cpu) {
-  // FPU DE PSE TSC MSR PAE MCE CX8 APIC SEP MTRR PGE MCA CMOV PAT PSE36 CLFSH MMX FXSR SSE SSE2; no VME yet
-  u32 edx = 0x078bfbfd;
+  // FPU VME DE PSE TSC MSR PAE MCE CX8 APIC SEP MTRR PGE MCA CMOV PAT PSE36 CLFSH MMX FXSR SSE SSE2
+  u32 edx = 0x078bfbff;
   if (cpu.services().cpu_count > 1) edx |= 1u << 28;  // HTT: the package has several logical processors
   if (!cpu.apic().enabled()) edx &= ~(1u << 9);
   return edx;
@@ -91,7 +103,7 @@ u32 leaf7_ecx(const Vcpu& cpu) {
   return feature_bit(m.has(Feature::kUmip), 2) | feature_bit(m.has(Feature::kPku), 3) |
          feature_bit((cpu.state.cr4 & cr4::PKE) != 0, 4) | feature_bit(m.has(Feature::kGfni), 8) |
          feature_bit(m.has(Feature::kVaes), 9) | feature_bit(m.has(Feature::kVpclmul), 10) |
-         feature_bit(m.has(Feature::kRdpid), 22);
+         feature_bit(m.linear_address_bits == 57, 16) | feature_bit(m.has(Feature::kRdpid), 22);
 }
 
 CpuidResult leaf_xsave(const Vcpu& cpu, u32 subleaf) {
@@ -150,11 +162,11 @@ CpuidResult extended_leaf(const Vcpu& cpu, u32 leaf) {
       const u32 ecx = feature_bit(m.has(Feature::kLahf), 0) | feature_bit(cpus > 1, 1) |
                       feature_bit(true, 4) |  // CR8
                       feature_bit(m.has(Feature::kLzcnt), 5) | feature_bit(m.has(Feature::kSse4a), 6) |
-                      feature_bit(true, 7) |  // misaligned SSE
-                      feature_bit(m.has(Feature::kPrefetchw), 8);
+                      feature_bit(true, 7) |                                               // misaligned SSE
+                      feature_bit(m.has(Feature::kPrefetchw), 8) | feature_bit(true, 17);  // TCE
       u32 edx = leaf1_edx(cpu) & 0x0183f3ff;
-      edx |= (1u << 11) | (1u << 20) | (1u << 22) | (1u << 26) | (1u << 27) |
-             (1u << 29);  // SYSCALL NX MMXEXT 1G RDTSCP LM
+      edx |= (1u << 11) | (1u << 20) | (1u << 22) | (1u << 25) | (1u << 26) | (1u << 27) |
+             (1u << 29);  // SYSCALL NX MMXEXT FFXSR 1G RDTSCP LM
       return {m.family_model_stepping, 0, ecx, edx};
     }
     case 0x80000002:
@@ -205,7 +217,7 @@ CpuidResult cpuid(const Vcpu& cpu, u32 leaf, u32 subleaf) {
       return {m.family_model_stepping, (cpu.id() << 24) | (cpu.services().cpu_count << 16) | (8u << 8),
               leaf1_ecx(cpu), leaf1_edx(cpu)};
     case 5:
-      return m.has(Feature::kMonitor) ? CpuidResult{64, 64, 3, 0} : CpuidResult{};
+      return has_monitor(cpu) ? CpuidResult{kMonitorBytes, kMonitorBytes, 3, 0x11} : CpuidResult{};
     case 6:
       return {1u << 2, 0, 0, 0};  // ARAT: the APIC timer never stops
     case 7:

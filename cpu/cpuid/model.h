@@ -22,7 +22,7 @@ struct CpuModel {
   bool has(isa::Feature feature) const { return (features >> static_cast<unsigned>(feature)) & 1; }
 };
 
-/// The named models: x86-64-v2, x86-64-v3.
+/// The named models: x86-64-v2, x86-64-v3, x86-64-v3-la57.
 std::span<const CpuModel> cpu_models();
 std::optional<CpuModel> find_cpu_model(std::string_view name);
 

@@ -158,6 +158,30 @@ Decoder::Decoder(const CpuModel& model) : impl_(std::make_unique<Impl>()) {
 Decoder::~Decoder() = default;
 Decoder::Decoder(Decoder&&) noexcept = default;
 
+// AMD's processors take LOCK MOV CR0 as MOV CR8, also outside 64-bit mode (CPUID's AltMovCr8) [APM3 MOV CRn].
+bool Decoder::decode_locked_cr0(std::span<const u8> bytes, u32 key, Insn& insn) const {
+  u8 plain[ZYDIS_MAX_INSTRUCTION_LENGTH];
+  size_t length = 0;
+  bool locked = false;
+  for (const u8 byte : bytes.first(std::min<size_t>(bytes.size(), sizeof plain))) {
+    if (byte == 0xf0 && !locked) {
+      locked = true;
+    } else {
+      plain[length++] = byte;
+    }
+  }
+  Insn unlocked;
+  if (!locked || decode({plain, length}, key, unlocked) != Status::kOk || unlocked.length < 3) return false;
+  const u8* const opcode = plain + unlocked.length - 3;
+  const unsigned control = opcode[1] == 0x20 ? 1 : 0;  // which operand is the control register
+  if (opcode[0] != 0x0f || (opcode[1] != 0x20 && opcode[1] != 0x22) || unlocked.op[control] != 0)
+    return false;
+  unlocked.op[control] = 8;
+  ++unlocked.length;
+  insn = unlocked;
+  return true;
+}
+
 Decoder::Status Decoder::decode(std::span<const u8> bytes, u32 key, Insn& insn) const {
   ZydisDecodedInstruction z;
   ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
@@ -180,6 +204,8 @@ Decoder::Status Decoder::decode(std::span<const u8> bytes, u32 key, Insn& insn) 
   const bool knights_corner = ZYAN_SUCCESS(status) && z.encoding == ZYDIS_INSTRUCTION_ENCODING_VEX &&
                               z.meta.isa_set >= ZYDIS_ISA_SET_KNCE &&
                               z.meta.isa_set <= ZYDIS_ISA_SET_KNC_PF_HINT;
+  if (status == ZYDIS_STATUS_ILLEGAL_LOCK && impl_->amd && decode_locked_cr0(bytes, key, insn))
+    return Status::kOk;
   if (!ZYAN_SUCCESS(status) || knights_corner) {
     const bool too_long = status == ZYDIS_STATUS_NO_MORE_DATA || status == ZYDIS_STATUS_INSTRUCTION_TOO_LONG;
     insn.handler = too_long ? raise_gp0 : exec::raise_ud;

@@ -38,6 +38,7 @@ class Decoder {
 
  private:
   struct Impl;
+  bool decode_locked_cr0(std::span<const u8> bytes, u32 key, Insn& insn) const;
   std::unique_ptr<Impl> impl_;
 };
 

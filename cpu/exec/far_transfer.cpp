@@ -1,47 +1,19 @@
-// Far control flow: JMP, CALL and RET far, IRET, INT n, INT3, INT1, INTO, SYSCALL, SYSRET, SYSENTER, SYSEXIT.
-// [SDM2], [SDM3 5.8, 6.12], [APM2 4, 6, 8]
-//
-// Not modelled: call gates and task switches (a far transfer through a system descriptor raises #GP with its
-// selector).
+// Far JMP and CALL: to code segments, through call gates (16, 32 and 64 bits) and to tasks; INT n, INT3,
+// INT1, INTO. [SDM2 JMP, CALL, INT n], [SDM3 5.8, 7.3], [APM2 4.10, 12.3]
+#include "cpu/exec/far_transfer.h"
+
 #include "cpu/exec/common.h"
 #include "cpu/exec/selectors.h"
 #include "cpu/exec/stack.h"
-#include "cpu/system/descriptor.h"
+#include "cpu/system/exception.h"
+#include "cpu/system/inner_stack.h"
 
 namespace orrery::cpu::exec {
 namespace {
 
-/// Checks a code segment for a far JMP or CALL (no gate) [SDM3 5.8.1].
-bool find_code_segment(Vcpu& cpu, u16 selector, Descriptor& d, unsigned& new_cpl) {
-  if (is_null_selector(selector)) {
-    cpu.raise(kGP, 0);
-    return false;
-  }
-  if (!read_descriptor(cpu, selector, d, kGP)) return false;
-  bool good = d.is_code();
-  if (good && cpu.long_mode() && d.is_long() && d.is_default_big()) good = false;
-  if (good) {
-    good = d.is_conforming() ? d.dpl() <= cpu.cpl()
-                             : d.dpl() == cpu.cpl() && (selector & kSelectorRplMask) <= cpu.cpl();
-  }
-  if (!good) {
-    cpu.raise(kGP, selector_error(selector));
-    return false;
-  }
-  if (!d.present()) {
-    cpu.raise(kNP, selector_error(selector));
-    return false;
-  }
-  new_cpl = cpu.cpl();
-  return true;
-}
+constexpr unsigned kTss16 = 1, kCallGate16 = 4, kTaskGate = 5, kTss32 = 9, kCallGate32 = 12;
 
-bool check_offset(Vcpu& cpu, const Descriptor& d, u64 offset) {
-  const bool to_long = cpu.long_mode() && d.is_long();
-  if (to_long ? cpu.canonical(offset) : offset <= d.limit()) return true;
-  cpu.raise(kGP, 0);
-  return false;
-}
+enum class Via : u8 { kJmp, kCall };
 
 struct FarPointer {
   u64 offset;
@@ -62,7 +34,175 @@ bool read_far_pointer(Vcpu& cpu, const Insn& insn, FarPointer& out) {
   return true;
 }
 
-bool segmented(const Vcpu& cpu) { return cpu.protected_mode() && !cpu.vm86(); }
+bool refuse(Vcpu& cpu, Vector vector, u16 selector) {
+  cpu.raise(vector, selector_error(selector));
+  return false;
+}
+
+bool fits_long_mode(const Vcpu& cpu, const Descriptor& d) {
+  return !cpu.long_mode() || !d.is_long() || !d.is_default_big();
+}
+
+/// Checks a code segment that is named without a gate [SDM3 5.8.1].
+bool check_code_segment(Vcpu& cpu, u16 selector, const Descriptor& d) {
+  const bool reachable = d.is_conforming()
+                             ? d.dpl() <= cpu.cpl()
+                             : d.dpl() == cpu.cpl() && (selector & kSelectorRplMask) <= cpu.cpl();
+  if (!d.is_code() || !reachable || !fits_long_mode(cpu, d)) return refuse(cpu, kGP, selector);
+  return d.present() || refuse(cpu, kNP, selector);
+}
+
+/// Pushes the return address (size T) where a call without a stack switch puts it; SP is lowered by `commit`.
+template <class T>
+bool push_return_address(Vcpu& cpu, u64& sp, u64 mask) {
+  sp = cpu.state.gpr[kRsp];
+  if (!cpu.probe_write(kSs, (sp - 2 * sizeof(T)) & mask, sizeof(T)) ||
+      !cpu.write<T>(kSs, (sp - sizeof(T)) & mask, static_cast<T>(cpu.state.seg[kCs].selector)) ||
+      !cpu.write<T>(kSs, (sp - 2 * sizeof(T)) & mask, static_cast<T>(cpu.state.gpr[kRip]))) {
+    return false;
+  }
+  sp -= 2 * sizeof(T);
+  return true;
+}
+
+template <class T>
+Outcome call_code(Vcpu& cpu, u16 selector, Descriptor& code, u64 offset) {
+  const u64 mask = stack_mask(cpu);
+  u64 sp = 0;
+  if (!push_return_address<T>(cpu, sp, mask) || !mark_accessed(cpu, code)) return Outcome::kFault;
+  set_code_segment(cpu, code, selector, cpu.cpl());
+  set_stack_pointer(cpu, sp, mask);
+  cpu.state.gpr[kRip] = offset;
+  return Outcome::kEndTrace;
+}
+Outcome jump_code(Vcpu& cpu, u16 selector, Descriptor& code, u64 offset) {
+  if (!mark_accessed(cpu, code)) return Outcome::kFault;
+  set_code_segment(cpu, code, selector, cpu.cpl());
+  cpu.state.gpr[kRip] = offset;
+  return Outcome::kEndTrace;
+}
+
+// ---- Call gates ----
+
+/// The code segment behind a gate that may be used [SDM3 5.8.4].
+bool find_gate_target(Vcpu& cpu, const Descriptor& gate, Via via, Descriptor& code) {
+  const u16 selector = gate.gate_selector();
+  if (is_null_selector(selector)) {
+    cpu.raise(kGP, 0);
+    return false;
+  }
+  if (!read_descriptor(cpu, selector, code, kGP)) return false;
+  const bool same_ring_only = via == Via::kJmp && !code.is_conforming();
+  const bool reachable = same_ring_only ? code.dpl() == cpu.cpl() : code.dpl() <= cpu.cpl();
+  const bool wide = !cpu.long_mode() || (code.is_long() && !code.is_default_big());
+  if (!code.is_code() || !reachable || !wide) return refuse(cpu, kGP, selector);
+  return code.present() || refuse(cpu, kNP, selector);
+}
+
+void enter_inner_ring(Vcpu& cpu, const Descriptor& code, u16 selector, u64 offset) {
+  set_code_segment(cpu, code, selector, code.dpl());
+  cpu.state.gpr[kRip] = offset;
+}
+
+/// A call to a more privileged ring: the TSS's stack, with the caller's stack pointer, parameters and return
+/// address.
+template <class T>
+Outcome call_inner_ring(Vcpu& cpu, const Descriptor& gate, Descriptor& code, u64 offset) {
+  const unsigned ring = code.dpl();
+  InnerStack stack;
+  if (!read_inner_stack(cpu, ring, 0, stack) || !check_offset(cpu, code, offset)) return Outcome::kFault;
+  const auto parameters = static_cast<unsigned>(bits(gate.low, 36, 32));
+  T frame[4 + 31];
+  frame[0] = static_cast<T>(cpu.state.gpr[kRip]);
+  frame[1] = cpu.state.seg[kCs].selector;
+  for (unsigned i = 0; i < parameters; ++i) {
+    if (!peek<T>(cpu, i * sizeof(T), frame[2 + i])) return Outcome::kFault;
+  }
+  frame[2 + parameters] = static_cast<T>(cpu.state.gpr[kRsp] & stack_mask(cpu));
+  frame[3 + parameters] = cpu.state.seg[kSs].selector;
+  const u32 stack_error = selector_error(stack.ss.selector);
+  if (!push_inner_frame<T>(cpu, ring, {frame, 4 + parameters}, stack_error, stack) ||
+      !mark_accessed(cpu, code))
+    return Outcome::kFault;
+  cpu.state.seg[kSs] = stack.ss;
+  cpu.state.gpr[kRsp] = stack.sp;
+  enter_inner_ring(cpu, code, gate.gate_selector(), offset);
+  return Outcome::kEndTrace;
+}
+
+/// Through a 64-bit gate: eight-byte words, no parameters, a null SS after a change of ring [SDM3 5.8.5.1].
+Outcome call_gate_64(Vcpu& cpu, const Descriptor& gate, Descriptor& code) {
+  const u64 offset = gate.gate_offset();
+  const bool inner = !code.is_conforming() && code.dpl() < cpu.cpl();
+  const unsigned ring = inner ? code.dpl() : cpu.cpl();
+  u64 sp = cpu.long64() ? cpu.state.gpr[kRsp] : cpu.state.gpr[kRsp] & 0xffffffffu;
+  if (inner && !read_inner_stack_64(cpu, ring, 0, 0, sp)) return Outcome::kFault;
+  const u64 frame[4] = {cpu.state.gpr[kRip], cpu.state.seg[kCs].selector, cpu.state.gpr[kRsp],
+                        cpu.state.seg[kSs].selector};
+  const unsigned words = inner ? 4 : 2;
+  if (!check_offset(cpu, code, offset) || !push_frame_64(cpu, ring, {frame, words}, 0, sp) ||
+      !mark_accessed(cpu, code)) {
+    return Outcome::kFault;
+  }
+  if (inner) set_null_stack_segment(cpu, ring);
+  cpu.state.gpr[kRsp] = sp;
+  set_code_segment(cpu, code, gate.gate_selector(), ring);
+  cpu.state.gpr[kRip] = offset;
+  return Outcome::kEndTrace;
+}
+
+template <class T>
+Outcome call_gate(Vcpu& cpu, const Descriptor& gate, Descriptor& code) {
+  const u64 offset = sizeof(T) == 2 ? gate.gate_offset() & 0xffff : gate.gate_offset();
+  if (!code.is_conforming() && code.dpl() < cpu.cpl()) return call_inner_ring<T>(cpu, gate, code, offset);
+  if (!check_offset(cpu, code, offset)) return Outcome::kFault;
+  return call_code<T>(cpu, gate.gate_selector(), code, offset);
+}
+
+Outcome through_call_gate(Vcpu& cpu, u16 selector, Descriptor& gate, Via via) {
+  Descriptor code;
+  if (cpu.long_mode()) {
+    if (!read_descriptor(cpu, selector, gate, kGP, true)) return Outcome::kFault;
+    if (!gate.upper_half_is_plain()) return cpu.raise(kGP, selector_error(selector));
+  }
+  if (!gate.present()) return cpu.raise(kNP, selector_error(selector));
+  if (!find_gate_target(cpu, gate, via, code)) return Outcome::kFault;
+  const bool narrow = !cpu.long_mode() && gate.type() == kCallGate16;
+  if (via == Via::kJmp) {
+    const u64 offset = narrow ? gate.gate_offset() & 0xffff : gate.gate_offset();
+    if (!check_offset(cpu, code, offset)) return Outcome::kFault;
+    return jump_code(cpu, gate.gate_selector(), code, offset);
+  }
+  if (cpu.long_mode()) return call_gate_64(cpu, gate, code);
+  return narrow ? call_gate<u16>(cpu, gate, code) : call_gate<u32>(cpu, gate, code);
+}
+
+/// JMP or CALL to what a system descriptor stands for.
+Outcome through_system_descriptor(Vcpu& cpu, u16 selector, Descriptor& d, Via via) {
+  const auto cause = via == Via::kJmp ? TaskSwitchCause::kJmp : TaskSwitchCause::kCall;
+  const unsigned type = d.type();
+  const bool gate = type == kCallGate32 || (!cpu.long_mode() && type == kCallGate16);
+  const bool task = !cpu.long_mode() && (type == kTss16 || type == kTss32 || type == kTaskGate);
+  const bool allowed = d.dpl() >= cpu.cpl() && d.dpl() >= (selector & kSelectorRplMask);
+  if ((!gate && !task) || !allowed) return cpu.raise(kGP, selector_error(selector));
+  if (gate) return through_call_gate(cpu, selector, d, via);
+  Descriptor tss;
+  if (type == kTaskGate) {
+    if (!d.present()) return cpu.raise(kNP, selector_error(selector));
+    selector = d.gate_selector();
+  }
+  if (!find_tss(cpu, selector, false, kGP, 0, tss)) return Outcome::kFault;
+  return transfer_to_task(cpu, selector, tss, cause);
+}
+
+// ---- The instructions ----
+
+/// Reads what `selector` names for a far JMP or CALL; a null selector is #GP(0).
+bool find_target(Vcpu& cpu, u16 selector, Descriptor& d) {
+  if (!is_null_selector(selector)) return read_descriptor(cpu, selector, d, kGP);
+  cpu.raise(kGP, 0);
+  return false;
+}
 
 Outcome jmp_far(Vcpu& cpu, const Insn& insn) {
   FarPointer to;
@@ -75,245 +215,32 @@ Outcome jmp_far(Vcpu& cpu, const Insn& insn) {
     return Outcome::kEndTrace;
   }
   Descriptor d;
-  unsigned cpl = 0;
-  if (!find_code_segment(cpu, to.selector, d, cpl) || !check_offset(cpu, d, to.offset) ||
-      !mark_accessed(cpu, d)) {
-    return Outcome::kFault;
-  }
-  set_code_segment(cpu, d, to.selector, cpl);
-  cpu.state.gpr[kRip] = to.offset;
-  return Outcome::kEndTrace;
+  if (!find_target(cpu, to.selector, d)) return Outcome::kFault;
+  if (d.is_system()) return through_system_descriptor(cpu, to.selector, d, Via::kJmp);
+  if (!check_code_segment(cpu, to.selector, d) || !check_offset(cpu, d, to.offset)) return Outcome::kFault;
+  return jump_code(cpu, to.selector, d, to.offset);
 }
 
 template <class T>
 Outcome call_far(Vcpu& cpu, const Insn& insn) {
   FarPointer to;
   if (!read_far_pointer(cpu, insn, to)) return Outcome::kFault;
-  Descriptor d;
-  unsigned cpl = 0;
-  if (segmented(cpu)) {
-    if (!find_code_segment(cpu, to.selector, d, cpl) || !check_offset(cpu, d, to.offset))
-      return Outcome::kFault;
-  } else if (to.offset > cpu.state.seg[kCs].limit) {
-    return cpu.raise(kGP, 0);
-  }
-  const u64 mask = stack_mask(cpu);
-  const u64 sp = cpu.state.gpr[kRsp];
-  if (!cpu.probe_write(kSs, (sp - 2 * sizeof(T)) & mask, sizeof(T)) ||
-      !cpu.write<T>(kSs, (sp - sizeof(T)) & mask, static_cast<T>(cpu.state.seg[kCs].selector)) ||
-      !cpu.write<T>(kSs, (sp - 2 * sizeof(T)) & mask, static_cast<T>(cpu.state.gpr[kRip]))) {
-    return Outcome::kFault;
-  }
-  if (segmented(cpu)) {
-    if (!mark_accessed(cpu, d)) return Outcome::kFault;
-    set_code_segment(cpu, d, to.selector, cpl);
-  } else {
+  if (!segmented(cpu)) {
+    if (to.offset > cpu.state.seg[kCs].limit) return cpu.raise(kGP, 0);
+    const u64 mask = stack_mask(cpu);
+    u64 sp = 0;
+    if (!push_return_address<T>(cpu, sp, mask)) return Outcome::kFault;
     load_real_segment(cpu, kCs, to.selector);
     cpu.mode_changed();
-  }
-  set_stack_pointer(cpu, sp - 2 * sizeof(T), mask);
-  cpu.state.gpr[kRip] = to.offset;
-  return Outcome::kEndTrace;
-}
-
-/// The code segment that a far return or IRET names; `rpl` becomes CPL [SDM2 RET, IRET].
-bool find_return_segment(Vcpu& cpu, u16 selector, Descriptor& d) {
-  if (is_null_selector(selector)) {
-    cpu.raise(kGP, 0);
-    return false;
-  }
-  if (!read_descriptor(cpu, selector, d, kGP)) return false;
-  const unsigned rpl = selector & kSelectorRplMask;
-  bool good = d.is_code() && rpl >= cpu.cpl();
-  if (good) good = d.is_conforming() ? d.dpl() <= rpl : d.dpl() == rpl;
-  if (good && cpu.long_mode() && d.is_long() && d.is_default_big()) good = false;
-  if (!good) {
-    cpu.raise(kGP, selector_error(selector));
-    return false;
-  }
-  if (!d.present()) {
-    cpu.raise(kNP, selector_error(selector));
-    return false;
-  }
-  return true;
-}
-
-/// The stack segment of a return to an outer ring (or any IRET in 64-bit mode). `null_allowed`: a 64-bit
-/// target below ring 3 may have a null one.
-bool find_return_stack(Vcpu& cpu, u16 selector, unsigned rpl, bool null_allowed, Descriptor& d,
-                       bool& is_null) {
-  is_null = is_null_selector(selector);
-  if (is_null) {
-    if (null_allowed && rpl != 3 && (selector & kSelectorRplMask) == rpl) return true;
-    cpu.raise(kGP, 0);
-    return false;
-  }
-  if (!read_descriptor(cpu, selector, d, kGP)) return false;
-  if ((selector & kSelectorRplMask) != rpl || d.is_system() || d.is_code() || !d.is_readable_or_writable() ||
-      d.dpl() != rpl) {
-    cpu.raise(kGP, selector_error(selector));
-    return false;
-  }
-  if (!d.present()) {
-    cpu.raise(kSS_, selector_error(selector));
-    return false;
-  }
-  return true;
-}
-
-/// Data segments that the outer ring may not use become null [SDM3 5.8.6].
-void drop_inner_data_segments(Vcpu& cpu) {
-  for (const SegmentIndex index : {kEs, kDs, kFs, kGs}) {
-    Segment& s = cpu.state.seg[index];
-    const bool conforming =
-        (s.attributes & seg_attr::kCode) != 0 && (s.attributes & seg_attr::kConforming) != 0;
-    if (s.usable() && s.dpl() < cpu.cpl() && !conforming) {
-      s = {.base = 0, .limit = 0, .attributes = seg_attr::kUnusable, .selector = 0};
-    } else if (!s.usable() && is_null_selector(s.selector)) {
-      s.selector = 0;
-    }
-  }
-}
-
-struct ReturnFrame {
-  u64 rip = 0;
-  u16 cs = 0;
-  u64 flags = 0;
-  u64 rsp = 0;
-  u16 ss = 0;
-};
-
-/// Goes to `frame` with everything checked; `popped` bytes leave the old stack when it is kept.
-bool return_to(Vcpu& cpu, const ReturnFrame& frame, bool has_stack, u64 popped) {
-  Descriptor code;
-  if (!find_return_segment(cpu, frame.cs, code)) return false;
-  const unsigned rpl = frame.cs & kSelectorRplMask;
-  const bool to_long = cpu.long_mode() && code.is_long();
-  Descriptor stack;
-  bool null_stack = false;
-  if (has_stack && !find_return_stack(cpu, frame.ss, rpl, to_long, stack, null_stack)) return false;
-  if (!check_offset(cpu, code, frame.rip) || !mark_accessed(cpu, code)) return false;
-  const bool outer = rpl > cpu.cpl();
-  if (has_stack) {
-    if (!null_stack && !mark_accessed(cpu, stack)) return false;
-  } else {
-    drop(cpu, popped);
-  }
-  set_code_segment(cpu, code, frame.cs, rpl);
-  if (has_stack) {
-    if (null_stack) {
-      set_null_stack_segment(cpu, rpl);
-    } else {
-      cpu.state.seg[kSs] = stack.to_segment(frame.ss);
-    }
-    set_stack_pointer(cpu, frame.rsp, stack_mask(cpu));
-  }
-  cpu.state.gpr[kRip] = frame.rip;
-  if (outer) drop_inner_data_segments(cpu);
-  cpu.mode_changed();
-  return true;
-}
-
-template <class T>
-Outcome ret_far(Vcpu& cpu, const Insn& insn) {
-  const u64 release = insn.op[0] == kImmOperand ? insn.imm & 0xffff : 0;
-  T rip;
-  T cs;
-  if (!peek<T>(cpu, 0, rip) || !peek<T>(cpu, sizeof(T), cs)) return Outcome::kFault;
-  if (!segmented(cpu)) {
-    if (rip > cpu.state.seg[kCs].limit) return cpu.raise(kGP, 0);
-    drop(cpu, 2 * sizeof(T) + release);
-    load_real_segment(cpu, kCs, static_cast<u16>(cs));
-    cpu.state.gpr[kRip] = rip;
-    cpu.mode_changed();
+    set_stack_pointer(cpu, sp, mask);
+    cpu.state.gpr[kRip] = to.offset;
     return Outcome::kEndTrace;
   }
-  ReturnFrame frame{.rip = rip, .cs = static_cast<u16>(cs)};
-  const bool outer = (frame.cs & kSelectorRplMask) > cpu.cpl();
-  if (outer) {
-    T rsp;
-    T ss;
-    if (!peek<T>(cpu, 2 * sizeof(T) + release, rsp) || !peek<T>(cpu, 3 * sizeof(T) + release, ss))
-      return Outcome::kFault;
-    frame.rsp = rsp + release;
-    frame.ss = static_cast<u16>(ss);
-  }
-  return return_to(cpu, frame, outer, 2 * sizeof(T) + release) ? Outcome::kEndTrace : Outcome::kFault;
-}
-
-/// The flags that IRET may change at this privilege [SDM2 IRET].
-template <class T>
-u64 iret_flags(const Vcpu& cpu, unsigned old_cpl, u64 value) {
-  using namespace rflags;
-  u64 mask = kArithmetic | TF | DF | NT;
-  if (sizeof(T) > 2) mask |= RF | AC | ID;
-  if (old_cpl <= cpu.iopl()) mask |= IF;
-  if (old_cpl == 0) {
-    mask |= IOPL;
-    if (sizeof(T) > 2) mask |= VIF | VIP;
-  }
-  return (cpu.state.rflags & ~mask) | (value & mask) | kFixed;
-}
-
-void finish_iret(Vcpu& cpu, u64 flags) {
-  cpu.state.rflags = flags;
-  cpu.state.nmi_blocked = false;
-  cpu.mode_changed();
-  cpu.set_attention();
-}
-
-template <class T>
-Outcome iret(Vcpu& cpu, const Insn&) {
-  using namespace rflags;
-  if (cpu.vm86() && (cpu.state.rflags & IOPL) != IOPL) return cpu.raise(kGP, 0);
-  if (segmented(cpu) && !cpu.long_mode() && (cpu.state.rflags & NT) != 0) {
-    return cpu.raise(kTS, selector_error(cpu.state.seg[kTr].selector));  // a task return: not modelled
-  }
-  if (cpu.long_mode() && (cpu.state.rflags & NT) != 0) return cpu.raise(kGP, 0);
-  T rip;
-  T cs;
-  T flags;
-  if (!peek<T>(cpu, 0, rip) || !peek<T>(cpu, sizeof(T), cs) || !peek<T>(cpu, 2 * sizeof(T), flags))
-    return Outcome::kFault;
-  if (!segmented(cpu)) {
-    if (rip > cpu.state.seg[kCs].limit) return cpu.raise(kGP, 0);
-    drop(cpu, 3 * sizeof(T));
-    load_real_segment(cpu, kCs, static_cast<u16>(cs));
-    cpu.state.gpr[kRip] = rip;
-    u64 value = iret_flags<T>(cpu, cpu.vm86() ? 3 : 0, flags);
-    if (cpu.vm86()) value = (value & ~IOPL) | (cpu.state.rflags & IOPL);
-    finish_iret(cpu, value);
-    return Outcome::kEndTrace;
-  }
-  const unsigned old_cpl = cpu.cpl();
-  if (!cpu.long_mode() && sizeof(T) == 4 && (flags & VM) != 0 && old_cpl == 0) {
-    T frame[6];  // ESP SS ES DS FS GS
-    for (unsigned i = 0; i < 6; ++i) {
-      if (!peek<T>(cpu, (3 + i) * sizeof(T), frame[i])) return Outcome::kFault;
-    }
-    cpu.state.rflags = (static_cast<u32>(flags) & 0x3f7fd7u) | kFixed;
-    cpu.state.cpl = 3;
-    load_real_segment(cpu, kCs, static_cast<u16>(cs));
-    static constexpr SegmentIndex kOrder[] = {kSs, kEs, kDs, kFs, kGs};
-    for (unsigned i = 0; i < 5; ++i) load_real_segment(cpu, kOrder[i], static_cast<u16>(frame[1 + i]));
-    cpu.state.gpr[kRsp] = static_cast<u32>(frame[0]);
-    cpu.state.gpr[kRip] = rip & 0xffff;
-    finish_iret(cpu, cpu.state.rflags);
-    return Outcome::kEndTrace;
-  }
-  ReturnFrame frame{.rip = rip, .cs = static_cast<u16>(cs)};
-  const bool with_stack = cpu.long64() || (frame.cs & kSelectorRplMask) > old_cpl;
-  if (with_stack) {
-    T rsp;
-    T ss;
-    if (!peek<T>(cpu, 3 * sizeof(T), rsp) || !peek<T>(cpu, 4 * sizeof(T), ss)) return Outcome::kFault;
-    frame.rsp = rsp;
-    frame.ss = static_cast<u16>(ss);
-  }
-  const u64 new_flags = iret_flags<T>(cpu, old_cpl, flags);
-  if (!return_to(cpu, frame, with_stack, 3 * sizeof(T))) return Outcome::kFault;
-  finish_iret(cpu, new_flags);
-  return Outcome::kEndTrace;
+  Descriptor d;
+  if (!find_target(cpu, to.selector, d)) return Outcome::kFault;
+  if (d.is_system()) return through_system_descriptor(cpu, to.selector, d, Via::kCall);
+  if (!check_code_segment(cpu, to.selector, d) || !check_offset(cpu, d, to.offset)) return Outcome::kFault;
+  return call_code<T>(cpu, to.selector, d, to.offset);
 }
 
 // ---- Software interrupts: the engine delivers them with RIP behind the instruction (Fault::Kind). ----
@@ -331,134 +258,28 @@ Outcome into(Vcpu& cpu, const Insn&) {
   return cpu.raise(Fault{.vector = kOF, .kind = Fault::Kind::kSoftwareException});
 }
 
-// ---- Fast system calls ----
-constexpr u32 kFlatCode =
-    seg_attr::kP | seg_attr::kS | seg_attr::kCode | seg_attr::kReadable | seg_attr::kAccessed | seg_attr::kG;
-constexpr u32 kFlatData =
-    seg_attr::kP | seg_attr::kS | seg_attr::kWritable | seg_attr::kAccessed | seg_attr::kG | seg_attr::kDb;
-
-void set_flat(Vcpu& cpu, SegmentIndex index, u16 selector, u32 attributes, unsigned dpl) {
-  cpu.state.seg[index] = {.base = 0,
-                          .limit = 0xffffffff,
-                          .attributes = attributes | (dpl << seg_attr::kDplShift),
-                          .selector = selector};
-}
-
-Outcome syscall(Vcpu& cpu, const Insn&) {
-  if ((cpu.state.efer & efer::SCE) == 0) return cpu.raise(kUD);
-  if (!cpu.model().amd && !cpu.long64()) return cpu.raise(kUD);
-  CpuState& s = cpu.state;
-  const u16 selector = static_cast<u16>((s.star >> 32) & 0xfffc);
-  if (cpu.long_mode()) {
-    s.gpr[kRcx] = s.gpr[kRip];
-    s.gpr[kR11] = s.rflags & ~rflags::RF;
-    s.gpr[kRip] = cpu.long64() ? s.lstar : s.cstar;
-    s.rflags &= ~(s.sfmask | rflags::RF);
-    s.rflags |= rflags::kFixed;
-    set_flat(cpu, kCs, selector, kFlatCode | seg_attr::kL, 0);
-  } else {
-    s.gpr[kRcx] = static_cast<u32>(s.gpr[kRip]);
-    s.gpr[kRip] = static_cast<u32>(s.star);
-    s.rflags &= ~(rflags::VM | rflags::IF | rflags::RF);
-    set_flat(cpu, kCs, selector, kFlatCode | seg_attr::kDb, 0);
-  }
-  set_flat(cpu, kSs, static_cast<u16>(selector + 8), kFlatData, 0);
-  s.cpl = 0;
-  cpu.mode_changed();
-  if ((s.rflags & (rflags::TF | rflags::IF)) != 0) cpu.set_attention();
-  return Outcome::kEndTrace;
-}
-
-Outcome sysret(Vcpu& cpu, const Insn& insn) {
-  if ((cpu.state.efer & efer::SCE) == 0) return cpu.raise(kUD);
-  if (cpu.cpl() != 0 || !cpu.protected_mode()) return cpu.raise(kGP, 0);
-  CpuState& s = cpu.state;
-  const bool to_64 = cpu.long64() && insn.has(insn_flag::kRexW);
-  // Intel's processors fault here, in ring 0; AMD's at the first fetch in ring 3.
-  if (to_64 && !cpu.model().amd && !cpu.canonical(s.gpr[kRcx])) return cpu.raise(kGP, 0);
-  const auto base = static_cast<u16>(s.star >> 48);
-  const bool from_long = cpu.long_mode();
-  set_flat(cpu, kCs, static_cast<u16>((base + (to_64 ? 16 : 0)) | 3),
-           kFlatCode | (to_64 ? seg_attr::kL : seg_attr::kDb), 3);
-  // AMD's SYSRET leaves the hidden part of SS alone; the selector and DPL change [APM3 SYSRET].
-  if (cpu.model().amd) {
-    s.seg[kSs].selector = static_cast<u16>((base + 8) | 3);
-    s.seg[kSs].attributes = (s.seg[kSs].attributes & ~seg_attr::kDplMask) | (3u << seg_attr::kDplShift);
-  } else {
-    set_flat(cpu, kSs, static_cast<u16>((base + 8) | 3), kFlatData, 3);
-  }
-  s.gpr[kRip] = to_64 ? s.gpr[kRcx] : static_cast<u32>(s.gpr[kRcx]);
-  if (from_long) {
-    s.rflags = (s.gpr[kR11] & ~(rflags::RF | rflags::VM) & 0x3f7fd7) | rflags::kFixed;
-  } else {
-    s.rflags |= rflags::IF;
-  }
-  // A TF that it loads traps at once, as if the SYSCALL had just completed.
-  if ((s.rflags & rflags::TF) != 0) s.pending_db |= dr6::BS;
-  s.cpl = 3;
-  cpu.mode_changed();
-  cpu.set_attention();
-  return Outcome::kEndTrace;
-}
-
-Outcome sysenter(Vcpu& cpu, const Insn&) {
-  // AMD's processors do not have it in long mode [APM3 SYSENTER].
-  if (cpu.model().amd && cpu.long_mode()) return cpu.raise(kUD);
-  CpuState& s = cpu.state;
-  if (!cpu.protected_mode() || is_null_selector(static_cast<u16>(s.sysenter_cs))) return cpu.raise(kGP, 0);
-  const bool long_mode = cpu.long_mode();
-  const auto selector = static_cast<u16>(s.sysenter_cs & 0xfffc);
-  s.rflags &= ~(rflags::VM | rflags::IF | rflags::RF);
-  set_flat(cpu, kCs, selector, kFlatCode | (long_mode ? seg_attr::kL : seg_attr::kDb), 0);
-  set_flat(cpu, kSs, static_cast<u16>(selector + 8), kFlatData, 0);
-  s.gpr[kRsp] = long_mode ? s.sysenter_esp : static_cast<u32>(s.sysenter_esp);
-  s.gpr[kRip] = long_mode ? s.sysenter_eip : static_cast<u32>(s.sysenter_eip);
-  s.cpl = 0;
-  cpu.mode_changed();
-  return Outcome::kEndTrace;
-}
-
-Outcome sysexit(Vcpu& cpu, const Insn& insn) {
-  if (cpu.model().amd && cpu.long_mode()) return cpu.raise(kUD);
-  CpuState& s = cpu.state;
-  if (!cpu.protected_mode() || cpu.cpl() != 0 || is_null_selector(static_cast<u16>(s.sysenter_cs)))
-    return cpu.raise(kGP, 0);
-  const bool to_64 = insn.has(insn_flag::kRexW);
-  if (to_64 && (!cpu.canonical(s.gpr[kRdx]) || !cpu.canonical(s.gpr[kRcx]))) return cpu.raise(kGP, 0);
-  const auto base = static_cast<u16>(s.sysenter_cs & 0xfffc);
-  set_flat(cpu, kCs, static_cast<u16>((base + (to_64 ? 32 : 16)) | 3),
-           kFlatCode | (to_64 ? seg_attr::kL : seg_attr::kDb), 3);
-  set_flat(cpu, kSs, static_cast<u16>((base + (to_64 ? 40 : 24)) | 3), kFlatData, 3);
-  s.gpr[kRsp] = to_64 ? s.gpr[kRcx] : static_cast<u32>(s.gpr[kRcx]);
-  s.gpr[kRip] = to_64 ? s.gpr[kRdx] : static_cast<u32>(s.gpr[kRdx]);
-  s.cpl = 3;
-  cpu.mode_changed();
-  cpu.set_attention();
-  return Outcome::kEndTrace;
-}
-
 }  // namespace
 
-Handler select_ret_near(const Insn& insn);
+Outcome transfer_to_task(Vcpu& cpu, u16 selector, const Descriptor& tss, TaskSwitchCause cause) {
+  switch (switch_task(cpu, selector, tss, cause, 0)) {
+    case TaskSwitch::kFault:
+      return Outcome::kFault;
+    case TaskSwitch::kFaultInside:
+      deliver(cpu, cpu.fault());
+      break;
+    case TaskSwitch::kDone:
+      break;
+  }
+  return Outcome::kEndTrace;
+}
 
 Handler select_jmp_far(const Insn&, const DecodedForm&) { return jmp_far; }
 Handler select_call_far(const Insn& insn, const DecodedForm&) {
   return ORRERY_BY_SIZE_NO8(8u << insn.operand_log2(), call_far);
 }
-Handler select_ret(const Insn& insn, const DecodedForm& f) {
-  if (f.opcode == 0xc2 || f.opcode == 0xc3) return select_ret_near(insn);
-  return ORRERY_BY_SIZE_NO8(8u << insn.operand_log2(), ret_far);
-}
-Handler select_iret(const Insn&, const DecodedForm&) { return iret<u16>; }
-Handler select_iretd(const Insn&, const DecodedForm&) { return iret<u32>; }
-Handler select_iretq(const Insn&, const DecodedForm&) { return iret<u64>; }
 Handler select_int(const Insn&, const DecodedForm&) { return int_n; }
 Handler select_int3(const Insn&, const DecodedForm&) { return int3; }
 Handler select_int1(const Insn&, const DecodedForm&) { return int1; }
 Handler select_into(const Insn&, const DecodedForm&) { return into; }
-Handler select_syscall(const Insn&, const DecodedForm&) { return syscall; }
-Handler select_sysret(const Insn&, const DecodedForm&) { return sysret; }
-Handler select_sysenter(const Insn&, const DecodedForm&) { return sysenter; }
-Handler select_sysexit(const Insn&, const DecodedForm&) { return sysexit; }
 
 }  // namespace orrery::cpu::exec

@@ -3,8 +3,7 @@
 //
 // An instruction gathers flags in `env` and then asks `report`: unmasked IE, DE and ZE leave destination and
 // stack alone, everything else is written; either way the exception stays pending in FSW.ES for the next
-// waiting one. Not modelled: FERR# and IRQ 13 (CR0.NE clear is taken as #MF); FCS and FDS of compatibility
-// mode read as zero.
+// waiting one. Not modelled: FCS and FDS of compatibility mode read as zero.
 #pragma once
 
 #include "cpu/exec/simd_operands.h"

@@ -2,6 +2,7 @@
 #include "cpu/exec/io.h"
 
 #include "cpu/exec/common.h"
+#include "cpu/system/debug.h"
 
 namespace orrery::cpu::exec {
 
@@ -25,9 +26,26 @@ bool io_allowed(Vcpu& cpu, u16 port, unsigned size) {
   return false;
 }
 
-u64 port_in(Vcpu& cpu, u16 port, unsigned size) { return cpu.services().ports.read(port, size); }
+namespace {
+
+/// A trap behind the instruction [SDM3 17.3.1.3].
+void note_port(Vcpu& cpu, u16 port, unsigned size) {
+  if (!breakpoints_enabled(cpu.state)) return;
+  if (const u32 hit = port_breakpoints(cpu.state, port, size); hit != 0) {
+    cpu.state.pending_db |= hit;
+    cpu.set_attention();
+  }
+}
+
+}  // namespace
+
+u64 port_in(Vcpu& cpu, u16 port, unsigned size) {
+  note_port(cpu, port, size);
+  return cpu.services().ports.read(port, size);
+}
 
 void port_out(Vcpu& cpu, u16 port, u64 value, unsigned size) {
+  note_port(cpu, port, size);
   cpu.services().ports.write(port, value, size);
 }
 

@@ -203,7 +203,7 @@ Outcome segment_base(Vcpu& cpu, const Insn& insn) {
   if ((cpu.state.cr4 & cr4::FSGSBASE) == 0) return cpu.raise(kUD);
   if constexpr (kWrite) {
     const u64 base = cpu.reg<T>(insn.op[0]);
-    if (!cpu.canonical(base)) return cpu.raise(kGP, 0);
+    if (!cpu.canonical_base(base)) return cpu.raise(kGP, 0);
     cpu.state.seg[kIndex].base = base;
     cpu.mode_changed();
   } else {

@@ -46,8 +46,12 @@ void Lanes<N>::set_half(unsigned i, const Lanes<16>& v) requires(N == 32) {
 }
 
 /// An x87 exception is pending: FSW.ES, reported by the next waiting x87 or MMX instruction.
-/// Without CR0.NE a PC reports it by IRQ 13 (FERR#); that path is taken as #MF too.
-inline bool x87_pending(const Vcpu& cpu) { return (cpu.state.fsw & fsw::ES) != 0; }
+/// Without CR0.NE a PC reports it by IRQ 13 (Vcpu::report_ferr), unless IGNNE# says to ignore it.
+inline bool x87_pending(const Vcpu& cpu) {
+  if ((cpu.state.fsw & fsw::ES) == 0) [[likely]]
+    return false;
+  return !cpu.state.ignne || (cpu.state.cr0 & cr0::NE) != 0;
+}
 
 /// XMM registers in legacy encodings: 16 bytes, memory aligned unless MXCSR.MM, the upper half of YMM kept.
 struct Xmm {

@@ -1,6 +1,4 @@
 // PUSH POP PUSHA POPA PUSHF POPF ENTER LEAVE. [SDM2], [APM3 3]
-//
-// Not modelled: virtual-8086 extensions (VME, PVI) in PUSHF and POPF.
 #include "cpu/exec/stack.h"
 
 #include "cpu/exec/common.h"
@@ -75,21 +73,34 @@ Outcome popa(Vcpu& cpu, const Insn&) {
 template <class T>
 Outcome pushf(Vcpu& cpu, const Insn&) {
   using namespace rflags;
-  if (cpu.vm86() && (cpu.state.rflags & IOPL) != IOPL) return cpu.raise(kGP, 0);
-  const T value = static_cast<T>(cpu.state.rflags & ~(VM | RF));
+  u64 image = cpu.state.rflags & ~(VM | RF);
+  if (cpu.vm86() && (image & IOPL) != IOPL) {
+    if (sizeof(T) != 2 || (cpu.state.cr4 & cr4::VME) == 0) return cpu.raise(kGP, 0);
+    image = virtual_flags_image(image);
+  }
+  const T value = static_cast<T>(image);
   return push<T>(cpu, value) ? Outcome::kNext : Outcome::kFault;
 }
 template <class T>
 Outcome popf(Vcpu& cpu, const Insn&) {
   using namespace rflags;
-  if (cpu.vm86() && (cpu.state.rflags & IOPL) != IOPL) return cpu.raise(kGP, 0);
+  const bool virtual_if = cpu.vm86() && (cpu.state.rflags & IOPL) != IOPL;
+  if (virtual_if && (sizeof(T) != 2 || (cpu.state.cr4 & cr4::VME) == 0)) return cpu.raise(kGP, 0);
   T value;
   if (!peek<T>(cpu, 0, value)) return Outcome::kFault;
+  if (virtual_if) [[unlikely]] {
+    if (!virtual_interrupt_flag_allowed(cpu, value)) return Outcome::kFault;
+    drop(cpu, sizeof(T));
+    cpu.state.rflags = with_virtual_interrupt_flag(cpu.state.rflags, value) & ~RF;
+    return Outcome::kNext;
+  }
   drop(cpu, sizeof(T));
   u64 mask = kArithmetic | TF | DF | NT;
   if (sizeof(T) > 2) mask |= AC | ID;
   if (cpu.cpl() <= cpu.iopl()) mask |= IF;
   if (cpu.cpl() == 0) mask |= IOPL;
+  // Intel's processors clear VIF and VIP; AMD's leave them [APM3 POPF].
+  if (sizeof(T) > 2 && !cpu.vm86() && !cpu.model().amd) cpu.state.rflags &= ~(VIF | VIP);
   const u64 before = cpu.state.rflags;
   cpu.state.rflags = (before & ~(mask | RF)) | (value & mask) | kFixed;
   const u64 changed = before ^ cpu.state.rflags;

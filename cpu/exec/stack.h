@@ -36,4 +36,25 @@ inline void drop(Vcpu& cpu, u64 bytes) {
   set_stack_pointer(cpu, cpu.state.gpr[kRsp] + bytes, stack_mask(cpu));
 }
 
+// ---- Virtual-8086 extensions: POPF and IRET with IOPL below 3 and CR4.VME [SDM3 20.3.3, table 20-2] ----
+
+/// #GP(0) for an image that would set TF, or IF while an interrupt is pending for the monitor.
+inline bool virtual_interrupt_flag_allowed(Vcpu& cpu, u64 image) {
+  using namespace rflags;
+  if ((image & TF) == 0 && ((image & IF) == 0 || (cpu.state.rflags & VIP) == 0)) return true;
+  cpu.raise(kGP, 0);
+  return false;
+}
+/// The flags after loading a 16-bit image whose IF goes to VIF; IF and IOPL stay.
+inline u64 with_virtual_interrupt_flag(u64 flags, u64 image) {
+  using namespace rflags;
+  constexpr u64 mask = kArithmetic | TF | DF | NT | VIF;
+  return (flags & ~mask) | (image & mask & ~VIF) | ((image & IF) != 0 ? VIF : 0) | kFixed;
+}
+/// The 16-bit image that PUSHF and INT n push there: VIF in IF's place, IOPL 3.
+inline u64 virtual_flags_image(u64 flags) {
+  using namespace rflags;
+  return (flags & ~IF) | ((flags & VIF) != 0 ? IF : 0) | IOPL;
+}
+
 }  // namespace orrery::cpu::exec

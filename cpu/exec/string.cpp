@@ -68,6 +68,12 @@ inline void keep_elements(Vcpu& cpu, const Insn& insn, u64 done) {
   set_address_reg(cpu, kRcx, cpu.state.gpr[kRcx] - done, insn.address_mask());
 }
 
+/// Stops between two iterations; RIP stays, and an event that comes now pushes RF set.
+inline Outcome restart(Vcpu& cpu) {
+  cpu.state.in_repeat = true;
+  return Outcome::kRestart;
+}
+
 /// Runs `group(max_elements) -> elements done, 0 on a fault` until the count or the ticks run out; before
 /// each, `at_once(count) -> {elements, groups}` does whole groups.
 struct AtOnce {
@@ -78,6 +84,7 @@ template <class Group, class Quick>
 Outcome repeat_groups(Vcpu& cpu, const Insn& insn, Group group, Quick at_once) {
   const u64 mask = insn.address_mask();
   if (!repeated(insn)) return group(u64{1}) == 0 ? Outcome::kFault : Outcome::kNext;
+  cpu.state.in_repeat = false;
   while (true) {
     u64 count = cpu.state.gpr[kRcx] & mask;
     if (count == 0) return Outcome::kNext;
@@ -91,7 +98,7 @@ Outcome repeat_groups(Vcpu& cpu, const Insn& insn, Group group, Quick at_once) {
     set_address_reg(cpu, kRcx, count - done, mask);
     if (count == done) return Outcome::kNext;
     // This group's tick; the last group's is the instruction's own.
-    if (--cpu.ticks_left <= 0 || cpu.attention() || cpu.trace_stale) return Outcome::kRestart;
+    if (--cpu.ticks_left <= 0 || cpu.attention() || cpu.trace_stale) return restart(cpu);
   }
 }
 
@@ -208,6 +215,7 @@ template <bool kConditional, class Iterate>
 Outcome repeat_each(Vcpu& cpu, const Insn& insn, Iterate iterate) {
   const u64 mask = insn.address_mask();
   if (!repeated(insn)) return iterate() ? Outcome::kNext : Outcome::kFault;
+  cpu.state.in_repeat = false;
   while (true) {
     const u64 count = cpu.state.gpr[kRcx] & mask;
     if (count == 0) return Outcome::kNext;
@@ -218,7 +226,7 @@ Outcome repeat_each(Vcpu& cpu, const Insn& insn, Iterate iterate) {
       const bool zf = (cpu.state.rflags & rflags::ZF) != 0;
       if (zf != insn.has(insn_flag::kRep)) return Outcome::kNext;
     }
-    if (--cpu.ticks_left <= 0 || cpu.attention() || cpu.trace_stale) return Outcome::kRestart;
+    if (--cpu.ticks_left <= 0 || cpu.attention() || cpu.trace_stale) return restart(cpu);
   }
 }
 

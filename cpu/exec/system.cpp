@@ -131,7 +131,7 @@ Outcome load_table(Vcpu& cpu, const Insn& insn) {
   if (!cpu.read_bytes(insn.segment(), cpu.effective_address(insn), raw, 2 + base_bytes))
     return Outcome::kFault;
   u64 base = load_le_n(raw + 2, base_bytes);
-  if (cpu.long64() && !cpu.canonical(base)) return cpu.raise(kGP, 0);
+  if (cpu.long64() && !cpu.canonical_base(base)) return cpu.raise(kGP, 0);
   if (!cpu.long64() && insn.operand_log2() == 1) base &= 0xffffff;
   (kIdt ? cpu.state.idt_base : cpu.state.gdt_base) = base;
   (kIdt ? cpu.state.idt_limit : cpu.state.gdt_limit) = load_le<u16>(raw);
@@ -200,7 +200,7 @@ Outcome invpcid(Vcpu& cpu, const Insn& insn) {
   if (type < 2 && pcid != 0 && (cpu.state.cr4 & cr4::PCIDE) == 0) return cpu.raise(kGP, 0);
   switch (type) {
     case 0:
-      if (!cpu.canonical(descriptor.linear)) return cpu.raise(kGP, 0);
+      if (!cpu.canonical_base(descriptor.linear)) return cpu.raise(kGP, 0);
       cpu.flush_tlb_page_pcid(descriptor.linear, pcid);
       break;
     case 1:
@@ -224,13 +224,34 @@ Outcome flush_line(Vcpu& cpu, const Insn& insn) {
 }
 
 // ---- Interrupt flag, halting ----
+/// What CLI and STI act on: IF, VIF (CR4.VME in virtual-8086 mode, CR4.PVI in ring 3), or nothing: #GP(0).
+/// [SDM2 CLI, STI], [SDM3 20.3, 20.4]
+enum class InterruptFlag : u8 { kReal, kVirtual, kDenied };
+InterruptFlag interrupt_flag(const Vcpu& cpu) {
+  if (!cpu.protected_mode() || cpu.cpl() <= cpu.iopl()) return InterruptFlag::kReal;
+  const u64 extension = cpu.vm86() ? cr4::VME : cr4::PVI;
+  return cpu.cpl() == 3 && (cpu.state.cr4 & extension) != 0 ? InterruptFlag::kVirtual
+                                                            : InterruptFlag::kDenied;
+}
 Outcome cli(Vcpu& cpu, const Insn&) {
-  if (cpu.protected_mode() && cpu.cpl() > cpu.iopl()) return cpu.raise(kGP, 0);
-  cpu.state.rflags &= ~rflags::IF;
-  return Outcome::kNext;
+  switch (interrupt_flag(cpu)) {
+    case InterruptFlag::kReal:
+      cpu.state.rflags &= ~rflags::IF;
+      return Outcome::kNext;
+    case InterruptFlag::kVirtual:
+      cpu.state.rflags &= ~rflags::VIF;
+      return Outcome::kNext;
+    default:
+      return cpu.raise(kGP, 0);
+  }
 }
 Outcome sti(Vcpu& cpu, const Insn&) {
-  if (cpu.protected_mode() && cpu.cpl() > cpu.iopl()) return cpu.raise(kGP, 0);
+  const InterruptFlag flag = interrupt_flag(cpu);
+  if (flag == InterruptFlag::kVirtual && (cpu.state.rflags & rflags::VIP) == 0) {
+    cpu.state.rflags |= rflags::VIF;
+    return Outcome::kEndTrace;
+  }
+  if (flag != InterruptFlag::kReal) return cpu.raise(kGP, 0);
   if ((cpu.state.rflags & rflags::IF) == 0) {
     cpu.state.rflags |= rflags::IF;
     cpu.state.shadow = Shadow::kSti;
@@ -250,23 +271,32 @@ Outcome pause(Vcpu& cpu, const Insn&) {
   cpu.set_attention();
   return Outcome::kEndTrace;
 }
+/// #UD outside ring 0 unless HWCR.MonMwaitUserEn, and everywhere with HWCR.MonMwaitDis [APM3 MONITOR].
+bool monitor_allowed(const Vcpu& cpu) {
+  if ((cpu.state.hwcr & hwcr::MonMwaitDis) != 0) return false;
+  return cpu.cpl() == 0 || (cpu.state.hwcr & hwcr::MonMwaitUserEn) != 0;
+}
 Outcome monitor(Vcpu& cpu, const Insn& insn) {
-  if (!ring0(cpu)) return cpu.raise(kUD);
+  if (!monitor_allowed(cpu)) return cpu.raise(kUD);
   if (cpu.state.gpr[kRcx] != 0) return cpu.raise(kGP, 0);
   u8 ignored;
   const u64 offset = cpu.state.gpr[kRax] & insn.address_mask();
   if (!cpu.read<u8>(insn.segment(), offset, ignored)) return Outcome::kFault;
-  u64 physical = 0;
   const u64 linear = offset + cpu.segment_base(insn.segment());
-  if (cpu.translate_quietly(linear, physical)) cpu.state.monitor_address = physical;
+  u64 physical = 0;
+  if (cpu.translate_quietly(cpu.long_mode() ? linear : linear & 0xffffffffu, physical))
+    cpu.arm_monitor(physical);
   return Outcome::kNext;
 }
 Outcome mwait(Vcpu& cpu, const Insn&) {
-  if (!ring0(cpu)) return cpu.raise(kUD);
+  if (!monitor_allowed(cpu)) return cpu.raise(kUD);
   if ((cpu.state.gpr[kRcx] & ~u64{1}) != 0) return cpu.raise(kGP, 0);
-  // It may return at once for any reason [SDM2 MWAIT]: it gives up the quantum, so a waiter sees the store
-  // that it waits for.
-  cpu.yield_requested = true;
+  if (cpu.state.monitor_armed) {
+    cpu.state.activity = Activity::kMwait;
+    cpu.state.mwait_wakes_masked = (cpu.state.gpr[kRcx] & 1) != 0;
+  } else {
+    cpu.yield_requested = true;  // whoever waits in a loop lets the others run
+  }
   cpu.set_attention();
   return Outcome::kEndTrace;
 }

@@ -28,7 +28,8 @@ inline constexpr u32 kNone = 0,
     kNoSilicon = 1u << 12,                         // cannot run in the tester: reason in docs/testing.md
     kOperatingSystem = 1u << 13,  // reads machine state that differs per host (CPUID, RDTSC, ...)
     kConditional = 1u << 14,      // a branch that may fall through: the trace goes on behind it
-    kMasksTrapFlag = 1u << 15;    // no single-step trap behind it when it has cleared RFLAGS.TF
+    kMasksTrapFlag = 1u << 15,    // no single-step trap behind it when it has cleared RFLAGS.TF
+    kBranch = 1u << 16;           // always a branch to DEBUGCTL's BTF and LBR
 }  // namespace trait
 
 /// CPUID features that rows need; kBase is always there. The order is Feature's bit number in a CPU model.

@@ -3,6 +3,7 @@
 // [SDM3 3, 4], [SDM1 3.3.7.1]
 #include "cpu/apic/local_apic.h"
 #include "cpu/decode/decoder.h"
+#include "cpu/system/debug.h"
 #include "cpu/vcpu.h"
 
 namespace orrery::cpu {
@@ -218,19 +219,9 @@ void Vcpu::note_watch(u64 linear, unsigned size, Access access) {
       set_attention();
     }
   }
-  // DR0..DR3 data breakpoints [SDM3 17.2.4].
-  if ((state.dr7 & dr7::kEnableMask) == 0) return;
-  for (unsigned i = 0; i < 4; ++i) {
-    if (bits(state.dr7, 2 * i + 1, 2 * i) == 0) continue;
-    const u64 type = bits(state.dr7, 17 + 4 * i, 16 + 4 * i);
-    const bool wanted = type == 3 || (type == 1 && access == Access::kWrite);
-    static constexpr u64 kLengths[4] = {1, 2, 8, 4};
-    const u64 length = kLengths[bits(state.dr7, 19 + 4 * i, 18 + 4 * i)];
-    const u64 start = align_down(state.dr[i], length);
-    if (wanted && start < linear + size && start + length > linear) {
-      state.pending_db |= static_cast<u32>(dr6::B0 << i);
-      set_attention();
-    }
+  if (const u32 hit = data_breakpoints(state, linear, size, access); hit != 0) {
+    state.pending_db |= hit;
+    set_attention();
   }
 }
 
@@ -254,7 +245,7 @@ bool Vcpu::read_slow(SegmentIndex segment, u64 linear, void* out, unsigned size)
     physical_read(physical, out, first);
     physical_read(second, static_cast<u8*>(out) + first, size - first);
   }
-  if (!watches.empty() || (state.dr7 & dr7::kEnableMask) != 0) note_watch(linear, size, Access::kRead);
+  if (watching()) note_watch(linear, size, Access::kRead);
   return true;
 }
 
@@ -278,7 +269,7 @@ bool Vcpu::write_slow(SegmentIndex segment, u64 linear, const void* data, unsign
     physical_write(physical, data, first);
     physical_write(second, static_cast<const u8*>(data) + first, size - first);
   }
-  if (!watches.empty() || (state.dr7 & dr7::kEnableMask) != 0) note_watch(linear, size, Access::kWrite);
+  if (watching()) note_watch(linear, size, Access::kWrite);
   return true;
 }
 
@@ -308,7 +299,7 @@ bool Vcpu::read_for_write_slow(SegmentIndex segment, u64 linear, void* out, unsi
   }
   physical_read(physical, out, first);
   if (first < size) physical_read(second, static_cast<u8*>(out) + first, size - first);
-  if (!watches.empty() || (state.dr7 & dr7::kEnableMask) != 0) note_watch(linear, size, Access::kRead);
+  if (watching()) note_watch(linear, size, Access::kRead);
   return true;
 }
 
@@ -336,6 +327,7 @@ bool Vcpu::read_linear_bytes(u64 linear, void* out, unsigned size, Privilege pri
     raise(kGP, 0);
     return false;
   }
+  if (watching()) note_watch(linear, size, Access::kRead);
   auto* bytes = static_cast<u8*>(out);
   while (size > 0) {
     const auto part = static_cast<unsigned>(std::min<u64>(size, bytes_to_page_end(linear)));
@@ -362,6 +354,7 @@ bool Vcpu::write_linear_bytes(u64 linear, const void* data, unsigned size, Privi
   if (first < size && !translate(second_linear, Access::kWrite, privilege, second)) return false;
   physical_write(physical, data, first);
   if (first < size) physical_write(second, static_cast<const u8*>(data) + first, size - first);
+  if (watching()) note_watch(linear, size, Access::kWrite);
   return true;
 }
 

@@ -24,8 +24,9 @@ enum class WalkResult : u8 { kOk, kNotPresent, kReserved, kDenied };
 
 /// The walk itself. `Memory` reads and (for A and D bits) writes table entries; `allowed` judges the leaf.
 template <class Memory, class Allowed>
-WalkResult walk_tables(const CpuState& s, u64 linear, bool write, u8 physical_bits, Memory memory,
+WalkResult walk_tables(const CpuState& s, const CpuModel& model, u64 linear, bool write, Memory memory,
                        Allowed allowed, TlbEntry& out) {
+  const u8 physical_bits = model.physical_address_bits;
   const PagingMode mode = paging_mode(s);
   const bool nxe = (s.efer & efer::NXE) != 0;
   out = TlbEntry{};
@@ -72,6 +73,8 @@ WalkResult walk_tables(const CpuState& s, u64 linear, bool write, u8 physical_bi
       if (!nxe) reserved |= kNoExecute;
       if (level >= 4) reserved |= kPageSize;
       if (leaf && level > 1) reserved |= low_mask(shift) & ~u64{0x1fff};
+      // AMD's processors reserve the Global bit of upper tables [APM2 figures 5-18, 5-20].
+      if (model.amd && level >= 3 && !leaf) reserved |= kGlobal;
     } else if (leaf && level == 2) {
       reserved = physical_bits >= 40 ? (1u << 21)
                                      : (bits(~u64{0}, 20, 13) << 13) & ~(low_mask(physical_bits - 32u) << 13);
@@ -148,7 +151,7 @@ bool Vcpu::walk(u64 linear, Access access, Privilege privilege, TlbEntry& result
     void write(u64 address, u64 value, unsigned size) { space.write(address, value, size); }
   };
   const WalkResult walked = walk_tables(
-      state, linear, access == Access::kWrite, model().physical_address_bits, TableMemory{services_.memory},
+      state, model(), linear, access == Access::kWrite, TableMemory{services_.memory},
       [&](const TlbEntry& e) { return allowed(e, access, privilege); }, result);
   switch (walked) {
     case WalkResult::kOk:
@@ -181,8 +184,8 @@ bool Vcpu::translate_quietly(u64 linear, u64& physical) const {
   };
   TlbEntry entry;
   if (walk_tables(
-          state, linear, false, model().physical_address_bits, QuietMemory{services_.memory},
-          [](const TlbEntry&) { return true; }, entry) != WalkResult::kOk) {
+          state, model(), linear, false, QuietMemory{services_.memory}, [](const TlbEntry&) { return true; },
+          entry) != WalkResult::kOk) {
     return false;
   }
   physical = entry.physical + (linear - entry.page);

@@ -135,7 +135,7 @@ bool load_ldtr(Vcpu& cpu, u16 selector) {
   }
   Descriptor d;
   if (!read_descriptor(cpu, selector, d, kGP, cpu.long_mode())) return false;
-  if (!d.is_system() || d.type() != 2) {
+  if (!d.is_system() || d.type() != 2 || !d.upper_half_is_plain()) {
     cpu.raise(kGP, selector_error(selector));
     return false;
   }
@@ -143,7 +143,7 @@ bool load_ldtr(Vcpu& cpu, u16 selector) {
     cpu.raise(kNP, selector_error(selector));
     return false;
   }
-  if (cpu.long_mode() && !cpu.canonical(d.base())) {
+  if (cpu.long_mode() && !cpu.canonical_base(d.base())) {
     cpu.raise(kGP, selector_error(selector));
     return false;
   }
@@ -163,7 +163,7 @@ bool load_tr(Vcpu& cpu, u16 selector) {
   Descriptor d;
   if (!read_descriptor(cpu, selector, d, kGP, cpu.long_mode())) return false;
   const bool available = d.type() == 9 || (d.type() == 1 && !cpu.long_mode());
-  if (!d.is_system() || !available) {
+  if (!d.is_system() || !available || !d.upper_half_is_plain()) {
     cpu.raise(kGP, selector_error(selector));
     return false;
   }
@@ -171,7 +171,7 @@ bool load_tr(Vcpu& cpu, u16 selector) {
     cpu.raise(kNP, selector_error(selector));
     return false;
   }
-  if (cpu.long_mode() && !cpu.canonical(d.base())) {
+  if (cpu.long_mode() && !cpu.canonical_base(d.base())) {
     cpu.raise(kGP, selector_error(selector));
     return false;
   }

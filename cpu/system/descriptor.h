@@ -35,6 +35,9 @@ struct Descriptor {
   bool is_readable_or_writable() const { return bit(low, 41); }
   bool is_long() const { return bit(low, 53); }
   bool is_default_big() const { return bit(low, 54); }
+  /// Long mode: the type field of the upper half is zero, so that it is no descriptor of its own
+  /// [SDM3 3.5.2].
+  bool upper_half_is_plain() const { return bits(high, 44, 40) == 0; }
   // Gates.
   u16 gate_selector() const { return static_cast<u16>(bits(low, 31, 16)); }
   u64 gate_offset() const { return bits(low, 15, 0) | (bits(low, 63, 48) << 16) | (high & 0xffffffff) << 32; }

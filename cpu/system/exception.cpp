@@ -1,10 +1,14 @@
-// Not modelled: task gates (hardware task switch), virtual-8086 interrupt redirection, FRED.
+// Not modelled: FRED.
 #include "cpu/system/exception.h"
 
 #include <iterator>
 
 #include "cpu/decode/decoder.h"
+#include "cpu/exec/stack.h"
+#include "cpu/system/debug.h"
 #include "cpu/system/descriptor.h"
+#include "cpu/system/inner_stack.h"
+#include "cpu/system/task_switch.h"
 
 namespace orrery::cpu {
 namespace {
@@ -16,7 +20,7 @@ constexpr unsigned kTaskGate = 5, kInterruptGate16 = 6, kTrapGate16 = 7, kInterr
 
 /// Whether the gate's DPL protects it: INT n, INT3 and INTO.
 bool checks_gate_dpl(const Fault& f) { return f.is_software() && f.kind != Fault::Kind::kPrivilegedSoftware; }
-u32 ext_of(const Fault& f) { return f.is_software() ? 0 : kExt; }
+u32 ext_of(const Fault& f) { return checks_gate_dpl(f) ? 0 : kExt; }
 u32 vector_error(const Fault& f) { return u32{f.vector} * 8 + kIdtBit + ext_of(f); }
 
 bool fail(Vcpu& cpu, Vector vector, u32 error, std::string why) {
@@ -24,6 +28,13 @@ bool fail(Vcpu& cpu, Vector vector, u32 error, std::string why) {
   cpu.delivery_failure = std::move(why);
   return false;
 }
+
+enum class Delivery : u8 {
+  kDone,
+  kFailed,        // nothing has changed
+  kFailedInside,  // in the task behind a task gate, whose CS:EIP are in place
+};
+constexpr Delivery delivered_if(bool done) { return done ? Delivery::kDone : Delivery::kFailed; }
 
 /// What is pushed and where control goes, collected before anything changes.
 struct Entry {
@@ -35,9 +46,10 @@ struct Entry {
 };
 
 u64 pushed_flags(const Vcpu& cpu, const Fault& f) {
-  // Faults push RF set, so that an instruction breakpoint does not fire again on return [SDM3 17.3.1.1].
+  // Faults push RF set, so that an instruction breakpoint does not fire again on return; so do interrupts and
+  // traps between two iterations of a repeated string instruction [SDM3 17.3.1.1].
   const bool breakpoint = f.vector == kDB && (f.dr6_bits & 0xf) != 0;
-  const bool sets_rf = f.kind == Fault::Kind::kFault && !breakpoint;
+  const bool sets_rf = f.kind == Fault::Kind::kFault ? !breakpoint : cpu.state.in_repeat && !f.is_software();
   return cpu.state.rflags | (sets_rf ? rflags::RF : 0);
 }
 
@@ -64,8 +76,8 @@ bool deliver_real(Vcpu& cpu, const Fault& f) {
   return true;
 }
 
-/// The gate and the code segment that it names, checked [SDM3 6.12.1.3].
-bool find_entry(Vcpu& cpu, const Fault& f, Descriptor& gate, Entry& entry) {
+/// The gate, checked [SDM3 6.12.1.3]. Task gates exist outside long mode.
+bool find_gate(Vcpu& cpu, const Fault& f, Descriptor& gate) {
   const bool long_mode = cpu.long_mode();
   const unsigned size = long_mode ? 16 : 8;
   const u64 address = cpu.state.idt_base + u64{f.vector} * size;
@@ -81,10 +93,10 @@ bool find_entry(Vcpu& cpu, const Fault& f, Descriptor& gate, Entry& entry) {
   }
   const unsigned type = gate.type();
   const bool gate32 = type == kInterruptGate32 || type == kTrapGate32;
-  const bool gate16 = !long_mode && (type == kInterruptGate16 || type == kTrapGate16);
-  if (!gate.is_system() || (!gate32 && !gate16)) {
+  const bool legacy = !long_mode && (type == kInterruptGate16 || type == kTrapGate16 || type == kTaskGate);
+  if (!gate.is_system() || (!gate32 && !legacy)) {
     return fail(cpu, kGP, vector_error(f),
-                fmt::format("the IDT entry of vector {} ({:#018x}) is not an interrupt or trap gate",
+                fmt::format("the IDT entry of vector {} ({:#018x}) is not an interrupt, trap or task gate",
                             f.vector, gate.low));
   }
   if (checks_gate_dpl(f) && gate.dpl() < cpu.cpl()) {
@@ -95,9 +107,15 @@ bool find_entry(Vcpu& cpu, const Fault& f, Descriptor& gate, Entry& entry) {
     return fail(cpu, kNP, vector_error(f),
                 fmt::format("the IDT entry of vector {} ({:#018x}) is not present", f.vector, gate.low));
   }
+  return true;
+}
+
+/// The code segment that an interrupt or trap gate names, checked.
+bool find_entry(Vcpu& cpu, const Fault& f, const Descriptor& gate, Entry& entry) {
+  const bool long_mode = cpu.long_mode();
   entry.selector = gate.gate_selector();
   entry.offset = gate.gate_offset();
-  entry.interrupt_gate = (type & 1) == 0;
+  entry.interrupt_gate = (gate.type() & 1) == 0;
   if (is_null_selector(entry.selector)) {
     return fail(cpu, kGP, ext_of(f), fmt::format("the gate of vector {} names the null selector", f.vector));
   }
@@ -122,21 +140,13 @@ bool find_entry(Vcpu& cpu, const Fault& f, Descriptor& gate, Entry& entry) {
   return true;
 }
 
-bool deliver_long(Vcpu& cpu, const Fault& f) {
-  Descriptor gate;
+bool deliver_long(Vcpu& cpu, const Fault& f, const Descriptor& gate) {
   Entry entry;
   if (!find_entry(cpu, f, gate, entry)) return false;
   const auto ist = static_cast<unsigned>(bits(gate.low, 34, 32));
   u64 stack = cpu.state.gpr[kRsp];
-  if (ist != 0 || entry.new_cpl != cpu.cpl()) {
-    const Segment& tss = cpu.state.seg[kTr];
-    const u64 slot = ist != 0 ? 36 + 8 * (u64{ist} - 1) : 4 + 8 * u64{entry.new_cpl};
-    if (slot + 7 > tss.limit) {
-      return fail(cpu, kTS, selector_error(tss.selector) | ext_of(f),
-                  "the TSS is too short for the stack pointer");
-    }
-    if (!cpu.read_linear<u64>(tss.base + slot, stack, Privilege::kImplicit)) return false;
-  }
+  const bool inner = entry.new_cpl != cpu.cpl();
+  if ((ist != 0 || inner) && !read_inner_stack_64(cpu, entry.new_cpl, ist, ext_of(f), stack)) return false;
   stack &= ~u64{15};
   u64 frame[6];
   unsigned words = 0;
@@ -146,35 +156,18 @@ bool deliver_long(Vcpu& cpu, const Fault& f) {
   frame[words++] = pushed_flags(cpu, f);
   frame[words++] = cpu.state.gpr[kRsp];
   frame[words++] = cpu.state.seg[kSs].selector;
-  const u64 sp = stack - 8 * words;
-  if (!cpu.canonical(sp) || !cpu.canonical(stack - 1)) {
-    return fail(cpu, kSS_, ext_of(f),
-                fmt::format("vector {}: the stack {:#x} is not canonical", f.vector, stack));
-  }
-  if (!cpu.canonical(entry.offset)) {
+  const bool reachable = cpu.canonical(stack - 8 * words) && cpu.canonical(stack - 1);
+  if (reachable && !cpu.canonical(entry.offset)) {
     return fail(cpu, kGP, ext_of(f),
                 fmt::format("vector {}: the handler {:#x} is not canonical", f.vector, entry.offset));
   }
-  // The frame is written with the handler's privilege; for a supervisor it is an implicit access: AC does not
-  // help.
-  const Privilege privilege = entry.new_cpl == 3 ? Privilege::kUser : Privilege::kImplicit;
-  const u8 old_cpl = cpu.state.cpl;
-  cpu.state.cpl = static_cast<u8>(entry.new_cpl);
-  // It is pushed from the top down, which shows in CR2.
-  const u64 top = stack - 8;
-  const u64 below = align_down(top, memory::kPageBytes) - 8;
-  u64 physical = 0;
-  const bool written = cpu.translate(top, Access::kWrite, privilege, physical) &&
-                       (below < sp || cpu.translate(below, Access::kWrite, privilege, physical)) &&
-                       cpu.write_linear_bytes(sp, frame, 8 * words, privilege) &&
-                       mark_accessed(cpu, entry.code);
-  cpu.state.cpl = old_cpl;
-  if (!written) {
-    cpu.delivery_failure = fmt::format("vector {}: the stack at {:#x} can't be written", f.vector, sp);
+  if (!push_frame_64(cpu, entry.new_cpl, {frame, words}, ext_of(f), stack) ||
+      !mark_accessed(cpu, entry.code)) {
+    cpu.delivery_failure = fmt::format("vector {}: {}", f.vector, cpu.delivery_failure);
     return false;
   }
-  if (entry.new_cpl != old_cpl) set_null_stack_segment(cpu, entry.new_cpl);
-  cpu.state.gpr[kRsp] = sp;
+  if (inner) set_null_stack_segment(cpu, entry.new_cpl);
+  cpu.state.gpr[kRsp] = stack;
   cpu.state.gpr[kRip] = entry.offset;
   cpu.state.rflags &=
       ~(rflags::TF | rflags::NT | rflags::RF | rflags::VM | (entry.interrupt_gate ? rflags::IF : 0));
@@ -183,50 +176,18 @@ bool deliver_long(Vcpu& cpu, const Fault& f) {
 }
 
 template <class T>
-bool deliver_protected(Vcpu& cpu, const Fault& f, const Entry& entry_in) {
-  Entry entry = entry_in;
+bool deliver_protected(Vcpu& cpu, const Fault& f, const Descriptor& gate) {
+  Entry entry;
+  if (!find_entry(cpu, f, gate, entry)) return false;
+  if (sizeof(T) == 2) entry.offset &= 0xffff;
   const bool from_vm86 = cpu.vm86();
-  Segment ss = cpu.state.seg[kSs];
-  u64 sp = cpu.state.gpr[kRsp];
   const bool inner = entry.new_cpl != cpu.cpl();
   if (from_vm86 && entry.new_cpl != 0) {
     return fail(cpu, kGP, selector_error(entry.selector) | ext_of(f),
                 "an interrupt out of virtual-8086 mode must enter ring 0");
   }
-  if (inner) {
-    const Segment& tss = cpu.state.seg[kTr];
-    const bool tss32 = (tss.type() & 8) != 0;
-    const u64 slot = tss32 ? 4 + 8 * u64{entry.new_cpl} : 2 + 4 * u64{entry.new_cpl};
-    u16 selector = 0;
-    if (slot + (tss32 ? 5 : 3) > tss.limit) {
-      return fail(cpu, kTS, selector_error(tss.selector) | ext_of(f),
-                  "the TSS is too short for the stack pointer");
-    }
-    u32 new_sp = 0;
-    if (tss32) {
-      if (!cpu.read_linear<u32>(tss.base + slot, new_sp, Privilege::kImplicit)) return false;
-    } else {
-      u16 sp16;
-      if (!cpu.read_linear<u16>(tss.base + slot, sp16, Privilege::kImplicit)) return false;
-      new_sp = sp16;
-    }
-    if (!cpu.read_linear<u16>(tss.base + slot + (tss32 ? 4 : 2), selector, Privilege::kImplicit))
-      return false;
-    const u32 error = selector_error(selector) | ext_of(f);
-    Descriptor d;
-    if (is_null_selector(selector)) return fail(cpu, kTS, ext_of(f), "the TSS names a null stack segment");
-    if (!read_descriptor(cpu, selector, d, kTS)) return false;
-    if ((selector & kSelectorRplMask) != entry.new_cpl || d.is_system() || d.is_code() ||
-        d.dpl() != entry.new_cpl || !d.is_readable_or_writable()) {
-      return fail(
-          cpu, kTS, error,
-          fmt::format("the TSS's stack segment {:#x} is not fit for ring {}", selector, entry.new_cpl));
-    }
-    if (!d.present()) return fail(cpu, kSS_, error, "the TSS's stack segment is not present");
-    if (!mark_accessed(cpu, d)) return false;
-    ss = d.to_segment(selector);
-    sp = new_sp;
-  }
+  InnerStack stack{.ss = cpu.state.seg[kSs], .sp = cpu.state.gpr[kRsp]};
+  if (inner && !read_inner_stack(cpu, entry.new_cpl, ext_of(f), stack)) return false;
   T frame[10];
   unsigned words = 0;
   if (f.has_error_code) frame[words++] = static_cast<T>(f.error_code);
@@ -240,61 +201,133 @@ bool deliver_protected(Vcpu& cpu, const Fault& f, const Entry& entry_in) {
       for (const SegmentIndex s : {kEs, kDs, kFs, kGs}) frame[words++] = cpu.state.seg[s].selector;
     }
   }
-  const u64 mask = (ss.attributes & seg_attr::kDb) != 0 ? 0xffffffffu : 0xffffu;
-  const u64 bottom = (sp - words * sizeof(T)) & mask;
   if (entry.offset > entry.code.limit())
     return fail(cpu, kGP, ext_of(f), "the handler lies outside its code segment");
-  // From here on the new stack and privilege apply to the writes; put back if they fault.
-  const Segment old_ss = cpu.state.seg[kSs];
-  const u8 old_cpl = cpu.state.cpl;
-  const u64 old_flags = cpu.state.rflags;
-  cpu.state.seg[kSs] = ss;
-  cpu.state.cpl = static_cast<u8>(entry.new_cpl);
-  cpu.state.rflags &= ~rflags::VM;
-  cpu.mode_changed();
-  bool written = true;
-  for (unsigned i = words; written && i > 0; --i) {
-    written = cpu.write<T>(kSs, (bottom + (i - 1) * sizeof(T)) & mask, frame[i - 1]);
-  }
-  if (!written || !mark_accessed(cpu, entry.code)) {
-    cpu.state.seg[kSs] = old_ss;
-    cpu.state.cpl = old_cpl;
-    cpu.state.rflags = old_flags;
-    cpu.mode_changed();
-    cpu.delivery_failure = fmt::format("vector {}: the stack at {:#x} can't be written", f.vector, bottom);
+  // A new stack that is too small is named; the current one is not [SDM2 INT n].
+  const u32 stack_error = (inner ? selector_error(stack.ss.selector) : 0) | ext_of(f);
+  const u64 top = stack.sp;
+  if (!push_inner_frame<T>(cpu, entry.new_cpl, {frame, words}, stack_error, stack) ||
+      !mark_accessed(cpu, entry.code)) {
+    cpu.delivery_failure = fmt::format("vector {}: the stack at {:#x} can't be written", f.vector, top);
     return false;
   }
-  u64& rsp = cpu.state.gpr[kRsp];
-  rsp = mask == 0xffff ? (rsp & ~mask) | bottom : bottom;
+  cpu.state.seg[kSs] = stack.ss;
+  cpu.state.gpr[kRsp] = stack.sp;
   if (from_vm86) {
     for (const SegmentIndex s : {kEs, kDs, kFs, kGs}) {
       cpu.state.seg[s] = {.base = 0, .limit = 0, .attributes = seg_attr::kUnusable, .selector = 0};
     }
   }
-  cpu.state.gpr[kRip] = sizeof(T) == 2 ? entry.offset & 0xffff : entry.offset;
+  cpu.state.gpr[kRip] = entry.offset;
   cpu.state.rflags &=
       ~(rflags::TF | rflags::NT | rflags::RF | rflags::VM | (entry.interrupt_gate ? rflags::IF : 0));
   set_code_segment(cpu, entry.code, entry.selector, entry.new_cpl);
   return true;
 }
 
-bool attempt(Vcpu& cpu, const Fault& f) {
-  if (f.vector == kPF) cpu.state.cr2 = f.address;
-  if (f.vector == kDB && !f.is_software()) {
+/// Through a task gate: the handler is a task of its own [SDM3 6.12.2].
+Delivery deliver_to_task(Vcpu& cpu, const Fault& f, const Descriptor& gate) {
+  const u16 selector = gate.gate_selector();
+  Descriptor tss;
+  if (!find_tss(cpu, selector, false, kGP, ext_of(f), tss)) {
+    cpu.delivery_failure = fmt::format("vector {}: selector {:#x} names no free task", f.vector, selector);
+    return Delivery::kFailed;
+  }
+  // The old task's saved flags carry RF as a pushed image would.
+  const u64 flags = cpu.state.rflags;
+  cpu.state.rflags = pushed_flags(cpu, f);
+  const auto error_code = f.has_error_code ? std::optional<u32>(f.error_code) : std::nullopt;
+  const TaskSwitch switched = switch_task(cpu, selector, tss, TaskSwitchCause::kEvent, ext_of(f), error_code);
+  if (switched == TaskSwitch::kDone) return Delivery::kDone;
+  cpu.delivery_failure = fmt::format("vector {}: the task {:#x} can't be entered", f.vector, selector);
+  if (switched == TaskSwitch::kFaultInside) return Delivery::kFailedInside;
+  cpu.state.rflags = flags;
+  return Delivery::kFailed;
+}
+
+// ---- Virtual-8086 mode: INT n [SDM3 20.3.3] ----
+
+/// Whether the 32-bit TSS's interrupt redirection map, the 32 bytes below the I/O permission map, sends INT
+/// `vector` to the 8086 program's own handler. False: a fault has been raised.
+bool read_redirection(Vcpu& cpu, u8 vector, bool& redirected) {
+  const Segment& tss = cpu.state.seg[kTr];
+  redirected = false;
+  u16 io_map;
+  if ((tss.type() & 8) == 0 || tss.limit < 103) {
+    cpu.raise(kGP, 0);
+    return false;
+  }
+  if (!cpu.read_linear<u16>(tss.base + 102, io_map, Privilege::kImplicit)) return false;
+  const u64 at = u64{io_map} - 32 + vector / 8u;
+  if (at > tss.limit) {
+    cpu.raise(kGP, 0);
+    return false;
+  }
+  u8 map;
+  if (!cpu.read_linear<u8>(tss.base + at, map, Privilege::kImplicit)) return false;
+  redirected = ((map >> (vector % 8)) & 1) == 0;
+  return true;
+}
+
+/// INT n as in real mode, through the vector table at linear address 0; below IOPL 3 VIF stands in for IF.
+bool redirect_to_8086_program(Vcpu& cpu, u8 vector) {
+  CpuState& s = cpu.state;
+  const bool virtual_if = (s.rflags & rflags::IOPL) != rflags::IOPL;
+  u16 offset;
+  u16 selector;
+  // The program's own table: read with its rights.
+  if (!cpu.read_linear<u16>(4u * vector, offset, Privilege::kUser) ||
+      !cpu.read_linear<u16>(4u * vector + 2, selector, Privilege::kUser)) {
+    return false;
+  }
+  const u64 sp = s.gpr[kRsp];
+  const u64 flags = virtual_if ? exec::virtual_flags_image(s.rflags) : s.rflags;
+  const u16 frame[3] = {static_cast<u16>(s.gpr[kRip]), s.seg[kCs].selector, static_cast<u16>(flags)};
+  if (!cpu.probe_write(kSs, (sp - 6) & 0xffff, 2)) return false;
+  for (unsigned i = 3; i > 0; --i) {
+    if (!cpu.write<u16>(kSs, (sp - 2 * (4 - i)) & 0xffff, frame[i - 1])) return false;
+  }
+  s.gpr[kRsp] = (sp & ~u64{0xffff}) | ((sp - 6) & 0xffff);
+  load_real_segment(cpu, kCs, selector);
+  s.gpr[kRip] = offset;
+  s.rflags &= ~(rflags::TF | rflags::RF | rflags::AC | (virtual_if ? rflags::VIF : rflags::IF));
+  cpu.mode_changed();
+  return true;
+}
+
+/// INT n of an 8086 program. `handled`: it is done (or has failed) here; else the IDT's gate decides.
+bool deliver_vm86_software(Vcpu& cpu, const Fault& f, bool& handled) {
+  handled = true;
+  if ((cpu.state.cr4 & cr4::VME) != 0) {
+    bool redirected = false;
+    if (!read_redirection(cpu, f.vector, redirected)) return false;
+    if (redirected) return redirect_to_8086_program(cpu, f.vector);
+  }
+  if ((cpu.state.rflags & rflags::IOPL) != rflags::IOPL)
+    return fail(cpu, kGP, 0, "INT n in virtual-8086 mode with IOPL below 3");
+  handled = false;
+  return true;
+}
+
+Delivery attempt(Vcpu& cpu, const Fault& f) {
+  if (f.vector == kPF && f.kind == Fault::Kind::kFault) cpu.state.cr2 = f.address;
+  if (f.vector == kDB && !f.is_software() && f.kind != Fault::Kind::kExternal) {
     cpu.state.dr6 = (cpu.state.dr6 & ~u64{0xf}) | f.dr6_bits | dr6::kFixed;
     cpu.state.dr7 &= ~dr7::GD;
+    cpu.state.debugctl &= ~(debugctl::BTF | debugctl::LBR);
   }
-  if (cpu.real_mode()) return deliver_real(cpu, f);
-  if (cpu.vm86() && f.kind == Fault::Kind::kSoftwareInterrupt &&
-      (cpu.state.rflags & rflags::IOPL) != rflags::IOPL) {
-    return fail(cpu, kGP, 0, "INT n in virtual-8086 mode with IOPL below 3");
+  if (cpu.real_mode()) return delivered_if(deliver_real(cpu, f));
+  if (cpu.vm86() && f.kind == Fault::Kind::kSoftwareInterrupt) {
+    bool handled = false;
+    const bool done = deliver_vm86_software(cpu, f, handled);
+    if (handled) return delivered_if(done);
   }
-  if (cpu.long_mode()) return deliver_long(cpu, f);
   Descriptor gate;
-  Entry entry;
-  if (!find_entry(cpu, f, gate, entry)) return false;
+  if (!find_gate(cpu, f, gate)) return Delivery::kFailed;
+  if (cpu.long_mode()) return delivered_if(deliver_long(cpu, f, gate));
+  if (gate.type() == kTaskGate) return deliver_to_task(cpu, f, gate);
   const bool wide = gate.type() == kInterruptGate32 || gate.type() == kTrapGate32;
-  return wide ? deliver_protected<u32>(cpu, f, entry) : deliver_protected<u16>(cpu, f, entry);
+  return delivered_if(wide ? deliver_protected<u32>(cpu, f, gate) : deliver_protected<u16>(cpu, f, gate));
 }
 
 bool is_contributory(const Fault& f) {
@@ -306,17 +339,22 @@ bool is_page_fault(const Fault& f) { return f.vector == kPF && f.kind == Fault::
 }  // namespace
 
 void deliver(Vcpu& cpu, const Fault& first) {
+  if (first.vector == kMF && first.kind == Fault::Kind::kFault && (cpu.state.cr0 & cr0::NE) == 0)
+    return cpu.report_ferr();
   Fault current = first;
   if (cpu.state.activity == Activity::kHalted || cpu.state.activity == Activity::kMwait) {
     cpu.state.activity = Activity::kRunning;
   }
+  cpu.state.monitor_armed = false;
+  const u64 from = cpu.state.gpr[kRip];
   while (true) {
     cpu.record_fault(current);
     cpu.delivery_failure.clear();
     const u64 rip = cpu.state.gpr[kRip];
     cpu.state.gpr[kRip] += current.length;
-    if (attempt(cpu, current)) break;
-    cpu.state.gpr[kRip] = rip;
+    const Delivery delivery = attempt(cpu, current);
+    if (delivery == Delivery::kDone) break;
+    if (delivery == Delivery::kFailed) cpu.state.gpr[kRip] = rip;
     const Fault second = cpu.fault();
     // CR2 is written when a page fault is found, also when it becomes a double fault [SDM3 6.15 interrupt
     // 14].
@@ -342,7 +380,12 @@ void deliver(Vcpu& cpu, const Fault& first) {
     current = doubles ? Fault{.vector = kDF, .has_error_code = true, .error_code = 0} : second;
     if (doubles) cpu.record_fault(second);
   }
+  if ((cpu.state.debugctl & debugctl::LBR) != 0) {
+    record_exception(cpu.state);
+    record_branch(cpu.state, from, cpu.state.gpr[kRip]);
+  }
   cpu.state.shadow = Shadow::kNone;
+  cpu.state.in_repeat = false;
   cpu.set_attention();
 }
 

@@ -16,7 +16,7 @@ bool uses_pdptes(const CpuState& s) {
 u64 valid_cr4(const CpuModel& model) {
   using namespace cr4;
   using isa::Feature;
-  u64 valid = TSD | DE | PSE | PAE | MCE | PGE | PCE | OSFXSR | OSXMMEXCPT;
+  u64 valid = VME | PVI | TSD | DE | PSE | PAE | MCE | PGE | PCE | OSFXSR | OSXMMEXCPT;
   if (model.has(Feature::kUmip)) valid |= UMIP;
   if (model.has(Feature::kFsgsbase)) valid |= FSGSBASE;
   if (model.has(Feature::kInvpcid)) valid |= PCIDE;
@@ -45,6 +45,8 @@ bool write_cr0(Vcpu& cpu, u64 value) {
   u64 new_efer = s.efer;
   if (paging_on && (s.efer & efer::LME) != 0) {
     if ((s.cr4 & cr4::PAE) == 0 || (s.seg[kCs].attributes & seg_attr::kL) != 0) return refuse(cpu);
+    // Intel's processors want a 32-bit TSS [SDM2 MOV to CR0].
+    if (!cpu.model().amd && (s.seg[kTr].type() & 8) == 0) return refuse(cpu);
     new_efer |= efer::LMA;
   }
   if (paging_off) {
@@ -96,7 +98,8 @@ bool write_cr4(Vcpu& cpu, u64 value) {
   const u64 old = s.cr4;
   s.cr4 = value;
   constexpr u64 kTranslation = cr4::PSE | cr4::PAE | cr4::PGE | cr4::PCIDE | cr4::LA57;
-  if (uses_pdptes(s) && (changed & (cr4::PAE | cr4::PGE | cr4::PSE)) != 0 && !cpu.load_pdptes(s.cr3)) {
+  if (uses_pdptes(s) && (changed & (cr4::PAE | cr4::PGE | cr4::PSE | cr4::SMEP)) != 0 &&
+      !cpu.load_pdptes(s.cr3)) {
     s.cr4 = old;
     return false;
   }

@@ -158,7 +158,8 @@ class Finder {
     }
     for (unsigned i = 0; i < g.z.operand_count; ++i) {
       const ZydisDecodedOperand& o = g.operands[i];
-      if (o.type != ZYDIS_OPERAND_TYPE_REGISTER || (o.actions & ZYDIS_OPERAND_ACTION_MASK_WRITE) == 0) continue;
+      if (o.type != ZYDIS_OPERAND_TYPE_REGISTER || (o.actions & ZYDIS_OPERAND_ACTION_MASK_WRITE) == 0)
+        continue;
       switch (ZydisRegisterGetClass(o.reg.value)) {
         case ZYDIS_REGCLASS_GPR8:
         case ZYDIS_REGCLASS_GPR16:

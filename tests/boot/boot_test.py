@@ -47,6 +47,12 @@ def case_cpus4(machine: Machine) -> None:
     expect(len(sums) == 6 and len(set(sums)) == 1, "the sums differ", output)
 
 
+def case_la57(machine: Machine) -> None:
+    output = machine.boot("grep -o -m1 la57 /proc/cpuinfo; grep sizes /proc/cpuinfo; poweroff -f", "--cpu", "x86-64-v3-la57")
+    expect(re.search(rb"^la57\r?$", output, re.M) is not None, "the kernel did not find 57-bit addresses", output)
+    expect(b"52 bits physical, 57 bits virtual" in output, "address sizes", output)
+
+
 def memory_case(machine: Machine, size: str, low_kib: int, high_kib: int) -> None:
     output = machine.boot("grep MemTotal /proc/meminfo; poweroff -f", "--memory", size)
     found = re.search(rb"MemTotal:\s+([0-9]+) kB", output)

@@ -1,9 +1,9 @@
 // The contract of every device: any access is survived, a reset is a reset, state is complete, twins agree.
 #include "devices/irq/i8259.h"
 #include "devices/irq/ioapic.h"
-#include "devices/legacy/coprocessor_error.h"
 #include "devices/legacy/debug_console.h"
 #include "devices/legacy/debug_exit.h"
+#include "devices/legacy/fpu_error.h"
 #include "devices/legacy/i8042.h"
 #include "devices/legacy/uart16550.h"
 #include "devices/pci/ich9_lpc.h"
@@ -89,12 +89,6 @@ void build_hpet(Subject& s) {
       hpet.write(0x108 + 0x20 * (what >> 8 & 1), hpet.read(0xf0, 8) + (what >> 16 & 0xfff), 8);
   };
 }
-void build_coprocessor_error(Subject& s) {
-  auto& error = s.make<CoprocessorError>(s.bench.line(13), s.bench.line(0));
-  s.device = &error;
-  s.windows = {{&error.port(), 1, 1, 1}};
-  s.stimulate = [&error](std::mt19937_64& random) { error.set_irq(0, random() & 1); };
-}
 void build_uart(Subject& s) {
   auto& uart =
       s.make<Uart16550>(Uart16550::Config{.name = "com1"}, s.bench.events, s.bench.line(4), s.bench.output);
@@ -123,6 +117,13 @@ void build_debug_exit(Subject& s) {
   auto& exit = s.make<DebugExit>(s.bench.control);
   s.device = &exit;
   s.windows = {{&exit, 4, 1, 4}};
+}
+
+void build_fpu_error(Subject& s) {
+  auto& logic = s.make<FpuError>(s.bench.line(13), s.bench.line(20));
+  s.device = &logic;
+  s.windows = {{&logic, 1, 1, 1}};
+  s.stimulate = [&logic](std::mt19937_64& random) { logic.set_irq(0, (random() & 1) != 0); };
 }
 
 void build_pci(Subject& s) {
@@ -310,8 +311,8 @@ INSTANTIATE_TEST_SUITE_P(
     All, DeviceContract,
     testing::Values(Case{"pic", build_pic}, Case{"ioapic", build_ioapic}, Case{"pit", build_pit},
                     Case{"rtc", build_rtc}, Case{"acpi_pm", build_acpi_pm}, Case{"uart", build_uart},
-                    Case{"hpet", build_hpet}, Case{"coprocessor_error", build_coprocessor_error},
-                    Case{"mch", build_mch}, Case{"lpc", build_lpc}, Case{"i8042", build_i8042},
+                    Case{"hpet", build_hpet}, Case{"fpu_error", build_fpu_error}, Case{"mch", build_mch},
+                    Case{"lpc", build_lpc}, Case{"i8042", build_i8042},
                     Case{"debug_console", build_debug_console}, Case{"debug_exit", build_debug_exit},
                     Case{"pci", build_pci}, Case{"blk", build_blk}, Case{"rng", build_rng},
                     Case{"console", build_console}),

@@ -7,6 +7,7 @@ find_program(ORRERY_X86_LD NAMES x86_64-linux-gnu-ld ld REQUIRED)
 function(orrery_guest_programs target folder)
   file(MAKE_DIRECTORY ${folder})
   set(images)
+  file(GLOB includes CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/guest/*.inc)
   foreach(source ${ARGN})
     get_filename_component(name ${source} NAME_WE)
     add_custom_command(
@@ -14,7 +15,7 @@ function(orrery_guest_programs target folder)
       COMMAND ${ORRERY_X86_CXX} -c -I${CMAKE_CURRENT_SOURCE_DIR}/guest -o ${folder}/${name}.o ${source}
       COMMAND ${ORRERY_X86_LD} -N -m elf_x86_64 -Ttext=0x100000 --build-id=none --no-warn-rwx-segments -z noexecstack -e _start
               -o ${folder}/${name}.elf ${folder}/${name}.o
-      DEPENDS ${source} ${CMAKE_CURRENT_SOURCE_DIR}/guest/guest.inc ${CMAKE_CURRENT_SOURCE_DIR}/guest/smp.inc
+      DEPENDS ${source} ${includes}
       VERBATIM)
     list(APPEND images ${folder}/${name}.elf)
   endforeach()

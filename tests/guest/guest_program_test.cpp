@@ -13,6 +13,11 @@ namespace {
 /// No program needs more than a fraction of these.
 constexpr Tick kMaxTicks = 20'000'000;
 
+/// `_la57` in a file's name asks for the model with 57-bit addresses.
+std::string model_of(const std::string& name) {
+  return name.find("_la57") == std::string::npos ? "x86-64-v3" : "x86-64-v3-la57";
+}
+
 u32 cpus_of(const std::string& name) {
   const size_t at = name.rfind("_smp");
   return at == std::string::npos ? 1 : static_cast<u32>(std::stoul(name.substr(at + 4)));
@@ -36,6 +41,7 @@ Ran run_program(const std::string& name, EngineKind engine = EngineKind::kInterp
   config.clock = ClockPolicy::kFixed;
   config.memory_bytes = u64{64} << 20;
   config.cpus = cpus_of(name);
+  config.cpu = model_of(name);
   config.quantum_ticks = 5'000;
   config.engine = engine;
   config.reboot = false;

@@ -130,7 +130,7 @@ TEST_P(Boards, PitReachesBothControllers) {
   EXPECT_EQ(machine.sink.messages[0].data & 0xff, 0x31u);
 }
 
-TEST_P(Boards, CoprocessorErrorIsIrq13UntilPortF0) {
+TEST_P(Boards, FpuErrorIsIrq13UntilPortF0) {
   Whole machine(config());
   for (const auto& [port, value] : {std::pair{0x20, 0x11},
                                     {0x21, 0x20},
@@ -142,12 +142,12 @@ TEST_P(Boards, CoprocessorErrorIsIrq13UntilPortF0) {
                                     {0xa1, 1}}) {
     machine.ports.write(port, value, 1);
   }
-  IrqLine ferr = machine.board->ferr();
+  IrqLine ferr(*machine.board->ferr_input(), 0);
   ferr.raise();
   EXPECT_TRUE(machine.sink.levels[31]) << "INTR";
   EXPECT_EQ(machine.board->interrupt_acknowledge().acknowledge_interrupt(), 0x2d);
   EXPECT_FALSE(machine.sink.levels[30]);
-  machine.ports.write(map::kCoprocessorErrorPort, 0, 1);
+  machine.ports.write(map::kFpuErrorPort, 0, 1);
   EXPECT_TRUE(machine.sink.levels[30]) << "IGNNE#";
   ferr.lower();
   EXPECT_FALSE(machine.sink.levels[30]);

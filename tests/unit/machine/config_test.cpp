@@ -59,7 +59,9 @@ TEST(ConfigSet, RangesAndChoicesSayWhatWouldBeRight) {
   EXPECT_EQ(set_error("memory=1048577"), "memory: 1048577 is not a multiple of 4096");
   EXPECT_EQ(set_error("board=q36"), "board: unknown value 'q36'; wanted: 'minimal', 'q35'");
   EXPECT_EQ(set_error("clock.policy=slow"), "clock.policy: unknown value 'slow'; wanted: 'fixed', 'follow'");
-  EXPECT_EQ(set_error("cpu.model=i286"), "cpu.model: unknown value 'i286'; wanted: 'x86-64-v2', 'x86-64-v3'");
+  EXPECT_EQ(set_error("cpu.model=i286"),
+            "cpu.model: unknown value 'i286'; wanted: 'x86-64-v2', 'x86-64-v3', "
+            "'x86-64-v3-la57'");
   EXPECT_EQ(set_error("cpu.kvm=yes"), "cpu.kvm: 'yes' is neither true nor false");
   EXPECT_EQ(set_error("novalue"), "'novalue': key=value is wanted");
   EXPECT_TRUE(set_error("nokey=1").starts_with("nokey: unknown key 'nokey'; known: board, "));
