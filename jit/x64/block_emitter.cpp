@@ -38,8 +38,7 @@ bool BlockEmitter::emit() {
   a_.js(budget);
   Label load = a_.newLabel(), loaded = a_.newLabel();
   out_.uses_vectors = std::any_of(insns_.begin(), insns_.end(), [](const GuestInsn& g) {
-    constexpr u32 kVector = cpu::isa::trait::kSse | cpu::isa::trait::kAvx;
-    return g.plan == Plan::kRewrite && (cpu::isa::rows()[g.insn.row].traits & kVector) != 0;
+    return g.plan == Plan::kRewrite && is_vector(g);
   });
   if (out_.uses_vectors) {
     a_.cmp(byte_ptr(kState, ORRERY_SLOT(context_.layout, vectors_loaded)), 0);
