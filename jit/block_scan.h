@@ -6,7 +6,6 @@
 #include <vector>
 
 #include "cpu/decode/decoder.h"
-#include "cpu/isa/table.h"
 
 namespace orrery::jit {
 
@@ -32,22 +31,22 @@ struct GuestInsn {
   u64 flags_live_after = 0;
 };
 
+/// Whether `g` has a vector register among its operands. MOVSD and CMPSD name string instructions, too, so
+/// their row does not tell.
+inline bool uses_vectors(const GuestInsn& g) {
+  for (unsigned i = 0; i < g.z.operand_count; ++i) {
+    if (g.operands[i].type != ZYDIS_OPERAND_TYPE_REGISTER) continue;
+    const ZydisRegisterClass kind = ZydisRegisterGetClass(g.operands[i].reg.value);
+    if (kind == ZYDIS_REGCLASS_XMM || kind == ZYDIS_REGCLASS_YMM) return true;
+  }
+  return false;
+}
+
 /// The number 0 to 15 of a general register of any size; AH to BH give their registers'.
 inline u8 guest_number(ZydisRegister reg) {
   const auto id = static_cast<u8>(ZydisRegisterGetId(reg));
   // Byte registers are counted with AH to BH between BL and SPL.
   return ZydisRegisterGetClass(reg) == ZYDIS_REGCLASS_GPR8 && id >= 4 ? static_cast<u8>(id - 4) : id;
-}
-
-/// MOVSD and CMPSD name string instructions, which have their row in the table, and in the 0F map SSE's.
-inline bool is_sse_homonym(const GuestInsn& g) {
-  return (g.z.mnemonic == ZYDIS_MNEMONIC_MOVSD || g.z.mnemonic == ZYDIS_MNEMONIC_CMPSD) &&
-         g.z.opcode_map == ZYDIS_OPCODE_MAP_0F;
-}
-/// Works on vector registers or MXCSR, which must have been loaded.
-inline bool is_vector(const GuestInsn& g) {
-  constexpr auto kVector = cpu::isa::trait::kSse | cpu::isa::trait::kAvx;
-  return is_sse_homonym(g) || (cpu::isa::rows()[g.insn.row].traits & kVector) != 0;
 }
 
 inline constexpr unsigned kMaxBlockInsns = 48;

@@ -92,14 +92,16 @@ void Uart16550::update() {
   irq_.set(gate && pending_interrupt() != iir::NONE);
 }
 
+/// One character on the line. Ten bits; the exact frame length is not worth a table.
+u64 Uart16550::character_ns() const {
+  return 10 * kNanosecondsPerSecond * std::max<u64>(state_.divisor, 1) / kBaudBase;
+}
+
 void Uart16550::restart_timeout() {
   state_.timed_out = false;
   timeout_.cancel();
   if (!fifo_enabled() || state_.fifo_count == 0 || state_.fifo_count >= trigger_level()) return;
-  // Ten bits per character; the exact frame length is not worth a table.
-  const u64 divisor = std::max<u64>(state_.divisor, 1);
-  const u64 ns = kTimeoutCharacters * 10 * kNanosecondsPerSecond * divisor / kBaudBase;
-  timeout_.arm(events_.clock().now() + VirtualTime{ns});
+  timeout_.arm(events_.clock().now() + VirtualTime{kTimeoutCharacters * character_ns()});
 }
 
 void Uart16550::push_fifo(u8 byte) {
@@ -157,8 +159,16 @@ u8 Uart16550::read_receiver() {
   std::memmove(state_.fifo, state_.fifo + 1, kFifoBytes - 1);
   state_.fifo[kFifoBytes - 1] = 0;
   --state_.fifo_count;
-  refill();
+  if (fifo_enabled()) {
+    refill();
+  } else if (state_.receiving && !state_.backlog.empty()) {
+    // Without the FIFO the next character takes its time on the line, so the interrupt falls in between: an
+    // edge-triggered controller must see each one.
+    state_.receiving = false;
+    sender_.arm(events_.clock().now() + VirtualTime{character_ns()});
+  }
   restart_timeout();
+
   update();
   return byte;
 }

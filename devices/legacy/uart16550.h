@@ -69,7 +69,9 @@ class Uart16550 final : public Device, public memory::IoHandler {
   void push_fifo(u8 byte);
   void refill();
   void flow_changed();
+  u64 character_ns() const;
   void restart_timeout();
+
   void update();
 
   Config config_;

@@ -38,7 +38,9 @@ bool BlockEmitter::emit() {
   a_.js(budget);
   Label load = a_.newLabel(), loaded = a_.newLabel();
   out_.uses_vectors = std::any_of(insns_.begin(), insns_.end(), [](const GuestInsn& g) {
-    return g.plan == Plan::kRewrite && is_vector(g);
+    constexpr u32 kVector = cpu::isa::trait::kSse | cpu::isa::trait::kAvx;
+    const bool vector = uses_vectors(g) || (cpu::isa::rows()[g.insn.row].traits & kVector) != 0;
+    return g.plan == Plan::kRewrite && vector;
   });
   if (out_.uses_vectors) {
     a_.cmp(byte_ptr(kState, ORRERY_SLOT(context_.layout, vectors_loaded)), 0);

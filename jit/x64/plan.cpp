@@ -179,12 +179,16 @@ Plan make_plan(const EmitterContext& context, u32 key, const GuestInsn& g) {
   if (is_stack(m, g)) return Plan::kStack;
   if (is_nothing(m)) return Plan::kNothing;
   if (is_system(m, key)) return Plan::kSystem;
-  if (row.translate != cpu::isa::Translate::kRewrite && !is_sse_homonym(g)) return Plan::kHandler;
-  if ((row.traits & (trait::kX87 | trait::kMmx | trait::kPrivileged)) != 0 && !is_vector(g)) {
+  const bool vector = uses_vectors(g) || (row.traits & (trait::kSse | trait::kAvx)) != 0;
+  const bool sse_form = (m == ZYDIS_MNEMONIC_MOVSD || m == ZYDIS_MNEMONIC_CMPSD) && vector;
+  if (row.translate != cpu::isa::Translate::kRewrite && !sse_form) return Plan::kHandler;
+  if ((row.traits & (trait::kX87 | trait::kMmx | trait::kPrivileged)) != 0 &&
+      (row.traits & (trait::kSse | trait::kAvx)) == 0) {
     return Plan::kHandler;
   }
   if ((row.traits & trait::kEndsTrace) != 0 || is_irregular(m, g)) return Plan::kHandler;
-  if (is_vector(g) && (key & block_key::kNativeSimd) == 0) return Plan::kHandler;
+  if (vector && (key & block_key::kNativeSimd) == 0) return Plan::kHandler;
+
   if (((context.host_features >> static_cast<unsigned>(row.feature)) & 1) == 0) return Plan::kHandler;
   if (!context.host_is_profile && (row.flags_undefined != 0 || (row.traits & trait::kUndefinedResult) != 0))
     return Plan::kHandler;

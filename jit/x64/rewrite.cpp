@@ -13,7 +13,9 @@ using namespace asmjit::x86;
 // which knows the exceptions to this.
 unsigned required_alignment(const GuestInsn& g, unsigned bytes) {
   if (g.z.mnemonic == ZYDIS_MNEMONIC_CMPXCHG16B) return 16;
-  if (!is_vector(g) || bytes < 16) return 1;
+  if ((cpu::isa::rows()[g.insn.row].traits & (cpu::isa::trait::kSse | cpu::isa::trait::kAvx)) == 0 ||
+      bytes < 16)
+    return 1;
   switch (g.z.mnemonic) {
     case ZYDIS_MNEMONIC_MOVUPS:
     case ZYDIS_MNEMONIC_MOVUPD:

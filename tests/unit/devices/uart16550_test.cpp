@@ -54,6 +54,19 @@ TEST_F(Uart, FifoTriggersAndTimesOut) {
   EXPECT_EQ(text, "bc0123456789012345678901234567890123456789") << "the backlog loses nothing";
 }
 
+TEST_F(Uart, WithoutFifoEachByteIsAnEdge) {
+  write(4, 0x08), write(1, 0x01);
+  receive("abc");
+  bench.advance(5'000'000);
+  for (const char c : std::string("abc")) {
+    EXPECT_TRUE(irq());
+    EXPECT_EQ(read(0), static_cast<u64>(c));
+    EXPECT_FALSE(irq()) << "an edge-triggered controller sees the next byte only if the line falls";
+    bench.advance(2'000'000);  // a character at 9600 baud, and a little
+  }
+  EXPECT_FALSE(irq());
+}
+
 TEST_F(Uart, DivisorLatchScratchAndDetection) {
   write(3, 0x80), write(0, 0x34), write(1, 0x12);
   EXPECT_EQ(read(0), 0x34u);

@@ -205,6 +205,8 @@ TEST_P(Boards, TypedBytesEnterThroughTheChannel) {
   machine.events.fire_due();
   EXPECT_EQ(machine.ports.read(map::kCom1Port + 5, 1) & 1, 1u);
   EXPECT_EQ(machine.ports.read(map::kCom1Port, 1), u64{'l'});
+  machine.timeline.skip_to(machine.events.next_tick());
+  machine.events.fire_due();
   EXPECT_EQ(machine.ports.read(map::kCom1Port, 1), u64{'s'});
   EXPECT_TRUE(machine.board->drain());
 }
