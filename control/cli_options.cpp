@@ -47,7 +47,7 @@ void add_machine_flags(CLI::App& app, MachineFlags& flags) {
   // A flag given twice: the last one counts, so that scripts can append theirs.
   app.option_defaults()->take_last();
   app.add_option("FILE", flags.file, "a machine description in TOML");
-  app.add_option("--board", flags.board, "minimal");
+  app.add_option("--board", flags.board, "minimal or q35");
   app.add_option("--cpu", flags.cpu, "a CPU model, such as x86-64-v3");
   app.add_option("--cpus", flags.cpus, "virtual CPUs, 1 to 8");
   app.add_option("--memory", flags.memory, "guest RAM, such as 512M");

@@ -231,7 +231,9 @@ Interpreter::Attention Interpreter::attend(Vcpu& cpu, EngineExit& exit) {
         deliver_event(cpu, Fault{.vector = vector, .kind = Fault::Kind::kExternal});
         return Attention::kGo;
       }
-      if (cpu.extint() && cpu.apic().accepts_extint() && cpu.interrupt_acknowledge() != nullptr) {
+      const bool from_pic = cpu.extint_posted() || (cpu.extint() && cpu.apic().accepts_extint());
+      if (from_pic && cpu.interrupt_acknowledge() != nullptr) {
+        cpu.take_posted_extint();
         const u8 vector = cpu.interrupt_acknowledge()->acknowledge_interrupt();
         deliver_event(cpu, Fault{.vector = vector, .kind = Fault::Kind::kExternal});
         return Attention::kGo;

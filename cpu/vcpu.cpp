@@ -22,6 +22,7 @@ Vcpu::~Vcpu() {
 void Vcpu::reset(bool init) {
   const CpuState old = state;
   state = CpuState{};
+  extint_posted_ = false;
   static_cast<CpuState&>(state).gpr[kRdx] = model().family_model_stepping;
   state.gpr[kRip] = 0xfff0;
   constexpr u32 kRealData = seg_attr::kP | seg_attr::kS | seg_attr::kWritable | seg_attr::kAccessed;
@@ -136,6 +137,12 @@ void Vcpu::set_extint(bool level) {
   }
 }
 
+void Vcpu::post_extint() {
+  extint_posted_ = true;
+  set_attention();
+  end_slice_soon();
+}
+
 bool Vcpu::has_wake_event() const {
   if (state.init_pending) return true;
   if (state.activity == Activity::kWaitForSipi) return state.sipi_pending;
@@ -143,7 +150,7 @@ bool Vcpu::has_wake_event() const {
   if (state.nmi_pending && !state.nmi_blocked) return true;
   const bool masked_too = state.activity == Activity::kMwait && state.mwait_wakes_masked;
   if ((state.rflags & rflags::IF) == 0 && !masked_too) return false;
-  return apic_->pending().has_value() || (extint_ && apic_->accepts_extint());
+  return apic_->pending().has_value() || extint_posted_ || (extint_ && apic_->accepts_extint());
 }
 
 void Vcpu::record_fault(const Fault& fault) {
@@ -176,6 +183,7 @@ void Vcpu::visit_state(StateVisitor& v) {
   v.begin(fmt::format("cpu{}", id_), 1);
   visit_cpu_state(v, state);
   v.field("extint", extint_);
+  v.field("extint_posted", extint_posted_);
   v.field("yield_requested", yield_requested);
   apic_->visit_state(v);
   tlb_.visit_state(v);

@@ -308,6 +308,10 @@ class Vcpu final : public memory::FrameListener, public memory::MapListener {
   /// The 8259's INTR wire.
   void set_extint(bool level);
   bool extint() const { return extint_; }
+  /// A message of delivery mode ExtINT: one external interrupt whose vector the 8259 has [SDM3 10.6.1].
+  void post_extint();
+  bool extint_posted() const { return extint_posted_; }
+  void take_posted_extint() { extint_posted_ = false; }
   /// IGNNE# changes.
   void set_ignne(bool level) { state.ignne = level; }
   /// Where FERR# goes.
@@ -411,6 +415,7 @@ class Vcpu final : public memory::FrameListener, public memory::MapListener {
   FastBank* fill_bank_ = nullptr;  // what view_ belongs to; null for the view that is never filled
   bool attention_ = true;
   bool extint_ = false;               // part of the state: visited
+  bool extint_posted_ = false;        // so is this
   IrqLine ferr_line_;                 // level: state.ferr
   const u8* monitor_host_ = nullptr;  // the armed line in RAM; derived
 

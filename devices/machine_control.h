@@ -13,8 +13,11 @@ class MachineControl {
   virtual ~MachineControl() = default;
   /// ACPI S5 and its like: the machine stops, exit status 0.
   virtual void request_power_off() = 0;
-  /// A system reset (port 0xcf9, 0x92, 0x64, FADT RESET_REG).
+  /// A system reset: CPUs and devices (port 0xcf9 with SYS_RST, FADT RESET_REG).
   virtual void request_reset() = 0;
+  /// INIT# of every CPU, which then fetches from the reset vector; devices stay (ports 0x92 and 0x64, 0xcf9
+  /// without SYS_RST).
+  virtual void request_init() = 0;
   /// isa-debug-exit: the machine stops, exit status `(value << 1) | 1`, truncated to 8 bits by the host.
   virtual void request_exit(u32 value) = 0;
   /// A host-side failure (a full disk under an overlay): the machine stops, one line, exit status 2.

@@ -64,9 +64,10 @@ BlockId CodeCache::add(const Block& block, std::vector<Site>& sites, std::vector
 
 void CodeCache::list_in_frame(BlockId id, unsigned which, const u8* host) {
   const memory::Frame frame = ram_.frame_of(host);
-  u32& head = frame_heads_.try_emplace(frame, kNone).first->second;
-  blocks_[id].next_in_frame[which] = head;
-  head = id * 2 + which;
+  FrameBlocks& blocks = frames_[frame];
+  blocks_[id].next_in_frame[which] = blocks.head;
+  blocks.head = id * 2 + which;
+  blocks.misses = 0;
   if ((ram_.flags(frame) & memory::frame_flag::kTranslated) == 0)
     ram_.set_flag(frame, memory::frame_flag::kTranslated);
 }
@@ -110,11 +111,13 @@ void CodeCache::drop(BlockId id) {
 }
 
 void CodeCache::code_written(memory::Frame frame, u64 offset, u64 size) {
-  const auto head = frame_heads_.find(frame);
-  if (head == frame_heads_.end()) return;
+  const auto found = frames_.find(frame);
+  if (found == frames_.end()) return;
   const u8* const page = ram_.data() + frame * memory::kPageBytes;
   const u8* const start = page + offset;
-  u32* at = &head->second;
+  const bool all = found->second.misses >= kMissesToDrop;
+  bool hit = false;
+  u32* at = &found->second.head;
   while (*at != kNone) {
     const BlockId id = *at / 2;
     const unsigned which = *at % 2;
@@ -122,15 +125,18 @@ void CodeCache::code_written(memory::Frame frame, u64 offset, u64 size) {
     // As in the decode cache: an invalid instruction at the end may depend on bytes behind it.
     const u8* const first = which == 0 ? b.host : page;
     const u32 bytes = which == 0 ? b.bytes + 15u : 15u;
-    if (b.host != nullptr && start < first + bytes && start + size > first) drop(id);
+    const bool overlaps = start < first + bytes && start + size > first;
+    hit = hit || overlaps;
+    if (b.host != nullptr && (overlaps || all)) drop(id);
     if (b.host == nullptr) {  // here, or by its other page
       *at = b.next_in_frame[which];
     } else {
       at = &b.next_in_frame[which];
     }
   }
-  if (head->second != kNone) return;
-  frame_heads_.erase(head);
+  found->second.misses = hit ? 0 : found->second.misses + 1;
+  if (found->second.head != kNone) return;
+  frames_.erase(found);
   ram_.clear_flag(frame, memory::frame_flag::kTranslated);
 }
 
@@ -145,7 +151,7 @@ void CodeCache::flush() {
   insns_.clear();
   offsets_.clear();
   std::fill(buckets_.begin(), buckets_.end(), kNone);
-  frame_heads_.clear();
+  frames_.clear();
   arena_->truncate(stubs_end_);
   for (const auto& table : jump_tables_) std::fill_n(table.get(), kJumpEntries, JumpEntry{});
   ++flushes;

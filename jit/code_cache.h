@@ -73,7 +73,15 @@ class CodeCache final : public memory::FrameListener {
   std::vector<cpu::Insn> insns_;
   std::vector<u16> offsets_;
   std::vector<BlockId> buckets_;
-  std::unordered_map<memory::Frame, BlockId> frame_heads_;
+  /// The blocks of a frame, and how many stores in a row have missed them all.
+  struct FrameBlocks {
+    u32 head = kNone;
+    u32 misses = 0;
+  };
+  /// So many, and the frame is taken for data or for code that is being written: its blocks go, and with them
+  /// the slow path of its stores.
+  static constexpr u32 kMissesToDrop = 16;
+  std::unordered_map<memory::Frame, FrameBlocks> frames_;
   std::vector<std::unique_ptr<JumpEntry[]>> jump_tables_;
 };
 

@@ -10,17 +10,26 @@ namespace orrery::machine::address_map {
 
 // Physical memory.
 inline constexpr u64 kLegacyVideoStart = 0xa0000;  // nothing here on boards without VGA
-inline constexpr u64 kLegacyRomStart = 0xc0000;    // RAM on `minimal`
-inline constexpr u64 kAcpiTablesStart = 0xe0000;   // RSDP and tables, found by scanning [ACPI 5.2.5.1]
+inline constexpr u64 kLegacyRomStart = 0xc0000;    // RAM on `minimal`, PAM decides on `q35`
+inline constexpr u64 kLegacyRomEnd = 0x100000;
+inline constexpr u64 kAcpiTablesStart = 0xe0000;  // RSDP and tables, found by scanning [ACPI 5.2.5.1]
 inline constexpr u64 kAcpiTablesEnd = 0x100000;
 inline constexpr u64 kLowRamEnd = 0xc0000000;       // RAM above moves to 4 GiB
 inline constexpr u64 kPciWindowStart = 0xc0000000;  // 32-bit BARs
 inline constexpr u64 kPciWindowEnd = 0xe0000000;
 inline constexpr u64 kEcamStart = 0xe0000000;  // bus 0 .. 255
 inline constexpr u64 kEcamBytes = 0x10000000;
+// `q35` as QEMU, SeaBIOS and OVMF have it: ECAM below the BARs. More RAM than fits below it leaves a wider
+// hole.
+inline constexpr u64 kQ35EcamStart = 0xb0000000;
+inline constexpr u64 kQ35WideHoleStart = 0x80000000;
+inline constexpr u64 kQ35PciWindowStart = 0xc0000000;
+inline constexpr u64 kQ35PciWindowEnd = 0xfe000000;
+inline constexpr u64 kQ35ChipsetStart = 0xfed1c000;  // behind RCBA
 inline constexpr u64 kIoApicStart = 0xfec00000;
 inline constexpr u64 kIoApicBytes = 0x1000;
-inline constexpr u64 kHpetStart = 0xfed00000;       // no HPET on `minimal`
+inline constexpr u64 kHpetStart = 0xfed00000;  // no HPET on `minimal`
+inline constexpr u64 kHpetBytes = 0x400;
 inline constexpr u64 kLocalApicStart = 0xfee00000;  // the CPUs decode it; MSI writes go here too
 inline constexpr u64 kLocalApicBytes = 0x1000;
 inline constexpr u64 kHighRamStart = 0x100000000;
@@ -59,9 +68,9 @@ inline constexpr unsigned kRtcIrq = 8;
 inline constexpr unsigned kSciIrq = 9;
 inline constexpr unsigned kMouseIrq = 12;
 inline constexpr unsigned kFpuErrorIrq = 13;
+inline constexpr unsigned kPicIoApicPin = 0;  // the 8259 pair's INTR
 inline constexpr unsigned kPitIoApicPin = 2;
-inline constexpr unsigned kFirstPciGsi = 16;          // INTx lines of the root bus: GSI 16 .. 19
-inline constexpr u8 kPirqIrqs[4] = {10, 11, 10, 11};  // the same lines at the 8259 pair
+inline constexpr unsigned kFirstPciGsi = 16;  // INTx lines of `minimal`, PIRQA to PIRQH of `q35`
 
 inline constexpr u8 kIoApicId = 0xf0;  // clear of local APIC ids
 

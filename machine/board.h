@@ -30,7 +30,7 @@ struct BoardServices {
   IrqLine ignne = {};  // IGNNE# of the bootstrap processor
   devices::MachineControl& control;
   /// For tests: if set, serial output goes here on the machine's thread instead of to `config.serial`.
-  std::function<void(std::span<const u8>)> serial_output;
+  std::function<void(std::span<const u8>)> serial_output = {};
 };
 
 class Board {
@@ -55,13 +55,20 @@ class Board {
     u32 type;  // 1 RAM, 2 reserved, 3 ACPI reclaimable, 4 ACPI NVS
   };
   virtual std::vector<E820Entry> e820() const = 0;
+  /// From here to 4 GiB is no RAM: firmware makes it uncached.
+  virtual u64 pci_hole_start() const = 0;
   /// All devices, disk overlays included, in construction order.
   virtual void visit_state(StateVisitor& v) = 0;
   /// Waits for the host I/O that is under way and flushes back ends (at a stop).
   virtual Result<> drain() = 0;
 };
 
-/// Fails with a message when a disk or serial file is bad.
+/// E820 types [ACPI 15].
+enum E820Type : u32 { kE820Ram = 1, kE820Reserved = 2, kE820AcpiReclaimable = 3 };
+
+/// The board that `services.config` names. Fails with a message when a disk or serial file is bad.
+Result<std::unique_ptr<Board>> make_board(BoardServices services);
 Result<std::unique_ptr<Board>> make_board_minimal(BoardServices services);
+Result<std::unique_ptr<Board>> make_board_q35(BoardServices services);
 
 }  // namespace orrery::machine

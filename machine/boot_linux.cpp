@@ -1,5 +1,5 @@
-// Linux bzImage by the 64-bit boot protocol. [Documentation/x86/boot.rst "64-bit Boot Protocol",
-// zero-page.rst]
+// Linux bzImage by the 64-bit boot protocol, or by the 32-bit one if the kernel has no 64-bit entry.
+// [Documentation/x86/boot.rst "64-bit Boot Protocol", "32-bit Boot Protocol", zero-page.rst]
 #include "cpu/registers.h"
 #include "machine/direct_boot.h"
 #include "machine/initrd_format.h"
@@ -35,6 +35,25 @@ void write_page_tables(BootTarget& target) {
   }
 }
 
+/// __BOOT_CS is 0x10 and __BOOT_DS is 0x18, both flat.
+void enter64(BootTarget& target) {
+  load_flat_segments(target, 0x10, BootCode::k64);
+  write_page_tables(target);
+  cpu::CpuState& s = target.cpu.state;
+  s.cr3 = boot_layout::kPageTables;
+  s.cr4 = cpu::cr4::PAE;
+  s.efer = cpu::efer::LME | cpu::efer::LMA;
+  s.cr0 = cpu::cr0::PE | cpu::cr0::PG | cpu::cr0::ET | cpu::cr0::NE;
+}
+
+/// Protected mode without paging; EBX, EBP and EDI are zero.
+void enter32(BootTarget& target) {
+  load_flat_segments(target, 0x10, BootCode::k32);
+  cpu::CpuState& s = target.cpu.state;
+  s.cr0 = cpu::cr0::PE | cpu::cr0::ET;
+  s.gpr[cpu::kRbx] = s.gpr[cpu::kRbp] = s.gpr[cpu::kRdi] = 0;
+}
+
 }  // namespace
 
 bool is_bzimage(std::span<const u8> image) {
@@ -46,11 +65,11 @@ Result<> boot_linux(const BootFiles& files, BootTarget& target) {
   const std::string what = fmt::format("kernel '{}'", files.kernel_name);
   const u8* image = files.kernel.data();
   const u16 version = load_le<u16>(image + kVersion);
-  if (version < 0x20c || (load_le<u16>(image + kXloadFlags) & kXlfKernel64) == 0) {
-    return make_error(
-        "{}: boot protocol {}.{} has no 64-bit entry; a 64-bit kernel of 3.8 or later is needed", what,
-        version >> 8, version & 0xff);
+  if (version < 0x20a) {
+    return make_error("{}: boot protocol {}.{}; 2.10 or later, which Linux has from 2.6.31 on, is needed",
+                      what, version >> 8, version & 0xff);
   }
+  const bool has_entry64 = version >= 0x20c && (load_le<u16>(image + kXloadFlags) & kXlfKernel64) != 0;
   const u64 setup_sects = image[kSetupSects] == 0 ? 4 : image[kSetupSects];
   const u64 setup_bytes = (setup_sects + 1) * 512;
   // The header says how many 16-byte paragraphs of protected-mode code follow.
@@ -100,14 +119,13 @@ Result<> boot_linux(const BootFiles& files, BootTarget& target) {
   line.push_back(0);
   target.memory.write_bytes(boot_layout::kCommandLine, line);
 
-  load_flat_segments(target, 0x10);
-  write_page_tables(target);
   cpu::CpuState& s = target.cpu.state;
-  s.cr3 = boot_layout::kPageTables;
-  s.cr4 = cpu::cr4::PAE;
-  s.efer = cpu::efer::LME | cpu::efer::LMA;
-  s.cr0 = cpu::cr0::PE | cpu::cr0::PG | cpu::cr0::ET | cpu::cr0::NE;
-  s.gpr[cpu::kRip] = load + kEntry64;
+  if (has_entry64) {
+    enter64(target);
+  } else {
+    enter32(target);
+  }
+  s.gpr[cpu::kRip] = has_entry64 ? load + kEntry64 : load;
   s.gpr[cpu::kRsi] = boot_layout::kBootParams;
   s.rflags = cpu::rflags::kFixed;
   target.cpu.flush_tlb_all();

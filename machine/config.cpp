@@ -100,7 +100,7 @@ std::string format_choice(T value, const Choice<T> (&choices)[N]) {
   return {};
 }
 
-constexpr Choice<BoardKind> kBoards[] = {{"minimal", BoardKind::kMinimal}};
+constexpr Choice<BoardKind> kBoards[] = {{"minimal", BoardKind::kMinimal}, {"q35", BoardKind::kQ35}};
 constexpr Choice<EngineKind> kEngines[] = {{"interpreter", EngineKind::kInterpreter},
                                            {"jit", EngineKind::kJit}};
 constexpr Choice<ClockPolicy> kClocks[] = {{"fixed", ClockPolicy::kFixed}, {"follow", ClockPolicy::kFollow}};
@@ -113,7 +113,7 @@ constexpr u64 kMaxRtcStart = 0xffffffff;
 using Text = std::string_view;
 
 constexpr ConfigKey kKeys[] = {
-    {"board", ConfigType::kText, "the board: minimal",
+    {"board", ConfigType::kText, "the board: minimal or q35",
      [](Config& c, Text t) { return set_choice(c.board, t, kBoards); },
      [](const Config& c) { return format_choice(c.board, kBoards); }, nullptr},
     {"engine", ConfigType::kText, "what runs the instructions: interpreter or jit",

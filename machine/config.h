@@ -17,7 +17,7 @@
 
 namespace orrery::machine {
 
-enum class BoardKind : u8 { kMinimal };
+enum class BoardKind : u8 { kMinimal, kQ35 };
 enum class EngineKind : u8 { kInterpreter, kJit };
 enum class ClockPolicy : u8 { kFixed, kFollow };
 

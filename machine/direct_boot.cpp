@@ -31,9 +31,9 @@ Result<u64> highest_ram(const BootTarget& target, u64 size_bytes, u64 limit, u64
   return *best;
 }
 
-void load_flat_segments(BootTarget& target, u16 code_selector) {
+void load_flat_segments(BootTarget& target, u16 code_selector, BootCode kind) {
   constexpr u64 kCode32 = 0x00cf9b000000ffff, kCode64 = 0x00af9b000000ffff, kData = 0x00cf93000000ffff;
-  const u64 gdt[4] = {0, kCode32, kCode64, kData};
+  const u64 gdt[4] = {0, kCode32, kind == BootCode::k64 ? kCode64 : kCode32, kData};
   for (unsigned i = 0; i < 4; ++i) target.memory.write(boot_layout::kGdt + 8 * i, gdt[i], 8);
   cpu::CpuState& s = target.cpu.state;
   s.gdt_base = boot_layout::kGdt;
@@ -51,13 +51,20 @@ void load_flat_segments(BootTarget& target, u16 code_selector) {
   s.seg[cpu::kCs] = segment(gdt[code_selector / 8], code_selector);
 }
 
-void program_mtrrs(cpu::Vcpu& vcpu) {
+void program_mtrrs(cpu::Vcpu& vcpu, u64 hole_start) {
   cpu::CpuState& s = vcpu.state;
   s.mtrr_def_type = 0xc06;
   for (u64& fixed : s.mtrr_fixed) fixed = 0x0606060606060606;
   s.mtrr_fixed[2] = 0;  // 0xa0000: uncached
-  s.mtrr_base[0] = 0xc0000000;
-  s.mtrr_mask[0] = (low_mask(vcpu.model().physical_address_bits) & ~u64{0x3fffffff}) | 0x800;
+  // Variable ranges are powers of two, aligned to themselves.
+  constexpr u64 kValid = 0x800;
+  unsigned i = 0;
+  for (u64 start = hole_start; start < u64{1} << 32; ++i) {
+    const u64 size = start & (~start + 1);
+    s.mtrr_base[i] = start;
+    s.mtrr_mask[i] = (low_mask(vcpu.model().physical_address_bits) & ~(size - 1)) | kValid;
+    start += size;
+  }
 }
 
 Result<> direct_boot(const BootFiles& files, BootTarget target) {

@@ -1,8 +1,9 @@
 // Direct boot: loads a kernel into guest RAM and sets the first CPU up as a boot loader would.
 //
-// Formats, told apart by content: Linux bzImage (64-bit boot protocol) [Documentation/x86/boot.rst],
-// multiboot 1 [multiboot 0.6.96], PVH ELF [Xen public/arch-x86/hvm/start_info.h, Documentation/x86/boot].
-// Files are untrusted: every offset and size in them is checked against the file and against RAM.
+// Formats, told apart by content: Linux bzImage (64-bit or 32-bit boot protocol)
+// [Documentation/x86/boot.rst], multiboot 1 [multiboot 0.6.96], PVH ELF [Xen
+// public/arch-x86/hvm/start_info.h, Documentation/x86/boot]. Files are untrusted: every offset and size in
+// them is checked against the file and against RAM.
 #pragma once
 
 #include <string>
@@ -30,9 +31,9 @@ struct BootTarget {
   PhysAddr rsdp;
 };
 
-/// What firmware does on every CPU: memory is write-back, but for the legacy video range and the hole below 4
-/// GiB [SDM3 11.11].
-void program_mtrrs(cpu::Vcpu& vcpu);
+/// What firmware does on every CPU: memory is write-back, but for the legacy video range and the hole from
+/// `hole_start` (a multiple of 256 MiB) to 4 GiB [SDM3 11.11].
+void program_mtrrs(cpu::Vcpu& vcpu, u64 hole_start);
 
 /// Loads and prepares; the CPU's next instruction is the kernel's first.
 Result<> direct_boot(const BootFiles& files, BootTarget target);
@@ -60,9 +61,11 @@ Result<> check_ram(const BootTarget& target, u64 address, u64 size_bytes, std::s
 /// The highest place, aligned to 4 KiB, for `size_bytes` in RAM below `limit`.
 Result<u64> highest_ram(const BootTarget& target, u64 size_bytes, u64 limit, u64 floor,
                         std::string_view what);
-/// Flat GDT: 0x08 32-bit code, 0x10 64-bit code, 0x18 data; loads GDTR and all segments, code by
+/// Of which kind the second code segment is.
+enum class BootCode : u8 { k32, k64 };
+/// Flat GDT: 0x08 32-bit code, 0x10 code of `kind`, 0x18 data; loads GDTR and all segments, code by
 /// `code_selector`.
-void load_flat_segments(BootTarget& target, u16 code_selector);
+void load_flat_segments(BootTarget& target, u16 code_selector, BootCode kind = BootCode::k64);
 
 /// The loadable segments of an ELF file of either class, checked.
 struct ElfSegment {

@@ -144,6 +144,9 @@ struct VirtualMachine::Impl final : public devices::MachineControl {
   // devices::MachineControl
   void request_power_off() override { request(StopReason::kPowerOff); }
   void request_reset() override { request(StopReason::kReset); }
+  // In a direct boot there is no firmware at the reset vector, and what a firmware would do there is to start
+  // anew.
+  void request_init() override { request(StopReason::kReset); }
   void request_exit(u32 value) override {
     exit_value = value;
     request(StopReason::kDebugExit);
@@ -246,18 +249,18 @@ Result<> VirtualMachine::Impl::build(bool replaying) {
   if (replaying) {
     for (DiskConfig& disk : config.disks) disk.snapshot = true;
   }
-  TRY_ASSIGN(board, make_board_minimal({.config = config,
-                                        .ram = *ram,
-                                        .memory = memory,
-                                        .ports = ports,
-                                        .events = events,
-                                        .inputs = inputs,
-                                        .entropy = entropy,
-                                        .msi = apic_bus,
-                                        .intr = IrqLine(intr, 0),
-                                        .ignne = IrqLine(ignne, 0),
-                                        .control = *this,
-                                        .serial_output = options.serial_output}));
+  TRY_ASSIGN(board, make_board({.config = config,
+                                .ram = *ram,
+                                .memory = memory,
+                                .ports = ports,
+                                .events = events,
+                                .inputs = inputs,
+                                .entropy = entropy,
+                                .msi = apic_bus,
+                                .intr = IrqLine(intr, 0),
+                                .ignne = IrqLine(ignne, 0),
+                                .control = *this,
+                                .serial_output = options.serial_output}));
   for (auto& vcpu : cpus) vcpu->set_interrupt_acknowledge(board->interrupt_acknowledge());
   apic_bus.set_eoi_sink(board->eoi_sink());
   if (IrqSink* const ferr = board->ferr_input()) cpus[0]->set_ferr_line(IrqLine(*ferr, 0));
@@ -281,7 +284,7 @@ Result<> VirtualMachine::Impl::power_on() {
   board->reset();
   for (auto& vcpu : cpus) {
     vcpu->reset(false);
-    program_mtrrs(*vcpu);
+    program_mtrrs(*vcpu, board->pci_hole_start());
     vcpu->apic().enter_virtual_wire_mode();
   }
   current = 0;

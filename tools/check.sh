@@ -58,6 +58,11 @@ tests() {
 
 prepare_guest() {
   tools/fetch_guest.sh build/guest && tools/make_initramfs.sh build/guest build/guest/initramfs.cpio.gz
+  if [ "$full" = yes ]; then
+    tools/fetch_guest.sh build/guest-i386 i386 &&
+      tools/make_initramfs.sh build/guest-i386 build/guest-i386/initramfs.cpio.gz &&
+      tools/fetch_programs.sh build/programs
+  fi
 }
 
 silicon() {

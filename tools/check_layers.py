@@ -28,7 +28,7 @@ LIBRARIES = {
     "CLI/": ("control/cli_options.cpp",),
 }
 # What the build makes; included by name alone.
-GENERATED = {"dsdt_minimal.hex"}
+GENERATED = {"dsdt_minimal.hex", "dsdt_q35.hex"}
 INCLUDE = re.compile(r'^\s*#\s*include\s+(["<])([^">]+)[">]', re.M)
 
 

@@ -603,7 +603,7 @@ void ApicBus::deliver_to(Vcpu& cpu, Delivery mode, u8 vector, bool level) {
       cpu.set_sipi(vector);
       break;
     case Delivery::kExtInt:
-      cpu.set_attention();
+      cpu.post_extint();
       break;
     case Delivery::kSmi:
       break;  // no SMM

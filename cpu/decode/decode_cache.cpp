@@ -14,13 +14,13 @@ DecodeCache::~DecodeCache() { ram_.remove_listener(*this); }
 void DecodeCache::unlink(u32 slot) {
   Trace& dead = traces_[slot];
   const memory::Frame frame = ram_.frame_of(dead.host);
-  const auto head = frame_heads_.find(frame);
-  CHECK(head != frame_heads_.end());
-  u32* link = &head->second;
+  const auto found = frames_.find(frame);
+  CHECK(found != frames_.end());
+  u32* link = &found->second.head;
   while (*link != slot + 1) link = &traces_[*link - 1].next_in_frame;
   *link = dead.next_in_frame;
   dead.host = nullptr;
-  if (head->second == 0) frame_heads_.erase(head);
+  if (found->second.head == 0) frames_.erase(found);
 }
 
 const Trace* DecodeCache::build(const u8* host, const u8* host_end, u32 key) {
@@ -43,35 +43,41 @@ const Trace* DecodeCache::build(const u8* host, const u8* host_end, u32 key) {
   const u32 slot = slot_of(host, key);
   if (traces_[slot].host != nullptr) unlink(slot);
   const memory::Frame frame = ram_.frame_of(host);
-  u32& head = frame_heads_[frame];
+  FrameTraces& traces = frames_[frame];
+  traces.misses = 0;
   traces_[slot] = {.host = host,
                    .key = key,
                    .count = static_cast<u16>(count),
                    .bytes = static_cast<u16>(at - host),
                    .insns = first,
-                   .next_in_frame = head};
-  head = slot + 1;
+                   .next_in_frame = traces.head};
+  traces.head = slot + 1;
   if ((ram_.flags(frame) & memory::frame_flag::kCode) == 0) ram_.set_flag(frame, memory::frame_flag::kCode);
   return &traces_[slot];
 }
 
 void DecodeCache::code_written(memory::Frame frame, u64 offset, u64 size) {
-  const auto head = frame_heads_.find(frame);
-  if (head != frame_heads_.end()) {
+  const auto found = frames_.find(frame);
+  if (found != frames_.end()) {
     const u8* const start = ram_.data() + frame * memory::kPageBytes + offset;
-    u32* link = &head->second;
+    const bool all = found->second.misses >= kMissesToDrop;
+    bool hit = false;
+    u32* link = &found->second.head;
     while (*link != 0) {
       Trace& t = traces_[*link - 1];
       // An invalid instruction at the end may depend on bytes behind it: 15 bytes more are looked at.
-      if (start < t.host + t.bytes + 15 && start + size > t.host) {
+      const bool overlaps = start < t.host + t.bytes + 15 && start + size > t.host;
+      hit = hit || overlaps;
+      if (overlaps || all) {
         t.host = nullptr;
         *link = t.next_in_frame;
       } else {
         link = &t.next_in_frame;
       }
     }
-    if (head->second != 0) return;
-    frame_heads_.erase(head);
+    found->second.misses = hit ? 0 : found->second.misses + 1;
+    if (found->second.head != 0) return;
+    frames_.erase(found);
   }
   ram_.clear_flag(frame, memory::frame_flag::kCode);
 }
@@ -79,7 +85,7 @@ void DecodeCache::code_written(memory::Frame frame, u64 offset, u64 size) {
 void DecodeCache::flush() {
   // Frames keep their code flag: the next store to one finds no trace and clears it.
   for (Trace& t : traces_) t.host = nullptr;
-  frame_heads_.clear();
+  frames_.clear();
   pool_used_ = 0;
 }
 

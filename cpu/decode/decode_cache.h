@@ -57,7 +57,15 @@ class DecodeCache final : public memory::FrameListener {
   std::vector<Trace> traces_;
   std::vector<Insn> pool_;
   size_t pool_used_ = 0;
-  std::unordered_map<memory::Frame, u32> frame_heads_;  // slot + 1 of a frame's first trace
+  /// The traces of a frame: slot + 1 of the first, and how many stores in a row have missed them all.
+  struct FrameTraces {
+    u32 head = 0;
+    u32 misses = 0;
+  };
+  /// So many, and the frame is taken for data or for code that is being written: its traces go, and with them
+  /// the slow path of its stores.
+  static constexpr u32 kMissesToDrop = 16;
+  std::unordered_map<memory::Frame, FrameTraces> frames_;
 };
 
 }  // namespace orrery::cpu

@@ -305,28 +305,32 @@ Decoder::Status Decoder::decode(std::span<const u8> bytes, u32 key, Insn& insn) 
     insn.handler = exec::raise_ud;
     return Status::kInvalid;
   }
+  // MOVSD and CMPSD name string instructions, which have their row, and in the 0F map SSE's.
+  const bool sse_homonym = (z.mnemonic == ZYDIS_MNEMONIC_MOVSD || z.mnemonic == ZYDIS_MNEMONIC_CMPSD) &&
+                           z.opcode_map == ZYDIS_OPCODE_MAP_0F;
+  const auto traits = sse_homonym ? row.traits | isa::trait::kSse : row.traits;
   const bool em = (key & decode_key::kEm) != 0;
   const bool ts = (key & decode_key::kTs) != 0;
-  if ((row.traits & isa::trait::kAvx) != 0) {
+  if ((traits & isa::trait::kAvx) != 0) {
     if ((key & decode_key::kAvxEnabled) == 0)
       insn.handler = exec::raise_ud;
     else if (ts)
       insn.handler = exec::raise_nm;
-  } else if ((row.traits & isa::trait::kMmx) != 0 &&
-             ((row.traits & isa::trait::kSse) == 0 || form.kind[0] == OperandKind::kMmx ||
+  } else if ((traits & isa::trait::kMmx) != 0 &&
+             ((traits & isa::trait::kSse) == 0 || form.kind[0] == OperandKind::kMmx ||
               form.kind[1] == OperandKind::kMmx)) {
     if (em)
       insn.handler = exec::raise_ud;
     else if (ts)
       insn.handler = exec::raise_nm;
-  } else if ((row.traits & isa::trait::kSse) != 0) {
+  } else if ((traits & isa::trait::kSse) != 0) {
     if (em || (key & decode_key::kOsfxsr) == 0)
       insn.handler = exec::raise_ud;
     else if (ts)
       insn.handler = exec::raise_nm;
-  } else if ((row.traits & isa::trait::kX87) != 0) {
+  } else if ((traits & isa::trait::kX87) != 0) {
     if (em || ts) insn.handler = exec::raise_nm;
-  } else if ((row.traits & isa::trait::kWait) != 0) {
+  } else if ((traits & isa::trait::kWait) != 0) {
     if (ts && (key & decode_key::kMp) != 0) insn.handler = exec::raise_nm;
   }
   return Status::kOk;

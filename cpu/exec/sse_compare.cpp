@@ -87,14 +87,6 @@ Outcome compare_to_flags(Vcpu& cpu, const Insn& insn) {
   return Outcome::kNext;
 }
 
-// CMPSD shares its mnemonic with the string instruction, so its availability is checked here. [SDM3 13.5]
-template <Handler H>
-Outcome when_sse_available(Vcpu& cpu, const Insn& insn) {
-  if ((cpu.state.cr0 & cr0::EM) != 0 || (cpu.state.cr4 & cr4::OSFXSR) == 0) return cpu.raise(kUD);
-  if ((cpu.state.cr0 & cr0::TS) != 0) return cpu.raise(kNM);
-  return H(cpu, insn);
-}
-
 template <class F>
 inline constexpr auto kCompareScalar = []<class X>() -> Handler { return &compare_lanes<X, F, 1>; };
 
@@ -124,8 +116,7 @@ Handler select_vcmpsd(const Insn& insn, const DecodedForm& f) {
   return xmm_form<Sources::kTwo>(insn, f, kCompareScalar<F64>);
 }
 Handler select_sse_cmpsd(const Insn& insn, const DecodedForm& f) {
-  return xmm_form<Sources::kTwo>(
-      insn, f, []<class X>() -> Handler { return &when_sse_available<&compare_lanes<X, F64, 1>>; });
+  return xmm_form<Sources::kTwo>(insn, f, kCompareScalar<F64>);
 }
 
 }  // namespace orrery::cpu::exec

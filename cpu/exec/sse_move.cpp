@@ -68,14 +68,6 @@ Handler scalar_form(const Insn& insn, const DecodedForm& f) {
   return vex ? &scalar_move<Operands<Vex128, 2, false>, T> : &scalar_move<Operands<Xmm, 1, false>, T>;
 }
 
-// MOVSD shares its mnemonic with the string instruction, so its availability is checked here. [SDM3 13.5]
-template <Handler H>
-Outcome when_sse_available(Vcpu& cpu, const Insn& insn) {
-  if ((cpu.state.cr0 & cr0::EM) != 0 || (cpu.state.cr4 & cr4::OSFXSR) == 0) return cpu.raise(kUD);
-  if ((cpu.state.cr0 & cr0::TS) != 0) return cpu.raise(kNM);
-  return H(cpu, insn);
-}
-
 // ---- Halves: the other half is the first source's ----
 template <class X, unsigned kHalf>
 Outcome load_half(Vcpu& cpu, const Insn& insn) {
@@ -279,11 +271,7 @@ MOVE(lddqu, kAny)
 
 Handler select_movss(const Insn& insn, const DecodedForm& f) { return scalar_form<u32>(insn, f); }
 Handler select_vmovsd(const Insn& insn, const DecodedForm& f) { return scalar_form<u64>(insn, f); }
-Handler select_sse_movsd(const Insn&, const DecodedForm& f) {
-  if (is_mem(f, 0)) return &when_sse_available<&store_lane<u64, 0>>;
-  return is_mem(f, 1) ? &when_sse_available<&scalar_load<Xmm, u64>>
-                      : &when_sse_available<&scalar_move<Operands<Xmm, 1, false>, u64>>;
-}
+Handler select_sse_movsd(const Insn& insn, const DecodedForm& f) { return scalar_form<u64>(insn, f); }
 Handler select_movnti(const Insn&, const DecodedForm& f) {
   return f.size_bits[0] == 64 ? &store_gpr<u64> : &store_gpr<u32>;
 }

@@ -135,6 +135,8 @@ u8 I8259Pair::acknowledge_interrupt() {
     // The cascade wire falls with the slave's request, so a further request makes a new edge.
     set_input(state_.master, kCascade, false);
   }
+  // INT falls with the acknowledge; a further request makes a new edge, which an I/O APIC needs.
+  intr_.set(false);
   update();
   return vector;
 }

@@ -38,7 +38,7 @@ I8042::I8042(IrqLine keyboard, IrqLine mouse, MachineControl& control)
                         [this](u64, u64 v, unsigned) {
                           const bool rises = (v & 1) && !(state_.system_control_a & 1);
                           state_.system_control_a = static_cast<u8>(v);
-                          if (rises) control_.request_reset();
+                          if (rises) control_.request_init();
                         }),
       post_code_port_([this](u64, unsigned) { return state_.post_code; },
                       [this](u64, u64 v, unsigned) { state_.post_code = static_cast<u8>(v); }) {}
@@ -80,7 +80,7 @@ void I8042::write_data(u8 value) {
       return update();
     case command::WRITE_OUTPUT:
       state_.output_port = value;
-      if (!(value & 1)) control_.request_reset();
+      if (!(value & 1)) control_.request_init();
       return;
     case command::WRITE_KEYBOARD_BUFFER:
       return respond(value, 0);
@@ -130,7 +130,7 @@ void I8042::write_command(u8 value) {
       break;
   }
   // 0xf0..0xff pulse the output port's low bits that are 0; bit 0 is the CPU's reset.
-  if ((value & command::PULSE) == command::PULSE && !(value & 1)) control_.request_reset();
+  if ((value & command::PULSE) == command::PULSE && !(value & 1)) control_.request_init();
 }
 
 void I8042::visit_state(StateVisitor& v) {

@@ -10,8 +10,9 @@ constexpr u32 kAddressWritable = 0x80fffffc;
 
 }  // namespace
 
-PciBus::PciBus(IrqSink& outputs, memory::IoHandler& reset_port)
-    : address_port_(
+PciBus::PciBus(Router router, IrqSink& outputs, memory::IoHandler& reset_port)
+    : router_(router),
+      address_port_(
           [this, &reset_port](u64 offset, unsigned size) -> u64 {
             if (offset == 1 && size == 1) return reset_port.read(0, 1);
             return offset == 0 && size == 4 ? state_.address : low_mask(8 * size);
@@ -48,36 +49,37 @@ void PciBus::reset() {
   state_.address = 0;
 }
 
-void PciBus::attach(unsigned device, PciFunction& function) {
-  CHECK(device < kDevices && functions_[device] == nullptr);
-  functions_[device] = &function;
+void PciBus::attach(unsigned device, PciFunction& function, unsigned number) {
+  CHECK(device < kDevices && number < kFunctions && functions_[device * kFunctions + number] == nullptr);
+  functions_[device * kFunctions + number] = &function;
 }
 
 void PciBus::set_irq(unsigned device, bool level) {
-  const unsigned line = line_of(device);
+  const unsigned line = router_(device % kDevices) % kLines;
   const u32 mask = 1u << (device % kDevices);
   state_.asserted[line] = level ? state_.asserted[line] | mask : state_.asserted[line] & ~mask;
   outputs_[line].set(state_.asserted[line] != 0);
 }
 
+PciFunction* PciBus::function_at(unsigned bus, unsigned device_function) const {
+  return bus == 0 ? functions_[device_function % (kDevices * kFunctions)] : nullptr;
+}
+
 u32 PciBus::read_config(unsigned bus, unsigned device_function, u16 offset, unsigned size) {
-  PciFunction* function = functions_[device_function >> 3 & 31];
-  if (bus != 0 || (device_function & 7) != 0 || function == nullptr)
-    return static_cast<u32>(low_mask(8 * size));
-  return function->read_config(offset, size);
+  PciFunction* function = function_at(bus, device_function);
+  return function == nullptr ? static_cast<u32>(low_mask(8 * size)) : function->read_config(offset, size);
 }
 
 void PciBus::write_config(unsigned bus, unsigned device_function, u16 offset, u32 value, unsigned size) {
-  PciFunction* function = functions_[device_function >> 3 & 31];
-  if (bus != 0 || (device_function & 7) != 0 || function == nullptr) return;
-  function->write_config(offset, value, size);
+  PciFunction* function = function_at(bus, device_function);
+  if (function != nullptr) function->write_config(offset, value, size);
 }
 
 void PciBus::assign_resources(const Windows& windows) {
   u64 memory = windows.memory_start;
   u64 io = windows.io_start;
-  for (unsigned device = 0; device < kDevices; ++device) {
-    PciFunction* function = functions_[device];
+  for (unsigned address = 0; address < kDevices * kFunctions; ++address) {
+    PciFunction* function = functions_[address];
     if (function == nullptr) continue;
     u16 command = 0;
     for (unsigned bar = 0; bar < PciFunction::kBars; ++bar) {
@@ -92,9 +94,9 @@ void PciBus::assign_resources(const Windows& windows) {
       command |= is_io ? pci::COMMAND_IO : pci::COMMAND_MEMORY;
     }
     if (command != 0) command |= pci::COMMAND_MASTER;
-    function->write_config(pci::COMMAND, command, 2);
+    if (command != 0) function->write_config(pci::COMMAND, command, 2);
     if (function->has_interrupt())
-      function->write_config(pci::INTERRUPT_LINE, windows.irqs[line_of(device)], 1);
+      function->write_config(pci::INTERRUPT_LINE, windows.irqs[router_(address / kFunctions) % kLines], 1);
   }
 }
 

@@ -1,8 +1,8 @@
 // PciBus: bus 0 with its host bridge: configuration mechanism #1 (0xcf8, 0xcfc), ECAM, and INTx routing.
 //
-// Modelled: byte, word and dword configuration accesses, one function per device, INTx lines swizzled by
-// device number onto four wired-or outputs.
-// Documents: [PCI 3.0 3.2.2.3.2], [PCIe 3.0 7.2.2], [PCI 3.0 2.2.6] for the swizzle.
+// Modelled: byte, word and dword configuration accesses, INTA# of every device on one of up to eight wired-or
+// outputs, which the board chooses.
+// Documents: [PCI 3.0 3.2.2.3.2], [PCIe 3.0 7.2.2], [PCI 3.0 2.2.6] for the usual swizzle.
 // Not modelled: other buses, configuration mechanism #2, bus errors.
 #pragma once
 
@@ -16,9 +16,12 @@ namespace orrery::devices {
 class PciBus final : public Device, public IrqSink {
  public:
   static constexpr unsigned kDevices = 32;
-  static constexpr unsigned kLines = 4;
-  /// `outputs` gets the four lines as inputs 0..3. `reset_port` answers byte accesses to 0xcf9.
-  PciBus(IrqSink& outputs, memory::IoHandler& reset_port);
+  static constexpr unsigned kFunctions = 8;
+  static constexpr unsigned kLines = 8;
+  /// The output, below kLines, that a device's INTA# pulls.
+  using Router = unsigned (*)(unsigned device);
+  /// The outputs are inputs 0 to 7 of `outputs`. `reset_port` answers byte accesses to 0xcf9.
+  PciBus(Router router, IrqSink& outputs, memory::IoHandler& reset_port);
 
   std::string_view name() const override { return "pci"; }
   void reset() override;
@@ -26,8 +29,7 @@ class PciBus final : public Device, public IrqSink {
 
   /// The INTA# wire of the function that will sit at `device`.
   IrqLine intx_of(unsigned device) { return IrqLine(*this, device); }
-  static unsigned line_of(unsigned device) { return device % kLines; }
-  void attach(unsigned device, PciFunction& function);
+  void attach(unsigned device, PciFunction& function, unsigned number = 0);
   /// A device's INTA#; what `intx_of` wires reach.
   void set_irq(unsigned device, bool level) override;
 
@@ -40,7 +42,7 @@ class PciBus final : public Device, public IrqSink {
   struct Windows {
     u64 memory_start, memory_end;
     u32 io_start, io_end;
-    u8 irqs[kLines];  // Interrupt Line values
+    std::array<u8, kLines> irqs;  // Interrupt Line values, by output
   };
   /// What firmware does: assigns BARs, enables decoding and bus mastering, writes Interrupt Line.
   void assign_resources(const Windows& windows);
@@ -53,8 +55,11 @@ class PciBus final : public Device, public IrqSink {
   u32 read_config(unsigned bus, unsigned device_function, u16 offset, unsigned size);
   void write_config(unsigned bus, unsigned device_function, u16 offset, u32 value, unsigned size);
 
+  PciFunction* function_at(unsigned bus, unsigned device_function) const;
+
+  Router router_;
   IrqLine outputs_[kLines];
-  PciFunction* functions_[kDevices] = {};
+  PciFunction* functions_[kDevices * kFunctions] = {};  // by device and function, as addresses have it
   State state_;
   IoWindow address_port_;
   IoWindow data_port_;

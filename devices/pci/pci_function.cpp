@@ -29,6 +29,7 @@ PciFunction::PciFunction(Identity identity, PciWiring wiring)
   store_le_n(&initial_[pci::CLASS_CODE], identity_.class_code, 3);
   store_le(&initial_[pci::SUBSYSTEM_VENDOR_ID], identity_.subsystem_vendor);
   store_le(&initial_[pci::SUBSYSTEM_ID], identity_.subsystem);
+  initial_[pci::HEADER_TYPE] = identity_.multifunction ? 0x80 : 0;
   initial_[pci::INTERRUPT_PIN] = identity_.has_interrupt ? 1 : 0;
   store_le<u16>(&writable_[pci::COMMAND],
                 pci::COMMAND_IO | pci::COMMAND_MEMORY | pci::COMMAND_MASTER | pci::COMMAND_INTX_DISABLE);
@@ -79,6 +80,12 @@ u16 PciFunction::add_capability(u8 id, std::span<const u8> body) {
 
 void PciFunction::make_writable(u16 offset, unsigned bytes) {
   std::fill_n(writable_.begin() + offset, bytes, u8{0xff});
+}
+
+void PciFunction::add_register(u16 offset, unsigned bytes, u64 initial, u64 writable) {
+  store_le_n(&initial_[offset], initial, bytes);
+  store_le_n(&writable_[offset], writable, bytes);
+  state_.config = initial_;
 }
 
 void PciFunction::add_msix(unsigned bar, u16 vectors) {
@@ -221,7 +228,7 @@ u32 PciFunction::read_config(u16 offset, unsigned size) {
 void PciFunction::write_config(u16 offset, u32 value, unsigned size) {
   if (offset + size > kConfigBytes) return;
   for (unsigned i = 0; i < size; ++i) {
-    const u8 mask = writable_[offset + i];
+    const u8 mask = writable_bits(static_cast<u16>(offset + i));
     const auto byte = static_cast<u8>(value >> (8 * i));
     u8& stored = state_.config[offset + i];
     stored = static_cast<u8>((stored & ~mask) | (byte & mask));

@@ -2,8 +2,8 @@
 //
 // Modelled: header, command register, memory (32 and 64 bit) and I/O BARs with sizing, capability list, MSI-X
 // with masking and pending bits, INTx with the disable and status bits. Documents: [PCI 3.0 6],
-// [PCI 3.0 6.8.2] for MSI-X, [PCIe 3.0 7.2] for the 4 KiB space. Not modelled: multi-function devices,
-// bridges, ROM BARs, MSI, power management, PCIe capabilities, parity.
+// [PCI 3.0 6.8.2] for MSI-X, [PCIe 3.0 7.2] for the 4 KiB space. Not modelled: bridges, ROM BARs, MSI, power
+// management, PCIe capabilities, parity.
 #pragma once
 
 #include <array>
@@ -48,6 +48,7 @@ class PciFunction : public Device {
     u16 subsystem_vendor = 0;
     u16 subsystem = 0;
     bool has_interrupt = true;
+    bool multifunction = false;  // the device has functions besides this one
   };
   static constexpr unsigned kBars = 6;
   static constexpr unsigned kConfigBytes = 256;
@@ -94,7 +95,12 @@ class PciFunction : public Device {
   virtual void config_written(u16, unsigned) {}
 
   u8* config() { return state_.config.data(); }
+  const u8* config() const { return state_.config.data(); }
   void make_writable(u16 offset, unsigned bytes);
+  /// A register of `bytes` bytes: its value at power-on and the bits that software may change.
+  void add_register(u16 offset, unsigned bytes, u64 initial, u64 writable);
+  /// The bits of the byte at `offset` that software may change now: a lock takes some away.
+  virtual u8 writable_bits(u16 offset) const { return writable_[offset]; }
 
  private:
   struct Bar {

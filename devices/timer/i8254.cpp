@@ -97,6 +97,9 @@ u16 I8254::value(const Counter& c, i64 now) {
   return c.bcd ? to_bcd(v) : static_cast<u16>(v);
 }
 
+/// Mode 3: the output is high for the longer half [8254 p.12].
+i64 I8254::high_cycles(const Counter& c) { return (static_cast<i64>(c.count) + 1) / 2; }
+
 /// The first cycle after `now` at which the output may change.
 i64 I8254::next_transition(const Counter& c, i64 now) {
   if (!c.counting || c.start > kMaxCycle || now > kMaxCycle) return kNoTransition;
@@ -110,7 +113,7 @@ i64 I8254::next_transition(const Counter& c, i64 now) {
     case 2:
       return position % n < n - 1 ? from + (n - 1 - position % n) : from + 1;
     case 3: {
-      const i64 high = (n + 1) / 2;
+      const i64 high = high_cycles(c);
       return position % n < high ? from + (high - position % n) : from + (n - position % n);
     }
     default:
@@ -119,17 +122,14 @@ i64 I8254::next_transition(const Counter& c, i64 now) {
   }
 }
 
-/// Loads a waiting count whose period has begun.
+/// Loads a waiting count whose time has come.
 void I8254::settle(Counter& c, i64 now) {
-  if (!c.counting || !repeats(c)) return;
-  const auto n = static_cast<i64>(c.count);
-  if (c.next_count == 0 || now < c.start) return;
-  // `start` was moved to the period in which the count was written. (Mode 3 reloads at the half period on
-  // silicon; here at the whole one.)
-  if (now < c.start + n) return;
-  c.start += n;
+  if (!c.counting || !repeats(c) || c.next_count == 0 || now < c.reload) return;
+  const bool half = c.mode == 3 && (c.reload - c.start) % static_cast<i64>(c.count) != 0;
   c.count = c.next_count;
   c.next_count = 0;
+  // Behind the high half comes the low half of the new period.
+  c.start = half ? c.reload - high_cycles(c) : c.reload;
 }
 
 void I8254::set_gate(Counter& c, bool gate, i64 now) {
@@ -185,8 +185,15 @@ void I8254::load(Counter& c, u32 written, i64 now) {
       return;
     case 2:
     case 3:
-      if (c.counting && !first) {
-        if (now >= c.start) c.start = now - (now - c.start) % static_cast<i64>(c.count);
+      if (c.counting && !first && now >= c.start) {
+        // The period goes on with the old count, in mode 3 its half does [8254 p.11-12].
+        if (c.next_count == 0) {
+          const auto n = static_cast<i64>(c.count);
+          const i64 position = (now - c.start) % n;
+          const i64 high = c.mode == 3 ? high_cycles(c) : n;
+          c.reload = now - position + (position < high ? high : n);
+          c.start = now - position;
+        }
         c.next_count = count;
         return;
       }
@@ -310,7 +317,7 @@ void I8254::transition_due() {
 }
 
 void I8254::visit_counter(StateVisitor& v, std::string_view counter_name, Counter& c) {
-  v.begin(counter_name, 1);
+  v.begin(counter_name, 2);
   v.field("mode", c.mode);
   v.field("access", c.access);
   v.field("bcd", c.bcd);
@@ -326,10 +333,12 @@ void I8254::visit_counter(StateVisitor& v, std::string_view counter_name, Counte
   v.field("status", c.status);
   v.field("count", c.count);
   v.field("next_count", c.next_count);
+  v.field("reload", c.reload);
   v.field("start", c.start);
   v.field("held", c.held);
   const bool holds = c.mode <= 5 && c.access >= 1 && c.access <= 3 && c.count >= 1 && c.count <= modulus(c) &&
-                     c.next_count <= modulus(c) && c.start >= -kMaxCycle && c.start <= kMaxCycle;
+                     c.next_count <= modulus(c) && c.start >= -kMaxCycle && c.start <= kMaxCycle &&
+                     c.reload >= -kMaxCycle && c.reload <= kMaxCycle;
   v.require(holds, "counter registers in range");
   if (v.loading() && !holds) c = Counter{};
   v.end();

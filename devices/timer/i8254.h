@@ -4,8 +4,7 @@
 // status, gates (counter 2's is bit 0 of port 0x61, the others are high), the refresh toggle, OUT2 at bit 5.
 // Everything is computed from virtual time; only counter 0's output edges take timers.
 // Documents: [8254], [ICH9 13.7.1] for port 0x61.
-// Not modelled: sound, NMI sources of port 0x61, counter 1's refresh DMA; a count written in mode 3 waits for
-// the end of the period, not of the half period.
+// Not modelled: sound, NMI sources of port 0x61, counter 1's refresh DMA.
 #pragma once
 
 #include "base/event_queue.h"
@@ -46,8 +45,9 @@ class I8254 final : public Device {
     bool status_latched = false;
     u8 status = 0;
     u32 count = 0x10000;  // 1 .. modulus
-    u32 next_count = 0;   // waits for the end of the period; 0: none
-    i64 start = 0;        // the cycle at which `count` was loaded
+    u32 next_count = 0;   // waits for `reload`; 0: none
+    i64 reload = 0;       // the cycle at which `next_count` is loaded: the end of the period or half period
+    i64 start = 0;        // the cycle at which the period began
     u64 held = 0;
   };
   struct State {
@@ -62,6 +62,7 @@ class I8254 final : public Device {
   static u64 elapsed(const Counter& c, i64 now);
   static bool output(const Counter& c, i64 now);
   static u16 value(const Counter& c, i64 now);
+  static i64 high_cycles(const Counter& c);
   static i64 next_transition(const Counter& c, i64 now);
   static void settle(Counter& c, i64 now);
   void set_gate(Counter& c, bool gate, i64 now);

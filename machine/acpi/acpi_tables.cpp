@@ -8,12 +8,14 @@
 #include "base/bits.h"
 #include "base/check.h"
 #include "devices/timer/acpi_pm.h"
+#include "devices/timer/hpet.h"
 #include "machine/address_map.h"
 
 namespace orrery::machine {
 namespace {
 
 #include "dsdt_minimal.hex"
+#include "dsdt_q35.hex"
 
 using devices::AcpiPm;
 namespace map = address_map;
@@ -26,7 +28,7 @@ class Table {
  public:
   /// The common header [ACPI 5.2.6]; length and checksum come with `finish`.
   Table(std::string_view signature, u8 revision) {
-    text(signature).u32_(0).u8_(revision).u8_(0).text("ORRERY").text("MINIMAL ").u32_(1).text("ORRY").u32_(1);
+    text(signature).u32_(0).u8_(revision).u8_(0).text("ORRERY").text("ORRERYPC").u32_(1).text("ORRY").u32_(1);
   }
   Table& u8_(u64 v) { return number(v, 1); }
   Table& u16_(u64 v) { return number(v, 2); }
@@ -38,7 +40,7 @@ class Table {
   }
   /// Generic Address Structure of an I/O port [ACPI 5.2.3.2].
   Table& port(u64 address, unsigned width_bytes) {
-    const u8 access = width_bytes == 1 ? 1 : width_bytes == 2 ? 2 : 3;
+    const u8 access = width_bytes == 2 ? 2 : width_bytes == 4 ? 3 : 1;
     return u8_(1).u8_(8 * width_bytes).u8_(0).u8_(address == 0 ? 0 : access).u64_(address);
   }
   Table& no_address() { return u32_(0).u64_(0); }
@@ -66,13 +68,15 @@ std::vector<u8> Table::finish() {
   return std::move(bytes_);
 }
 
-std::vector<u8> dsdt(u32 cpus) {
+std::vector<u8> dsdt(const AcpiPlatform& platform) {
   std::vector<u8> bytes(std::begin(dsdt_minimal_aml_code), std::end(dsdt_minimal_aml_code));
+  if (platform.board == BoardKind::kQ35)
+    bytes.assign(std::begin(dsdt_q35_aml_code), std::end(dsdt_q35_aml_code));
   // Name (NCPU, 0x7F): NameOp, "NCPU", BytePrefix, value.
   static constexpr u8 kPattern[] = {0x08, 'N', 'C', 'P', 'U', 0x0a, 0x7f};
   const auto at = std::search(bytes.begin(), bytes.end(), std::begin(kPattern), std::end(kPattern));
   CHECK(at != bytes.end());
-  at[std::size(kPattern) - 1] = static_cast<u8>(cpus);
+  at[std::size(kPattern) - 1] = static_cast<u8>(platform.cpus);
   set_checksum(bytes, kChecksumOffset);
   return bytes;
 }
@@ -85,8 +89,8 @@ std::vector<u8> facs() {
   return bytes;
 }
 
-std::vector<u8> fadt(u64 facs_address, u64 dsdt_address) {
-  constexpr u16 kBootLegacyDevices = 1 << 0, kBootNoVga = 1 << 2;  // and no 8042: nothing is plugged in
+std::vector<u8> fadt(const AcpiPlatform& platform, u64 facs_address, u64 dsdt_address) {
+  constexpr u16 kBootLegacyDevices = 1 << 0, kBoot8042 = 1 << 1, kBootNoVga = 1 << 2;
   constexpr u32 kWbinvd = 1 << 0, kProcC1 = 1 << 2, kNoFixedSleepButton = 1 << 5, kNoFixedRtc = 1 << 6,
                 kResetRegister = 1 << 10;
   constexpr u8 kFullReset = 0x06;
@@ -98,10 +102,11 @@ std::vector<u8> fadt(u64 facs_address, u64 dsdt_address) {
   t.u32_(facs_address).u32_(dsdt_address).u8_(0).u8_(1).u16_(map::kSciIrq).u32_(map::kSmiCommandPort);
   t.u8_(AcpiPm::kAcpiEnable).u8_(AcpiPm::kAcpiDisable).u8_(0).u8_(0);
   t.u32_(event).u32_(0).u32_(control).u32_(0).u32_(0).u32_(timer).u32_(gpe0).u32_(0);
-  t.u8_(4).u8_(2).u8_(0).u8_(4).u8_(4).u8_(0).u8_(0).u8_(0);  // block lengths, GPE1 base, CST_CNT
-  t.u16_(101).u16_(1001);                                     // no C2, no C3
-  t.u16_(0).u16_(0).u8_(0).u8_(0).u8_(0).u8_(0).u8_(0x32);    // flush, duty, alarms, century
-  t.u16_(kBootLegacyDevices | kBootNoVga).u8_(0);
+  t.u8_(4).u8_(2).u8_(0).u8_(4).u8_(platform.gpe0_bytes).u8_(0).u8_(0).u8_(0);  // block lengths, GPE1 base,
+                                                                                // CST_CNT
+  t.u16_(101).u16_(1001);                                                       // no C2, no C3
+  t.u16_(0).u16_(0).u8_(0).u8_(0).u8_(0).u8_(0).u8_(0x32);  // flush, duty, alarms, century
+  t.u16_(kBootLegacyDevices | kBootNoVga | (platform.has_keyboard_controller ? kBoot8042 : 0)).u8_(0);
   t.u32_(kWbinvd | kProcC1 | kNoFixedSleepButton | kNoFixedRtc | kResetRegister);
   t.port(map::kResetControlPort, 1).u8_(kFullReset).u16_(0).u8_(4);
   t.u64_(0).u64_(dsdt_address);  // the 32-bit FACS field is in use, so the wide one is zero [ACPI 5.2.9]
@@ -111,7 +116,7 @@ std::vector<u8> fadt(u64 facs_address, u64 dsdt_address) {
       .no_address()
       .no_address()
       .port(timer, 4)
-      .port(gpe0, 4)
+      .port(gpe0, platform.gpe0_bytes)
       .no_address();
   t.no_address().no_address().u64_(0);  // sleep registers, hypervisor vendor
   return t.finish();
@@ -129,9 +134,19 @@ std::vector<u8> madt(u32 cpus) {
   return t.finish();
 }
 
-std::vector<u8> mcfg() {
+std::vector<u8> mcfg(u64 ecam_start) {
   Table t("MCFG", 1);
-  t.u64_(0).u64_(map::kEcamStart).u16_(0).u8_(0).u8_(0xff).u32_(0);
+  t.u64_(0).u64_(ecam_start).u16_(0).u8_(0).u8_(0xff).u32_(0);
+  return t.finish();
+}
+
+std::vector<u8> hpet() {
+  constexpr u8 kMemory = 0;
+  Table t("HPET", 1);
+  t.u32_(devices::Hpet::kIdentity).u8_(kMemory).u8_(64).u8_(0).u8_(0).u64_(map::kHpetStart);
+  t.u8_(0)
+      .u16_(devices::Hpet::kMinimumTick)
+      .u8_(0);  // number, minimum period in periodic mode, no page protection
   return t.finish();
 }
 
@@ -144,7 +159,8 @@ std::vector<u8> waet() {
 
 }  // namespace
 
-std::vector<u8> build_acpi_tables(u32 cpus, u64 base) {
+std::vector<u8> build_acpi_tables(const AcpiPlatform& platform, u64 base) {
+  const u32 cpus = platform.cpus;
   CHECK(cpus >= 1 && cpus <= kMaxAcpiCpus && base % kAlignment == 0);
   constexpr size_t kRsdpBytes = 36;
   std::vector<u8> image(kRsdpBytes, 0);
@@ -155,9 +171,10 @@ std::vector<u8> build_acpi_tables(u32 cpus, u64 base) {
     return address;
   };
   const u64 facs_address = place(facs());
-  const u64 dsdt_address = place(dsdt(cpus));
-  const u64 tables[] = {place(fadt(facs_address, dsdt_address)), place(madt(cpus)), place(mcfg()),
-                        place(waet())};
+  const u64 dsdt_address = place(dsdt(platform));
+  std::vector<u64> tables{place(fadt(platform, facs_address, dsdt_address)), place(madt(cpus)),
+                          place(mcfg(platform.ecam_start)), place(waet())};
+  if (platform.has_hpet) tables.push_back(place(hpet()));
   Table rsdt_table("RSDT", 1);
   Table xsdt_table("XSDT", 1);
   for (const u64 address : tables) {
@@ -176,6 +193,13 @@ std::vector<u8> build_acpi_tables(u32 cpus, u64 base) {
   set_checksum(std::span(image).first(20), 8);
   set_checksum(std::span(image).first(kRsdpBytes), 32);
   return image;
+}
+
+PhysAddr write_acpi_tables(memory::AddressSpace& memory, const AcpiPlatform& platform) {
+  const auto tables = build_acpi_tables(platform, map::kAcpiTablesStart);
+  CHECK(tables.size() <= map::kAcpiTablesEnd - map::kAcpiTablesStart);
+  memory.write_bytes(map::kAcpiTablesStart, tables);
+  return PhysAddr(map::kAcpiTablesStart);
 }
 
 }  // namespace orrery::machine

@@ -1,6 +1,6 @@
 // DSDT of the `minimal` board. Addresses and interrupts are those of machine/address_map.h.
 // The byte after NCPU is patched with the number of CPUs before the table goes to the guest.
-DefinitionBlock ("", "DSDT", 2, "ORRERY", "MINIMAL", 1)
+DefinitionBlock ("", "DSDT", 2, "ORRERY", "ORRERYPC", 1)
 {
     Name (NCPU, 0x7F)
     Name (PICM, Zero)
@@ -14,54 +14,7 @@ DefinitionBlock ("", "DSDT", 2, "ORRERY", "MINIMAL", 1)
 
     Scope (\_SB)
     {
-        Device (C000)
-        {
-            Name (_HID, "ACPI0007")
-            Name (_UID, 0)
-            Method (_STA, 0, NotSerialized) { If (NCPU > 0) { Return (0x0F) } Return (Zero) }
-        }
-        Device (C001)
-        {
-            Name (_HID, "ACPI0007")
-            Name (_UID, 1)
-            Method (_STA, 0, NotSerialized) { If (NCPU > 1) { Return (0x0F) } Return (Zero) }
-        }
-        Device (C002)
-        {
-            Name (_HID, "ACPI0007")
-            Name (_UID, 2)
-            Method (_STA, 0, NotSerialized) { If (NCPU > 2) { Return (0x0F) } Return (Zero) }
-        }
-        Device (C003)
-        {
-            Name (_HID, "ACPI0007")
-            Name (_UID, 3)
-            Method (_STA, 0, NotSerialized) { If (NCPU > 3) { Return (0x0F) } Return (Zero) }
-        }
-        Device (C004)
-        {
-            Name (_HID, "ACPI0007")
-            Name (_UID, 4)
-            Method (_STA, 0, NotSerialized) { If (NCPU > 4) { Return (0x0F) } Return (Zero) }
-        }
-        Device (C005)
-        {
-            Name (_HID, "ACPI0007")
-            Name (_UID, 5)
-            Method (_STA, 0, NotSerialized) { If (NCPU > 5) { Return (0x0F) } Return (Zero) }
-        }
-        Device (C006)
-        {
-            Name (_HID, "ACPI0007")
-            Name (_UID, 6)
-            Method (_STA, 0, NotSerialized) { If (NCPU > 6) { Return (0x0F) } Return (Zero) }
-        }
-        Device (C007)
-        {
-            Name (_HID, "ACPI0007")
-            Name (_UID, 7)
-            Method (_STA, 0, NotSerialized) { If (NCPU > 7) { Return (0x0F) } Return (Zero) }
-        }
+        Include ("cpus.asl")
 
         // Reserves the ECAM window, as a firmware must.
         Device (MRES)
@@ -71,7 +24,7 @@ DefinitionBlock ("", "DSDT", 2, "ORRERY", "MINIMAL", 1)
             Name (_CRS, ResourceTemplate ()
             {
                 Memory32Fixed (ReadWrite, 0xE0000000, 0x10000000)
-                IO (Decode16, 0x0600, 0x0600, 0x01, 0x40)
+                IO (Decode16, 0x0600, 0x0600, 0x01, 0x80)
                 IO (Decode16, 0x00B2, 0x00B2, 0x01, 0x02)
                 IO (Decode16, 0x04D0, 0x04D0, 0x01, 0x02)
             })
@@ -119,44 +72,7 @@ DefinitionBlock ("", "DSDT", 2, "ORRERY", "MINIMAL", 1)
             Device (ISA)
             {
                 Name (_ADR, 0x001F0000)
-                Device (COM1)
-                {
-                    Name (_HID, EisaId ("PNP0501"))
-                    Name (_UID, One)
-                    Name (_CRS, ResourceTemplate ()
-                    {
-                        IO (Decode16, 0x03F8, 0x03F8, 0x00, 0x08)
-                        IRQNoFlags () { 4 }
-                    })
-                }
-                Device (RTC)
-                {
-                    Name (_HID, EisaId ("PNP0B00"))
-                    Name (_CRS, ResourceTemplate ()
-                    {
-                        IO (Decode16, 0x0070, 0x0070, 0x01, 0x02)
-                        IRQNoFlags () { 8 }
-                    })
-                }
-                Device (TMR)
-                {
-                    Name (_HID, EisaId ("PNP0100"))
-                    Name (_CRS, ResourceTemplate ()
-                    {
-                        IO (Decode16, 0x0040, 0x0040, 0x01, 0x04)
-                        IRQNoFlags () { 0 }
-                    })
-                }
-                Device (PIC)
-                {
-                    Name (_HID, EisaId ("PNP0000"))
-                    Name (_CRS, ResourceTemplate ()
-                    {
-                        IO (Decode16, 0x0020, 0x0020, 0x01, 0x02)
-                        IO (Decode16, 0x00A0, 0x00A0, 0x01, 0x02)
-                        IRQNoFlags () { 2 }
-                    })
-                }
+                Include ("at_devices.asl")
             }
         }
     }

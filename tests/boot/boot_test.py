@@ -3,8 +3,9 @@
 
     boot_test.py --orrery BINARY --guest DIR CASE
 
-One case per run, named as the functions case_<name> below. Exit status 0: passed; 1: failed; 77: skipped, because the
-guest has not been fetched. The guest has no clock but ours, so a case never waits for a time, only for text or the end.
+One case per run: a function case_<name> below, a row of boot_matrix.py or a family of boot_programs.py. Exit status 0:
+passed; 1: failed; 77: skipped, because the guest has not been fetched. The guest has no clock but ours, so a case never
+waits for a time, only for text or the end.
 """
 
 import argparse
@@ -20,78 +21,14 @@ import tempfile
 import termios
 import time
 
+import boot_matrix
+import boot_programs
+from guest_machine import Failure, Machine, Skipped, expect, hash_of, read_until
+
 SKIPPED = 77
-HASH_LINE = re.compile(rb"^state-hash: ([0-9a-f]{16}) tick: ([0-9]+)\r?$", re.M)
 LOAD = "for i in 1 2 3 4 5 6; do (seq 1 3000 | sort -rn | md5sum) & done; wait; echo load-done"
-
-
 IDLE_SECONDS = 10
 HERE = pathlib.Path(__file__).resolve().parent
-
-
-class Failure(Exception):
-    pass
-
-
-class Skipped(Exception):
-    pass
-
-
-def expect(holds: bool, what: str, output: bytes = b"") -> None:
-    if not holds:
-        raise Failure(what + ("\n--- output ---\n" + output.decode(errors="replace")[-6000:] if output else ""))
-
-
-class Machine:
-    def __init__(self, orrery: str, guest: pathlib.Path, scratch: pathlib.Path):
-        self.orrery = orrery
-        self.guest = guest
-        self.scratch = scratch
-
-        self.initrd = guest / "initramfs.cpio.gz"
-
-    def boot_arguments(self, commands: str, flags: list[str]) -> list[str]:
-        append = "console=ttyS0 quiet" + (f' orrery.run="{commands}"' if commands else "")
-        return [self.orrery, "run", "--kernel", str(self.guest / "vmlinuz"), "--initrd", str(self.initrd), "--append",
-                append, *flags]
-
-    def boot(self, commands: str, *flags: str, status: int = 0) -> bytes:
-        """Boots, runs `commands`, and returns what the serial port and the program said."""
-        done = subprocess.run(self.boot_arguments(commands, list(flags)), stdin=subprocess.DEVNULL,
-                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
-        expect(done.returncode == status, f"exit status {done.returncode}, not {status}", done.stdout)
-        return done.stdout
-
-    def converse(self, dialogue: list[tuple[bytes, bytes]], *flags: str) -> bytes:
-        """Boots to the shell, over pipes; for each pair waits for the first text, then types the second."""
-        process = subprocess.Popen(self.boot_arguments("", list(flags)), stdin=subprocess.PIPE,
-                                   stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        assert process.stdin is not None and process.stdout is not None
-        output = bytearray()
-        try:
-            for wanted, typed in dialogue:
-                read_until(process.stdout.fileno(), wanted, output)
-                process.stdin.write(typed)
-                process.stdin.flush()
-            output += process.stdout.read()
-            expect(process.wait() == 0, f"exit status {process.returncode}", bytes(output))
-        finally:
-            process.kill()
-            process.wait()
-        return bytes(output)
-
-    def replay(self, log: pathlib.Path) -> bytes:
-        done = subprocess.run([self.orrery, "replay", str(log), "--state-hash"], stdin=subprocess.DEVNULL,
-                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
-        expect(done.returncode == 0, f"replay: exit status {done.returncode}", done.stdout)
-        return done.stdout
-
-
-def hash_of(output: bytes) -> tuple[bytes, bytes]:
-    found = HASH_LINE.search(output)
-    expect(found is not None, "no state-hash line", output)
-    assert found is not None
-    return found.group(1), found.group(2)
 
 
 def case_shell(machine: Machine) -> None:
@@ -128,19 +65,6 @@ def case_memory_256m(machine: Machine) -> None:
 
 def case_memory_4g(machine: Machine) -> None:
     memory_case(machine, "4G", 3_700_000, 4_194_304)
-
-
-def read_until(master: int, text: bytes, output: bytearray) -> None:
-    start = len(output)
-    while text not in output[start:]:
-        ready, _, _ = select.select([master], [], [], 240)
-        expect(bool(ready), f"waited in vain for {text!r}", bytes(output))
-        try:
-            piece = os.read(master, 4096)
-        except OSError:
-            piece = b""
-        expect(piece != b"", f"ended before {text!r}", bytes(output))
-        output += piece
 
 
 def case_interactive(machine: Machine) -> None:
@@ -362,6 +286,7 @@ def case_replay_follow(machine: Machine) -> None:
 
 def main() -> int:
     cases = {name[5:]: function for name, function in globals().items() if name.startswith("case_")}
+    cases |= boot_matrix.cases() | boot_programs.cases()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--orrery", required=True)
     parser.add_argument("--guest", type=pathlib.Path, required=True)

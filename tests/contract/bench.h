@@ -36,10 +36,12 @@ class RecordingControl final : public devices::MachineControl {
  public:
   void request_power_off() override { ++power_offs; }
   void request_reset() override { ++resets; }
+  void request_init() override { ++inits; }
   void request_exit(u32 value) override { exits.push_back(value); }
   void report_host_error(std::string message) override { errors.push_back(std::move(message)); }
   unsigned power_offs = 0;
   unsigned resets = 0;
+  unsigned inits = 0;
   std::vector<u32> exits;
   std::vector<std::string> errors;
 };

@@ -6,9 +6,12 @@
 #include "devices/legacy/fpu_error.h"
 #include "devices/legacy/i8042.h"
 #include "devices/legacy/uart16550.h"
+#include "devices/pci/ich9_lpc.h"
 #include "devices/pci/pci_bus.h"
+#include "devices/pci/q35_mch.h"
 #include "devices/timer/acpi_pm.h"
 #include "devices/timer/cmos_rtc.h"
+#include "devices/timer/hpet.h"
 #include "devices/timer/i8254.h"
 #include "devices/virtio/virtio_blk.h"
 #include "devices/virtio/virtio_console.h"
@@ -65,11 +68,26 @@ void build_rtc(Subject& s) {
   s.windows = {{&rtc, 2, 1, 1}};
 }
 void build_acpi_pm(Subject& s) {
-  auto& pm = s.make<AcpiPm>(s.bench.events, s.bench.line(9), s.bench.control);
+  auto& pm = s.make<AcpiPm>(AcpiPm::Config{.soft_off_types = 0x81, .gpe0_bytes = 16}, s.bench.events,
+                            s.bench.line(9), s.bench.control);
   s.device = &pm;
   s.windows = {
       {&pm.ports(), AcpiPm::kPortBytes, 1, 4}, {&pm.smi_ports(), 2, 1, 1}, {&pm.reset_port(), 1, 1, 1}};
   s.stimulate = [&pm](std::mt19937_64&) { pm.press_power_button(); };
+}
+void build_hpet(Subject& s) {
+  auto& hpet = s.make<Hpet>(s.bench.events, s.bench.sink, s.bench.line(24), s.bench.line(25));
+  s.device = &hpet;
+  // The registers twice, so that they are met often; the rest of the window once.
+  s.windows = {{&hpet, 0x160, 4, 8}, {&hpet, 0x160, 4, 8}, {&hpet, Hpet::kWindowBytes, 4, 8}};
+  s.stimulate = [&hpet](std::mt19937_64& random) {
+    const u64 what = random();
+    if (what % 4 == 0) hpet.legacy_inputs().set_irq(0, what >> 8 & 1);
+    if (what % 4 == 1) hpet.legacy_inputs().set_irq(1, what >> 8 & 1);
+    if (what % 4 == 2) hpet.write(0x10, what >> 8 & 3, 8);
+    if (what % 4 == 3)
+      hpet.write(0x108 + 0x20 * (what >> 8 & 1), hpet.read(0xf0, 8) + (what >> 16 & 0xfff), 8);
+  };
 }
 void build_uart(Subject& s) {
   auto& uart =
@@ -110,12 +128,47 @@ void build_fpu_error(Subject& s) {
 
 void build_pci(Subject& s) {
   auto& reset_port = s.make<IoWindow>([](u64, unsigned) { return u64{0}; }, [](u64, u64, unsigned) {});
-  auto& bus = s.make<PciBus>(s.bench.sink, reset_port);
+  auto& bus = s.make<PciBus>([](unsigned device) { return device % 8; }, s.bench.sink, reset_port);
   auto& bridge = s.make<PciHostBridge>(wiring_of(s.bench));
   bus.attach(0, bridge);
   s.device = &bus;
   s.windows = {{&bus.address_port(), 4, 1, 4}, {&bus.data_port(), 4, 1, 4}};
   s.stimulate = [&bus](std::mt19937_64& random) { bus.set_irq(random() % 32, random() & 1); };
+}
+/// Configuration space of a chipset function, and whatever it maps.
+void configure(Subject& s, PciFunction& function) {
+  auto& config = s.make<IoWindow>(
+      [&function](u64 offset, unsigned size) { return function.read_config(static_cast<u16>(offset), size); },
+      [&function](u64 offset, u64 value, unsigned size) {
+        function.write_config(static_cast<u16>(offset), static_cast<u32>(value), size);
+      });
+  auto& low_memory = s.make<IoWindow>(
+      [&s](u64 offset, unsigned size) { return s.bench.memory.read(0xa0000 + offset, size); },
+      [&s](u64 offset, u64 value, unsigned size) { s.bench.memory.write(0xa0000 + offset, value, size); });
+  s.device = &function;
+  s.windows = {{&config, 256, 1, 4}, {&config, 256, 1, 4}, {&low_memory, 0x60000, 1, 8}};
+}
+void build_mch(Subject& s) {
+  auto& ecam = s.make<IoWindow>([](u64 offset, unsigned) { return offset; }, [](u64, u64, unsigned) {});
+  configure(s, s.make<Q35Mch>(Q35Mch::Config{.low_ram_bytes = Bench::kRamBytes}, wiring_of(s.bench),
+                              *s.bench.ram, ecam));
+}
+void build_lpc(Subject& s) {
+  auto& hpet = s.make<IoWindow>([](u64 offset, unsigned) { return offset; }, [](u64, u64, unsigned) {});
+  auto& pm = s.make<AcpiPm>(AcpiPm::Config{}, s.bench.events, IrqLine{}, s.bench.control);
+  auto& lpc =
+      s.make<Ich9Lpc>(wiring_of(s.bench),
+                      Ich9Lpc::Wiring{.pic = s.bench.sink, .ioapic = s.bench.sink, .pm = pm, .hpet = hpet});
+  configure(s, lpc);
+  auto& chipset = s.make<IoWindow>(
+      [&lpc](u64 offset, unsigned size) { return lpc.chipset().read(0x3000 + offset, size); },
+      [&lpc](u64 offset, u64 value, unsigned size) { lpc.chipset().write(0x3000 + offset, value, size); });
+  s.windows.push_back({&chipset, 0x1000, 1, 4});
+  s.stimulate = [&lpc, sci = lpc.sci_input()](std::mt19937_64& random) mutable {
+    const u64 what = random();
+    if (what & 1) return lpc.set_irq(what >> 8 & 7, what >> 16 & 1);
+    sci.set(what >> 16 & 1);
+  };
 }
 void drive(Subject& s, PciFunction& function) {
   auto& driver = s.make<VirtioDriver>(s.bench, function);
@@ -258,8 +311,9 @@ INSTANTIATE_TEST_SUITE_P(
     All, DeviceContract,
     testing::Values(Case{"pic", build_pic}, Case{"ioapic", build_ioapic}, Case{"pit", build_pit},
                     Case{"rtc", build_rtc}, Case{"acpi_pm", build_acpi_pm}, Case{"uart", build_uart},
-                    Case{"i8042", build_i8042}, Case{"debug_console", build_debug_console},
-                    Case{"debug_exit", build_debug_exit}, Case{"fpu_error", build_fpu_error},
+                    Case{"hpet", build_hpet}, Case{"fpu_error", build_fpu_error}, Case{"mch", build_mch},
+                    Case{"lpc", build_lpc}, Case{"i8042", build_i8042},
+                    Case{"debug_console", build_debug_console}, Case{"debug_exit", build_debug_exit},
                     Case{"pci", build_pci}, Case{"blk", build_blk}, Case{"rng", build_rng},
                     Case{"console", build_console}),
     [](const auto& tested) { return std::string(tested.param.name); });

@@ -1,5 +1,5 @@
-// needs: machine/board_minimal.cpp
-// Fuzzes the board as a guest would: port and memory accesses of any size to every device, time passing,
+// needs: machine/board_q35.cpp
+// Fuzzes the boards as a guest would: port and memory accesses of any size to every device, time passing,
 // input typed. No access may crash, stop the machine for a host error, or keep it from being saved, loaded
 // and saved again.
 
@@ -14,6 +14,7 @@ using namespace orrery;
 struct QuietMachine final : devices::MachineControl, MsiSink, IrqSink {
   void request_power_off() override {}
   void request_reset() override { reset_requested = true; }
+  void request_init() override { reset_requested = true; }
   void request_exit(u32) override {}
   void report_host_error(std::string message) override { CHECK(false, message); }
   void send_msi(PhysAddr, u32) override {}
@@ -23,7 +24,7 @@ struct QuietMachine final : devices::MachineControl, MsiSink, IrqSink {
 
 struct World {
   static constexpr u64 kRamBytes = 8 << 20;
-  machine::Config config = make_config();
+  machine::Config config;
   std::unique_ptr<memory::Ram> ram = memory::Ram::create("fuzz", kRamBytes).value();
   memory::AddressSpace memory{0};
   memory::AddressSpace ports{0x10000};
@@ -33,20 +34,25 @@ struct World {
   InputPort inputs{timeline};
   Entropy entropy;
   QuietMachine control;
-  std::unique_ptr<machine::Board> board = machine::make_board_minimal({.config = config,
-                                                                       .ram = *ram,
-                                                                       .memory = memory,
-                                                                       .ports = ports,
-                                                                       .events = events,
-                                                                       .inputs = inputs,
-                                                                       .entropy = entropy,
-                                                                       .msi = control,
-                                                                       .intr = IrqLine(control, 0),
-                                                                       .control = control})
-                                              .value();
+  std::unique_ptr<machine::Board> board;
 
-  static machine::Config make_config() {
+  explicit World(machine::BoardKind kind) : config(make_config(kind)) {
+    board = machine::make_board({.config = config,
+                                 .ram = *ram,
+                                 .memory = memory,
+                                 .ports = ports,
+                                 .events = events,
+                                 .inputs = inputs,
+                                 .entropy = entropy,
+                                 .msi = control,
+                                 .intr = IrqLine(control, 0),
+                                 .ignne = IrqLine(control, 1),
+                                 .control = control})
+                .value();
+  }
+  static machine::Config make_config(machine::BoardKind kind) {
     machine::Config config;
+    config.board = kind;
     config.memory_bytes = kRamBytes;
     config.clock = machine::ClockPolicy::kFixed;
     config.serial.kind = machine::SerialConfig::Kind::kNone;
@@ -84,7 +90,11 @@ void access(memory::AddressSpace& space, const u8* op) {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const u8* data, size_t size) {
-  World world;
+  // The first byte chooses the board.
+  if (size == 0) return 0;
+  World world(bit(data[0], 0) ? machine::BoardKind::kQ35 : machine::BoardKind::kMinimal);
+  ++data;
+  --size;
   CHECK(world.board->prepare_direct_boot().ok());
   constexpr size_t kOpBytes = 13;
   for (; size >= kOpBytes; data += kOpBytes, size -= kOpBytes) {

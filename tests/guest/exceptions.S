@@ -81,6 +81,14 @@ device_not_available:
         FAULTS(NM, 0, "fwait")
         FAULTS(NM, 0, "addps %xmm0, %xmm0")
         FAULTS(NM, 0, "movups (%rax), %xmm0")   // #NM before the memory operand is looked at
+        FAULTS(NM, 0, "movsd %xmm0, %xmm1")     // shares its name with a string instruction
+        FAULTS(NM, 0, "movsd (%rsp), %xmm1")
+        FAULTS(NM, 0, "movsd %xmm1, (%rsp)")
+        FAULTS(NM, 0, "cmpsd $0, %xmm0, %xmm1")
+        leaq    -256(%rsp), %rsi
+        movq    %rsi, %rdi
+        RUNS("movsl")                           // the string instructions are no SSE
+        RUNS("cmpsl")
         movq    $NONCANONICAL, %rsi
         FAULTS(NM, 0, "fldl (%rsi)")
         RUNS("sfence")
@@ -95,6 +103,8 @@ device_not_available:
         movq    %rax, %cr0                      // EM
         FAULTS(NM, 0, "fnop")
         FAULTS(UD, 0, "addps %xmm0, %xmm0")
+        FAULTS(UD, 0, "movsd %xmm0, %xmm1")
+        FAULTS(UD, 0, "cmpsd $0, %xmm0, %xmm1")
         RUNS("fwait")
         movq    %rbx, %cr0
         movq    %cr4, %rbx

@@ -88,6 +88,27 @@ main64: movl    $on_interrupt, %eax
         cli
         CHECK(came, $0x51)
         ioapic  0x14, 0x10051
+        // I/O APIC, pin 0, ExtINT: the 8259 pair's own output; the vector comes from there.
+        movq    $0, came
+        out     0x21, 0xfe
+        ioapic  0x11, 0
+        ioapic  0x10, 0x700
+        call    pit_once
+        sti
+        hlt
+        cli
+        CHECK(came, $0x20)
+        apic_read 0x110
+        CHECK(%rax, $0)
+        out     0x20, 0x20
+        call    pit_once                        // and again: INT fell with the acknowledge
+        sti
+        hlt
+        cli
+        CHECK(came, $0x2020)
+        out     0x20, 0x20
+        ioapic  0x10, 0x10700
+        out     0x21, 0xff
         // COM1 (IRQ 4), level-triggered: transmitter empty. It comes again after EOI as long as the line is up.
         movq    $0, came
         ioapic  0x19, 0

@@ -16,6 +16,23 @@ namespace orrery::machine {
 namespace {
 
 constexpr u64 kBase = address_map::kAcpiTablesStart;
+constexpr AcpiPlatform kMinimal{.board = BoardKind::kMinimal,
+                                .cpus = 3,
+                                .ecam_start = address_map::kEcamStart,
+                                .gpe0_bytes = 4,
+                                .has_keyboard_controller = false,
+                                .has_hpet = false};
+constexpr AcpiPlatform kQ35{.board = BoardKind::kQ35,
+                            .cpus = 8,
+                            .ecam_start = address_map::kQ35EcamStart,
+                            .gpe0_bytes = 16,
+                            .has_keyboard_controller = true,
+                            .has_hpet = true};
+
+struct AcpiTables : testing::TestWithParam<const AcpiPlatform*> {};
+INSTANTIATE_TEST_SUITE_P(Boards, AcpiTables, testing::Values(&kMinimal, &kQ35), [](const auto& tested) {
+  return std::string(tested.param->board == BoardKind::kQ35 ? "q35" : "minimal");
+});
 
 u8 sum(std::span<const u8> bytes) { return static_cast<u8>(std::accumulate(bytes.begin(), bytes.end(), 0u)); }
 
@@ -24,8 +41,8 @@ std::span<const u8> table_at(const std::vector<u8>& image, u64 address) {
   return std::span(image).subspan(offset, load_le<u32>(&image[offset + 4]));
 }
 
-TEST(AcpiTables, EveryTableIsReachableAndSumsToZero) {
-  const auto image = build_acpi_tables(3, kBase);
+TEST_P(AcpiTables, EveryTableIsReachableAndSumsToZero) {
+  const auto image = build_acpi_tables(*GetParam(), kBase);
   ASSERT_EQ(std::string(image.begin(), image.begin() + 8), "RSD PTR ");
   EXPECT_EQ(sum(std::span(image).first(20)), 0);
   EXPECT_EQ(sum(std::span(image).first(36)), 0);
@@ -38,15 +55,15 @@ TEST(AcpiTables, EveryTableIsReachableAndSumsToZero) {
     EXPECT_EQ(sum(table), 0);
     signatures.append(table.begin(), table.begin() + 4);
   }
-  EXPECT_EQ(signatures, "FACPAPICMCFGWAET");
+  EXPECT_EQ(signatures, GetParam()->has_hpet ? "FACPAPICMCFGWAETHPET" : "FACPAPICMCFGWAET");
   const auto fadt = table_at(image, load_le<u64>(&xsdt[36]));
   EXPECT_EQ(fadt.size(), 276u);
   EXPECT_EQ(sum(table_at(image, load_le<u64>(&fadt[140]))), 0);
 }
 
-TEST(AcpiTables, DisassembleWithoutComplaint) {
+TEST_P(AcpiTables, DisassembleWithoutComplaint) {
   if (std::system("iasl -v > /dev/null 2>&1") != 0) GTEST_SKIP() << "iasl is not installed";
-  const auto image = build_acpi_tables(8, kBase);
+  const auto image = build_acpi_tables(*GetParam(), kBase);
   const auto xsdt = table_at(image, load_le<u64>(&image[24]));
   std::vector<std::span<const u8>> tables{xsdt};
   for (size_t at = 36; at < xsdt.size(); at += 8) tables.push_back(table_at(image, load_le<u64>(&xsdt[at])));

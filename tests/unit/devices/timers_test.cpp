@@ -64,6 +64,35 @@ TEST_F(Pit, Mode3IsASquareWave) {
   EXPECT_EQ(high, 30u) << "odd counts are high for (N + 1) / 2";
 }
 
+TEST_F(Pit, Mode3TakesANewCountAtTheEndOfTheHalf) {
+  write(3, 0x36), count(0, 100);
+  run_to_cycle(1 + 200 + 20);
+  EXPECT_TRUE(irq());
+  count(0, 40);  // within the high half, which ends at 250
+  run_to_cycle(1 + 249);
+  EXPECT_TRUE(irq());
+  run_to_cycle(1 + 250);
+  EXPECT_FALSE(irq());
+  run_to_cycle(1 + 269);
+  EXPECT_FALSE(irq()) << "the low half is of the new count: 20";
+  run_to_cycle(1 + 270);
+  EXPECT_TRUE(irq());
+  run_to_cycle(1 + 290 + 5);
+  EXPECT_FALSE(irq());
+  count(0, 11);  // within the low half, which ends at 310
+  count(0, 9);   // the last one counts
+  run_to_cycle(1 + 309);
+  EXPECT_FALSE(irq());
+  run_to_cycle(1 + 310);
+  EXPECT_TRUE(irq());
+  run_to_cycle(1 + 314);
+  EXPECT_TRUE(irq()) << "odd: five high, four low";
+  run_to_cycle(1 + 315);
+  EXPECT_FALSE(irq());
+  run_to_cycle(1 + 319);
+  EXPECT_TRUE(irq());
+}
+
 TEST_F(Pit, Mode4StrobesForOneCycle) {
   write(3, 0x38), count(0, 10);
   u64 low = 0;
@@ -186,7 +215,7 @@ TEST_F(Rtc, PeriodicUpdateAndAlarmInterrupts) {
 
 struct Pm : testing::Test {
   tests::Bench bench;
-  AcpiPm pm{bench.events, bench.line(9), bench.control};
+  AcpiPm pm{{.soft_off_types = 1 << 5}, bench.events, bench.line(9), bench.control};
 };
 
 TEST_F(Pm, TimerCountsAndOverflowsIntoAnSci) {

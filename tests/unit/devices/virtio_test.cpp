@@ -175,7 +175,7 @@ TEST(DiskImages, BadFilesAreOneClearLine) {
 TEST(Pci, BarsAreSizedAndEcamAgreesWithPorts) {
   Bench bench;
   IoWindow none([](u64, unsigned) { return u64{0xab}; }, [](u64, u64, unsigned) {});
-  PciBus bus(bench.sink, none);
+  PciBus bus([](unsigned device) { return device % 4; }, bench.sink, none);
   VirtioRng rng(tests::wiring_of(bench), bench.dma, bench.entropy);
   rng.reset();
   bus.attach(3, rng);
@@ -189,7 +189,7 @@ TEST(Pci, BarsAreSizedAndEcamAgreesWithPorts) {
   select(0x20);
   bus.data_port().write(0, 0xffffffff, 4);
   EXPECT_EQ(bus.data_port().read(0, 4), 0xffffc004u);
-  bus.assign_resources({0xc0000000, 0xe0000000, 0xc000, 0x10000, {10, 11, 10, 11}});
+  bus.assign_resources({0xc0000000, 0xe0000000, 0xc000, 0x10000, {10, 11, 10, 11, 0, 0, 0, 0}});
   EXPECT_EQ(rng.read_config(pci::INTERRUPT_LINE, 1), 11u);
   EXPECT_EQ(rng.read_config(pci::COMMAND, 2) & 6, 6u);
   EXPECT_EQ(bench.memory.read(rng.read_config(0x20, 4) & ~15u, 4), 0u) << "the common structure answers";

@@ -57,7 +57,7 @@ TEST(ConfigSet, RangesAndChoicesSayWhatWouldBeRight) {
   EXPECT_EQ(set_error("memory=0"), "memory: 0 is out of range; 1M to 64G is wanted");
   EXPECT_EQ(set_error("memory=99999999999G"), "memory: '99999999999G' is too large for a size");
   EXPECT_EQ(set_error("memory=1048577"), "memory: 1048577 is not a multiple of 4096");
-  EXPECT_EQ(set_error("board=q36"), "board: unknown value 'q36'; wanted: 'minimal'");
+  EXPECT_EQ(set_error("board=q36"), "board: unknown value 'q36'; wanted: 'minimal', 'q35'");
   EXPECT_EQ(set_error("clock.policy=slow"), "clock.policy: unknown value 'slow'; wanted: 'fixed', 'follow'");
   EXPECT_EQ(set_error("cpu.model=i286"),
             "cpu.model: unknown value 'i286'; wanted: 'x86-64-v2', 'x86-64-v3', "
