@@ -25,7 +25,7 @@ class NativeCpu {
   Result run(std::span<const u8> code, const Context& context);
   /// Runs whatever `code` is until it faults: at its end at an INT3, if nowhere else.
   Result run_to_fault(std::span<const u8> code, const Context& context);
-  /// From now on code that runs for 20 ms, or makes a system call, is stopped.
+  /// From now on code that runs for 20 ms of CPU time, or makes a system call, is stopped.
   void guard_host();
   u8* memory() { return writable_; }
 

@@ -203,6 +203,26 @@ TEST(Sequences, HostInterpreterAndTranslatorAgree) {
   fmt::print("\n");
 }
 
+TEST(Sequences, HostIsGuarded) {
+#ifdef __SANITIZE_ADDRESS__
+  GTEST_SKIP() << "the tested instructions' signals and addresses belong to the sanitizer";
+#endif
+  NativeCpu native;
+  native.guard_host();
+  Context start;
+  make_start(Mode::k64, 0, start);
+  const u8 endless[] = {0xeb, 0xfe};      // JMP to itself
+  const u8 system_call[] = {0x0f, 0x05};  // SYSCALL
+  EXPECT_EQ(native.run_to_fault(endless, start).vector, kStopped);
+  EXPECT_EQ(native.run_to_fault(system_call, start).vector, kStopped);
+  native.set_mode(Mode::k32);
+  make_start(Mode::k32, 0, start);
+  const u8 legacy_call[] = {0xcd, 0x80};  // INT 80
+  EXPECT_EQ(native.run_to_fault(endless, start).vector, kStopped);
+  EXPECT_EQ(native.run_to_fault(legacy_call, start).vector, kStopped);
+  EXPECT_EQ(native.run_to_fault({}, start).vector, 3u);
+}
+
 TEST(Sequences, CorpusAgrees) {
 #ifdef __SANITIZE_ADDRESS__
   GTEST_SKIP() << "the tested instructions' signals and addresses belong to the sanitizer";
