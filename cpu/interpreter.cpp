@@ -150,6 +150,7 @@ void Interpreter::step(Vcpu& cpu) {
   s.gpr[kRip] += insn->length;
   const bool had_rf = resume;
   if (had_rf) s.rflags &= ~rflags::RF;
+  const u32 pending_before = s.pending_db;
   const Outcome outcome = insn->handler(cpu, *insn);
   switch (outcome) {
     case Outcome::kNext:
@@ -160,7 +161,8 @@ void Interpreter::step(Vcpu& cpu) {
       s.gpr[kRip] -= insn->length;
       if (had_rf) s.rflags |= rflags::RF;
       if (s.shadow == shadow) s.shadow = Shadow::kNone;  // it covered the first iteration
-      if (trap) {                                        // after each iteration [SDM3 17.3.1.4]
+      if (trap && (s.debugctl & debugctl::BTF) == 0) {   // after each iteration [SDM3 17.3.1.4]
+
         s.pending_db |= dr6::BS;
         cpu.set_attention();
       }
@@ -168,6 +170,8 @@ void Interpreter::step(Vcpu& cpu) {
     case Outcome::kFault:
       if (had_rf) s.rflags |= rflags::RF;
       s.shadow = Shadow::kNone;
+      s.pending_db =
+          pending_before;  // data breakpoints are traps behind completed instructions [SDM3 17.2.4]
       take_fault(cpu, *insn);
       return;
   }

@@ -80,8 +80,10 @@ void Vcpu::reset(bool init) {
     state.microcode_revision = old.microcode_revision;
   }
   if (!state.ferr) ferr_line_.lower();
+  yield_requested = false;
   apic_->reset(init);
   flush_tlb_all();
+
   mode_changed();
   set_attention();
 }

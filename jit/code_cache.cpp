@@ -112,7 +112,10 @@ void CodeCache::drop(BlockId id) {
 
 void CodeCache::code_written(memory::Frame frame, u64 offset, u64 size) {
   const auto found = frames_.find(frame);
-  if (found == frames_.end()) return;
+  if (found == frames_.end()) {  // its blocks went with a flush
+    ram_.clear_flag(frame, memory::frame_flag::kTranslated);
+    return;
+  }
   const u8* const page = ram_.data() + frame * memory::kPageBytes;
   const u8* const start = page + offset;
   const bool all = found->second.misses >= kMissesToDrop;

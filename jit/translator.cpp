@@ -2,6 +2,7 @@
 // sites.
 #include "jit/translator.h"
 
+#include <cpuid.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -55,6 +56,14 @@ u64 features_of_host() {
   return features;
 }
 
+/// An AMD processor of family 17h or later: its undefined flags are those of our profile.
+bool host_is_zen() {
+  unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
+  if (__builtin_cpu_is("amd") == 0 || __get_cpuid(1, &eax, &ebx, &ecx, &edx) == 0) return false;
+  const unsigned family = ((eax >> 8) & 15) + ((eax >> 20) & 255);
+  return family >= 0x17;
+}
+
 constexpr u64 kArithmetic = cpu::rflags::kArithmetic;
 
 u64 image_of(u64 flags) { return ((flags >> 11) & 1) | ((flags & (kArithmetic & ~cpu::rflags::OF)) << 8); }
@@ -67,7 +76,8 @@ struct Translator::Impl {
       : cache(machine_ram, std::move(arena)),
         scanner(machine_decode_cache.decoder()),
         host_features(features_of_host()),
-        host_is_profile(__builtin_cpu_is("amd") != 0 && __builtin_cpu_is("bdver1") == 0),
+        host_is_profile(host_is_zen()),
+
         heat(kHeatSlots) {
     stats.handlers.resize(cpu::isa::rows().size());
     stats.misses.resize(cpu::isa::rows().size());
@@ -285,6 +295,7 @@ const u8* Translator::Impl::run_site(cpu::Vcpu& cpu, SiteId id) {
   cpu.ticks_left += behind + 1;
   cpu.state.gpr[cpu::kRip] = b.rip + cache.offsets_of(b)[site.index] + insn.length;
   const bool vectors = b.uses_vectors;
+  const u32 block_key_then = b.key;
   ++(site.native ? stats.misses : stats.handlers)[insn.row];
   cpu.trace_stale = false;
   switch (insn.handler(cpu, insn)) {
@@ -302,6 +313,8 @@ const u8* Translator::Impl::run_site(cpu::Vcpu& cpu, SiteId id) {
       return nullptr;
   }
   if (site.resume == kNone || cpu.trace_stale || cpu.attention() || cpu.ticks_left < behind) return nullptr;
+  // What comes behind was translated, and linked, for the mode that the block was entered in.
+  if (((key_of(cpu) ^ block_key_then) & ~block_key::kNoGroups) != 0) return nullptr;
   cpu.ticks_left -= behind;
   resume_with_vectors = vectors;
   return cache.arena().executable(site.resume);

@@ -273,8 +273,9 @@ void LocalApic::start_timer() {
     if (tsc_deadline_ == 0) return;
     const u64 now = cpu_.read_tsc();
     if (tsc_deadline_ <= now) return timer_.arm(clock.now());
-    const u128 ahead =
-        static_cast<u128>(tsc_deadline_ - cpu_.state.tsc_offset) * 1'000'000'000 + cpu_.services().tsc_hz - 1;
+    // Counted from now: the offset may be negative.
+    const u128 machine_tsc = u128{now - cpu_.state.tsc_offset} + (tsc_deadline_ - now);
+    const u128 ahead = machine_tsc * 1'000'000'000 + cpu_.services().tsc_hz - 1;
     const u128 at = ahead / cpu_.services().tsc_hz;
     timer_.arm(VirtualTime{at > kEndOfTime.ns ? kEndOfTime.ns - 1 : static_cast<u64>(at)});
     return;
@@ -614,7 +615,8 @@ void ApicBus::deliver(u32 destination, bool logical, Delivery mode, u8 vector, b
   if (mode == Delivery::kLowest) {
     Vcpu* best = nullptr;
     for (Vcpu* cpu : cpus_) {
-      if (!cpu->apic().matches(destination, logical)) continue;
+      // One that is disabled by software would drop it [SDM3 10.6.2.4].
+      if (!cpu->apic().matches(destination, logical) || !cpu->apic().software_enabled()) continue;
       if (best == nullptr || cpu->apic().processor_priority() < best->apic().processor_priority()) best = cpu;
     }
     if (best != nullptr) deliver_to(*best, mode, vector, level);

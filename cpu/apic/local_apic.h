@@ -32,6 +32,9 @@ class LocalApic {
   void reset(bool init);
 
   bool enabled() const { return (base_ & apic_base_msr::EN) != 0; }
+  /// SVR.8 [SDM3 10.4.7.2].
+  bool software_enabled() const { return (svr_ & (1u << 8)) != 0; }
+
   bool x2apic() const { return (base_ & apic_base_msr::EXTD) != 0; }
   bool mmio_enabled() const { return enabled() && !x2apic(); }
   u64 base() const { return base_ & 0x000ffffffffff000u; }

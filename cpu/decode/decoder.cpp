@@ -175,6 +175,26 @@ bool Decoder::decode_locked_cr0(std::span<const u8> bytes, u32 key, Insn& insn) 
   Insn unlocked;
   if (!locked || decode({plain, length}, key, unlocked) != Status::kOk || unlocked.length < 3) return false;
   const u8* const opcode = plain + unlocked.length - 3;
+  // Nothing but prefixes stands before it: an immediate may end in the same bytes.
+  const auto is_prefix = [key](u8 byte) {
+    switch (byte) {
+      case 0x26:
+      case 0x2e:
+      case 0x36:
+      case 0x3e:
+      case 0x64:
+      case 0x65:
+      case 0x66:
+      case 0x67:
+      case 0xf2:
+      case 0xf3:
+        return true;
+      default:
+        return (key & decode_key::kBitsMask) == decode_key::kBits64 && (byte & 0xf0) == 0x40;
+    }
+  };
+  if (!std::all_of(static_cast<const u8*>(plain), opcode, is_prefix)) return false;
+
   const unsigned control = opcode[1] == 0x20 ? 1 : 0;  // which operand is the control register
   if (opcode[0] != 0x0f || (opcode[1] != 0x20 && opcode[1] != 0x22) || unlocked.op[control] != 0)
     return false;

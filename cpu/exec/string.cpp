@@ -58,7 +58,11 @@ inline void copy_forward(u8* to, const u8* from, u64 bytes, u64 element_bytes) {
   if (ahead >= bytes) {
     std::memmove(to, from, bytes);
   } else {
-    for (u64 i = 0; i < bytes; i += element_bytes) std::memcpy(to + i, from + i, element_bytes);
+    u8 element[8];
+    for (u64 i = 0; i < bytes; i += element_bytes) {
+      std::memcpy(element, from + i, element_bytes);
+      std::memcpy(to + i, element, element_bytes);
+    }
   }
 }
 

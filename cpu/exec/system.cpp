@@ -312,10 +312,11 @@ Outcome change_ac(Vcpu& cpu, const Insn&) {
   if (cpu.cpl() != 0) return cpu.raise(kUD);
   cpu.state.rflags = kSet ? cpu.state.rflags | rflags::AC : cpu.state.rflags & ~rflags::AC;
   cpu.mode_changed();
-  return Outcome::kNext;
+  return Outcome::kEndTrace;  // what follows accesses memory with other rights
 }
 
 template <class T>
+
 Outcome bound(Vcpu& cpu, const Insn& insn) {
   T range[2];
   const u64 at = cpu.effective_address(insn);

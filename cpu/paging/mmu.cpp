@@ -420,7 +420,10 @@ void Vcpu::frame_guarded(memory::Frame frame) {
 
 void Vcpu::code_written(memory::Frame, u64, u64) { trace_stale = true; }
 
-void Vcpu::map_changed() { flush_fast(); }
+void Vcpu::map_changed() {
+  flush_fast();
+  trace_stale = true;
+}
 
 void Vcpu::debug_points_changed() {
   std::sort(breakpoints.begin(), breakpoints.end());

@@ -347,8 +347,12 @@ void deliver(Vcpu& cpu, const Fault& first) {
   }
   cpu.state.monitor_armed = false;
   const u64 from = cpu.state.gpr[kRip];
+  // The longest chain that ends: a benign exception, a contributory one, a double fault, with room to spare.
+  constexpr unsigned kMaxFailedDeliveries = 8;
+  unsigned failed_deliveries = 0;
   while (true) {
     cpu.record_fault(current);
+
     cpu.delivery_failure.clear();
     const u64 rip = cpu.state.gpr[kRip];
     cpu.state.gpr[kRip] += current.length;
@@ -365,9 +369,11 @@ void deliver(Vcpu& cpu, const Fault& first) {
       cpu.set_attention();
       return;
     }
-    // A benign exception whose own delivery raises it again would be delivered for ever; processors hang
-    // there [SDM3 6.15, "#AC"]. Here it is a shutdown, so that the timeline goes on.
-    if (second.vector == current.vector && !is_contributory(current) && !is_page_fault(current)) {
+    // Benign exceptions that keep raising each other would be delivered for ever; processors hang there
+    // [SDM3 6.15, "#AC"]. Here it is a shutdown, so that the timeline goes on.
+    const bool again = second.vector == current.vector && current.kind == Fault::Kind::kFault &&
+                       !is_contributory(current) && !is_page_fault(current);
+    if (again || ++failed_deliveries == kMaxFailedDeliveries) {
       cpu.record_fault(second);
       cpu.delivery_failure = fmt::format("delivering {} raises {} again", vector_name(current.vector),
                                          vector_name(second.vector));

@@ -2,6 +2,7 @@
 #include "jit/analysis/memory_groups.h"
 
 #include <algorithm>
+#include <limits>
 #include <optional>
 
 namespace orrery::jit {
@@ -21,6 +22,8 @@ struct OpenGroup {
   u32 version;  // of the base; absolute: unused
   i64 page;     // absolute: its page
   u8 group;
+  i64 displacement;  // of the first access ...
+  i64 position;      // ... and its position
 };
 
 /// One access of `g` that a group may hold: base, displacement, size, direction.
@@ -126,6 +129,8 @@ class Finder {
       MemoryGroup& group = out_.groups[open.group];
       const i64 low = std::min(group.low, position), high = std::max(group.high, end);
       if (high - low > (absolute ? 4096 : kMaxSpanBytes)) continue;
+      // The first access checks from the lowest byte, which an address must be able to hold.
+      if (!absolute && open.displacement - (open.position - low) < std::numeric_limits<i32>::min()) continue;
       group.low = low;
       group.high = high;
       group.last = static_cast<u16>(i);
@@ -136,7 +141,7 @@ class Finder {
     if (out_.groups.size() >= GroupedAccess::kNoGroup) return;
     const auto number = static_cast<u8>(out_.groups.size());
     out_.groups.push_back({static_cast<u16>(i), static_cast<u16>(i), a.write, position, end});
-    open_.push_back({a.base, version, page, number});
+    open_.push_back({a.base, version, page, number, a.displacement, position});
     out_.accesses[i] = {number, a.base, a.displacement, position, a.bytes};
   }
 

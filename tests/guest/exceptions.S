@@ -336,6 +336,7 @@ alignment:
 
 gates:
         USER_FAULTS(GP, 0x40a, "int $0x81")     // DPL 0
+        USER_FAULTS(GP, 0x6a, "int $13")        // the exception's own vector: no double fault
         movl    $0x90, %edi
         movl    $stubs + 16 * 0x90, %eax
         movl    $0x0e00, %edx

@@ -1,0 +1,44 @@
+/* What one check of a memory group stands for is what each of its accesses reaches: displacements at the edge of 32 bits,
+   with another page mapped 4 GiB away. Runs often enough to be translated. */
+#include "guest.inc"
+main64: movl $FREE+0x100000,%esi
+        movl $512,%ecx
+        movl $0x200083,%eax
+        movl %esi,%edi
+1:      movl %eax,(%rdi)
+        movl $0,4(%rdi)
+        addl $0x200000,%eax
+        addl $8,%edi
+        loop 1b
+        leal 3(%rsi),%eax
+        movl %eax,pdpt+32
+        movl $0,pdpt+36
+        movq %cr3,%rax
+        movq %rax,%cr3
+        movl $12,%ebp
+        movl $0x80000000,%ebx
+        addq $0x600100,%rbx
+        movl $0x11,%r8d
+        movl $0x600100,%r9d
+1:      movq %r8,(%r9)
+        jmp 3f
+3:      movl $0x22,%r10d
+        movl $0x6000f0,%esi
+        movq %r10,(%rsi)
+        jmp 3f
+3:      movabsq $0x1006000f0,%rdi
+        movl $0x33,%r8d
+        movq %r8,(%rdi)
+        jmp 3f
+3:      leaq 0x0(%rbx),%rax
+        nop
+        movq -0x80000000(%rax),%rcx
+        subq $0x10,%rax
+        movq -0x80000000(%rax),%rdx
+        jmp 2f
+2:      movl $0x11,%r8d
+        decl %ebp
+        jnz 1b
+        CHECK(%rcx, $0x11)
+        CHECK(%rdx, $0x22)
+        ret
