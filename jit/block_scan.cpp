@@ -1,4 +1,4 @@
-// Scanning ends where an interpreter's trace would, so that both decode the same bytes at the same time.
+// Scanning ends behind what ends an interpreter's trace, behind what changes the block's key, or with the page.
 #include "jit/block_scan.h"
 
 #include "cpu/exec/common.h"

@@ -23,9 +23,6 @@ class CodeArena {
   /// The same offset in the two views.
   u8* writable(u32 offset) const { return writable_ + offset; }
   const u8* executable(u32 offset) const { return executable_ + offset; }
-  u32 offset_of(const void* executable) const {
-    return static_cast<u32>(static_cast<const u8*>(executable) - executable_);
-  }
   /// Takes `bytes` from the front of what is free.
   u32 take(u32 bytes) {
     const u32 at = used_;

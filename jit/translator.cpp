@@ -128,7 +128,14 @@ Result<std::unique_ptr<Translator>> Translator::create(memory::Ram& ram, cpu::De
 
 Translator::Translator(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Translator::~Translator() = default;
-std::string Translator::statistics() const { return impl_->stats.text(); }
+std::string Translator::statistics() const {
+  const CodeCache& cache = impl_->cache;
+  return impl_->stats.text() + fmt::format(
+                                   "links patched          {}\n"
+                                   "blocks dropped         {}\n"
+                                   "cache flushes          {}\n",
+                                   cache.links_patched, cache.blocks_dropped, cache.flushes);
+}
 
 void Translator::Impl::attach(cpu::Vcpu& cpu) {
   if (!layout) {
