@@ -59,6 +59,10 @@ class Vcpu final : public memory::FrameListener, public memory::MapListener {
   Vcpu(const Vcpu&) = delete;
   Vcpu& operator=(const Vcpu&) = delete;
 
+  /// A page that translated code has checked, and what makes its addresses the host's.
+  struct PageSlot {
+    u64 tag, delta;
+  };
   /// What a translator keeps at a fixed distance from `state`. Not part of the machine's state. What
   /// translated code uses most stands last: within reach of an 8-bit displacement.
   struct TranslatorSlots {
@@ -69,6 +73,8 @@ class Vcpu final : public memory::FrameListener, public memory::MapListener {
     u64 underflow = 0;     // where a return leads that has no call
     u64 native_stack = 0;  // the host's stack pointer, without return addresses of translated calls
     u32 host_mxcsr = 0;
+    PageSlot pages[8] = {};  // of the accesses of a running loop ...
+    u64 pages_known = 0;     // ... as far as nothing has run since that could have changed them
     u64 stack_limit = 0;     // how far such return addresses may reach
     u64 vectors_loaded = 0;  // the guest's vector registers and MXCSR are in the host's
     u64 windows[8] = {};     // host addresses that one check has cleared for several accesses of a block
