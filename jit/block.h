@@ -13,6 +13,8 @@ inline constexpr unsigned kViewShift = 8;  // privilege view: Vcpu::view_index, 
 inline constexpr u32 kNativeSimd =
     1 << 10;                               // every MXCSR exception is masked, so SIMD can't trap on the host
 inline constexpr u32 kNoGroups = 1 << 11;  // every memory access is checked by itself
+inline constexpr u32 kNativeX87 =
+    1 << 12;  // every x87 exception is masked and none is pending, so x87 and MMX can't trap on the host
 }  // namespace block_key
 
 using BlockId = u32;

@@ -62,6 +62,12 @@ class BlockEmitter {
 
  private:
   enum class Flags : u8 { kImage, kHost, kBoth };
+  /// FIP, FOP, FCS, and FDP and FDS, as they ought to be: those of these instructions. Null: the state has
+  /// them.
+  struct X87Pointers {
+    const GuestInsn* instruction = nullptr;
+    const GuestInsn* data = nullptr;
+  };
   struct PendingSite {
     asmjit::Label entry;
     asmjit::Label resume;  // where the engine comes back to
@@ -70,6 +76,8 @@ class BlockEmitter {
     bool resumes;
     bool in_line;  // a handler's: `resume` is `behind`
     Flags flags;   // that the code behind expects
+    bool x87_loaded;       // likewise
+    X87Pointers pointers;  // at `entry`
   };
   struct PendingLink {
     asmjit::Label entry;  // of the cold path to it, unless `in_line`
@@ -79,6 +87,7 @@ class BlockEmitter {
     u32 ticks_back;  // of the instructions that a side exit leaves out
     u32 key_bits;
     bool in_line;
+    X87Pointers pointers;  // at `entry`
   };
 
   // block_emitter.cpp
@@ -148,6 +157,23 @@ class BlockEmitter {
   // divide.cpp
   void divide(const GuestInsn& g);
 
+  // x87.cpp
+  void x87(const GuestInsn& g);
+  /// The guest's x87 state into the host's, if it may not be there. Uses temporaries and EFLAGS, saving flags
+  /// that are wanted.
+  void need_x87();
+  void call_load_x87() {
+    a_.call(asmjit::imm(reinterpret_cast<u64>(context_.arena.executable(context_.stubs.load_x87))));
+  }
+  /// Before `g`: stores the pointers if `g` may leave the block in line, or loses what they are made of.
+  void keep_x87_pointers(const GuestInsn& g);
+  void flush_x87_pointers() {
+    store_x87_pointers(x87_pointers_);
+    x87_pointers_ = {};
+  }
+  /// Leaves EFLAGS alone. Uses the temporaries.
+  void store_x87_pointers(const X87Pointers& pointers);
+
   const EmitterContext& context_;
   asmjit::x86::Assembler& a_;
   const Request request_;
@@ -160,6 +186,8 @@ class BlockEmitter {
   std::vector<PendingLink> links_;
   std::vector<u32> starts_;
   MemoryGroups groups_;
+  X87Pointers x87_pointers_;
+  bool x87_loaded_ = false;
   bool ended_ = false;   // the last instruction has left the block
   bool failed_ = false;  // AsmJit refused an instruction
 };
@@ -193,6 +221,9 @@ i32 BlockEmitter::access(unsigned bytes, bool write, unsigned alignment, Address
   return offset;
 }
 
+/// Whether `g` runs natively, but for its operands: x87 by Plan::kX87, MMX by Plan::kRewrite.
+bool x87_is_native(const EmitterContext& context, u32 key, const GuestInsn& g);
+bool mmx_is_native(const EmitterContext& context, u32 key, const GuestInsn& g);
 /// How `g` is translated in a block with this key.
 Plan make_plan(const EmitterContext& context, u32 key, const GuestInsn& g);
 /// The memory operand that `g` accesses, or null.

@@ -36,6 +36,8 @@ Stubs emit_stubs(CodeArena& arena, const cpu::Vcpu::Layout& layout) {
   stubs.exit = emit_stub(arena, [&](Assembler& a) {
     const Label save = a.newLabel();
     const Label done = a.newLabel();
+    const Label save_fpu = a.newLabel();
+    const Label fpu_done = a.newLabel();
     for (unsigned i = 0; i < 16; ++i) {
       if (kHostOf[i] != kNoHost) a.mov(qword_ptr(kState, static_cast<i32>(8 * i)), gpq(kHostOf[i]));
     }
@@ -43,6 +45,9 @@ Stubs emit_stubs(CodeArena& arena, const cpu::Vcpu::Layout& layout) {
     a.cmp(byte_ptr(kState, ORRERY_SLOT(layout, vectors_loaded)), 0);
     a.jne(save);
     a.bind(done);
+    a.cmp(byte_ptr(kState, ORRERY_SLOT(layout, x87_loaded)), 0);
+    a.jne(save_fpu);
+    a.bind(fpu_done);
     a.add(rsp, 8);
     for (const Gp& reg : {r15, r14, r13, r12, rbp, rbx}) a.pop(reg);
     a.ret();
@@ -54,11 +59,18 @@ Stubs emit_stubs(CodeArena& arena, const cpu::Vcpu::Layout& layout) {
     a.ldmxcsr(dword_ptr(kState, ORRERY_SLOT(layout, host_mxcsr)));
     a.mov(byte_ptr(kState, ORRERY_SLOT(layout, vectors_loaded)), 0);
     a.jmp(done);
+    a.bind(save_fpu);
+    save_x87(a, layout);
+    a.jmp(fpu_done);
   });
   const u32 plain = emit_stub(arena, [&](Assembler& a) { enter(a, layout, false); });
   const u32 with_vectors = emit_stub(arena, [&](Assembler& a) { enter(a, layout, true); });
   stubs.load_vectors = emit_stub(arena, [&](Assembler& a) {
     load_vectors(a, layout);
+    a.ret();
+  });
+  stubs.load_x87 = emit_stub(arena, [&](Assembler& a) {
+    load_x87(a, layout);
     a.ret();
   });
   stubs.enter = reinterpret_cast<Enter>(reinterpret_cast<u64>(arena.executable(plain)));

@@ -19,6 +19,7 @@ struct Stubs {
   Enter enter_with_vectors = nullptr;  // loads them
   u32 exit = 0;                        // arena offsets: kAddress holds the result
   u32 load_vectors = 0;                // called; leaves everything else alone
+  u32 load_x87 = 0;                    // called; uses the temporaries and EFLAGS
 };
 
 /// Emits one piece of code at the end of the arena; checks that it was encoded without errors.
@@ -37,6 +38,10 @@ u32 emit_stub(CodeArena& arena, Emit emit) {
 }
 
 Stubs emit_stubs(CodeArena& arena, const cpu::Vcpu::Layout& layout);
+/// The guest's x87 state into the host's, whose stack is empty. Uses the temporaries and EFLAGS.
+void load_x87(asmjit::x86::Assembler& a, const cpu::Vcpu::Layout& layout);
+/// Back into CpuState, leaving the host's stack empty and its own control word. Uses rcx, rdx and EFLAGS.
+void save_x87(asmjit::x86::Assembler& a, const cpu::Vcpu::Layout& layout);
 /// Jumps to the translation for the guest RIP in kAddress, or leaves with ExitKind::kIndirect, RIP stored.
 u32 emit_indirect_stub(CodeArena& arena, const cpu::Vcpu::Layout& layout, u32 exit, u32 key);
 
