@@ -69,7 +69,7 @@ class Vcpu final : public memory::FrameListener, public memory::MapListener {
     u64 windows[8] = {};     // host addresses that one check has cleared for several accesses of a block
     u32 host_mxcsr = 0;
     u16 host_fcw = 0;
-    u8 x87_loaded = 0;                 // the guest's x87 state, but for its pointers, is in the host's
+    u8 x87_loaded = 0;                // the guest's x87 state, but for its pointers, is in the host's
     alignas(16) u8 x87_image[512]{};  // FXSAVE's or FLDENV's, for the way there and back
   } translator;
 

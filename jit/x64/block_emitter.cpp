@@ -174,6 +174,7 @@ void BlockEmitter::leave_at_site(size_t number) {
 }
 
 void BlockEmitter::handler_site(const GuestInsn& g) {
+  flush_x87_pointers();
   save_flags();
   const bool last = current_ + 1 == insns_.size();
   const bool ends = (cpu::isa::rows()[g.insn.row].traits & cpu::isa::trait::kEndsTrace) != 0 || !g.valid;

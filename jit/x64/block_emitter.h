@@ -63,10 +63,11 @@ class BlockEmitter {
  private:
   enum class Flags : u8 { kImage, kHost, kBoth };
   /// FIP, FOP, FCS, and FDP and FDS, as they ought to be: those of these instructions. Null: the state has
-  /// them.
+  /// them. `moved`: what to add to the address of `data`, whose registers have moved on.
   struct X87Pointers {
     const GuestInsn* instruction = nullptr;
     const GuestInsn* data = nullptr;
+    i32 moved = 0;
   };
   struct PendingSite {
     asmjit::Label entry;
@@ -74,8 +75,8 @@ class BlockEmitter {
     asmjit::Label behind;  // the code behind the instruction
     u16 index;
     bool resumes;
-    bool in_line;  // a handler's: `resume` is `behind`
-    Flags flags;   // that the code behind expects
+    bool in_line;          // a handler's: `resume` is `behind`
+    Flags flags;           // that the code behind expects
     bool x87_loaded;       // likewise
     X87Pointers pointers;  // at `entry`
   };
@@ -165,7 +166,8 @@ class BlockEmitter {
   void call_load_x87() {
     a_.call(asmjit::imm(reinterpret_cast<u64>(context_.arena.executable(context_.stubs.load_x87))));
   }
-  /// Before `g`: stores the pointers if `g` may leave the block in line, or loses what they are made of.
+  /// Before `g`: stores the pointers if `g` may leave the block in line, or loses what they are made of. Side
+  /// exits store them.
   void keep_x87_pointers(const GuestInsn& g);
   void flush_x87_pointers() {
     store_x87_pointers(x87_pointers_);

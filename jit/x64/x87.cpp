@@ -1,7 +1,7 @@
 // x87 instructions as themselves, by their own bytes: the host's stack is the guest's. [SDM1 8], [SDM2]
 //
-// FIP, FOP, FCS, FDP and FDS are never the host's. What they ought to be is known while a block is translated, so
-// they are stored where it may be left, not by every instruction.
+// FIP, FOP, FCS, FDP and FDS are never the host's. What they ought to be is known while a block is
+// translated, so they are stored where it may be left, not by every instruction.
 //
 // Not native, so that their handlers run: what other processors may do otherwise (transcendentals, aliases),
 // BCD, environments and FNINIT; everything while an exception is not masked, or one is pending.
@@ -34,15 +34,21 @@ bool is_control(ZydisMnemonic m) {
   }
 }
 
-/// Whether `g` changes a register that the address of `data` is made of.
-bool moves_address(const GuestInsn& g, const GuestInsn& data) {
-  const ZydisDecodedOperandMem& mem = memory_operand(data)->mem;
-  const auto is_part = [&mem](ZydisRegister reg) {
-    const u8 guest = guest_number(reg);
-    const bool base = mem.base != ZYDIS_REGISTER_NONE && mem.base != ZYDIS_REGISTER_RIP &&
-                      mem.base != ZYDIS_REGISTER_EIP && guest_number(mem.base) == guest;
-    return base || (mem.index != ZYDIS_REGISTER_NONE && guest_number(mem.index) == guest);
-  };
+bool is_conditional_jump(const GuestInsn& g) {
+  return g.plan == Plan::kBranch && g.z.mnemonic != ZYDIS_MNEMONIC_JMP &&
+         g.z.mnemonic != ZYDIS_MNEMONIC_CALL && g.z.mnemonic != ZYDIS_MNEMONIC_RET;
+}
+
+/// How often the address of `mem` counts register `guest`.
+i32 times_in_address(const ZydisDecodedOperandMem& mem, u8 guest) {
+  const bool rip = mem.base == ZYDIS_REGISTER_RIP || mem.base == ZYDIS_REGISTER_EIP;
+  const bool base = !rip && mem.base != ZYDIS_REGISTER_NONE && guest_number(mem.base) == guest;
+  const bool index = mem.index != ZYDIS_REGISTER_NONE && guest_number(mem.index) == guest;
+  return (base ? 1 : 0) + (index ? mem.scale : 0);
+}
+
+/// Whether `g` changes a register that the address of `mem` is made of.
+bool changes_address(const GuestInsn& g, const ZydisDecodedOperandMem& mem) {
   for (unsigned i = 0; i < g.z.operand_count; ++i) {
     const ZydisDecodedOperand& o = g.operands[i];
     if (o.type != ZYDIS_OPERAND_TYPE_REGISTER || (o.actions & ZYDIS_OPERAND_ACTION_MASK_WRITE) == 0) continue;
@@ -51,13 +57,26 @@ bool moves_address(const GuestInsn& g, const GuestInsn& data) {
       case ZYDIS_REGCLASS_GPR16:
       case ZYDIS_REGCLASS_GPR32:
       case ZYDIS_REGCLASS_GPR64:
-        if (is_part(o.reg.value)) return true;
+        if (times_in_address(mem, guest_number(o.reg.value)) != 0) return true;
         break;
       default:
         break;
     }
   }
   return false;
+}
+
+/// What `g` adds to its 64-bit destination and nothing else, if that is a small constant; else 0.
+i32 small_step(const GuestInsn& g) {
+  const ZydisDecodedOperand& to = g.operands[0];
+  if (g.plan != Plan::kRewrite || to.type != ZYDIS_OPERAND_TYPE_REGISTER || to.size != 64 ||
+      g.operands[1].type != ZYDIS_OPERAND_TYPE_IMMEDIATE) {
+    return 0;
+  }
+  const i64 by = g.operands[1].imm.value.s;
+  if (by < -0x1000 || by > 0x1000) return 0;
+  if (g.z.mnemonic == ZYDIS_MNEMONIC_ADD) return static_cast<i32>(by);
+  return g.z.mnemonic == ZYDIS_MNEMONIC_SUB ? static_cast<i32>(-by) : 0;
 }
 
 }  // namespace
@@ -105,11 +124,18 @@ void BlockEmitter::keep_x87_pointers(const GuestInsn& g) {
     case Plan::kX87:
       break;
     default:
-      flush_x87_pointers();
+      if (!is_conditional_jump(g)) flush_x87_pointers();
       return;
   }
-  if (x87_pointers_.data == nullptr || !moves_address(g, *x87_pointers_.data)) return;
-  store_x87_pointers({nullptr, x87_pointers_.data});
+  if (x87_pointers_.data == nullptr) return;
+  const GuestInsn& data = *x87_pointers_.data;
+  const ZydisDecodedOperandMem& mem = memory_operand(data)->mem;
+  if (!changes_address(g, mem)) return;
+  if (const i32 step = small_step(g); step != 0 && data.z.address_width == 64) {
+    x87_pointers_.moved -= step * times_in_address(mem, guest_number(g.operands[0].reg.value));
+    return;
+  }
+  store_x87_pointers({.instruction = nullptr, .data = &data, .moved = x87_pointers_.moved});
   x87_pointers_.data = nullptr;
 }
 
@@ -129,8 +155,7 @@ void BlockEmitter::store_x87_pointers(const X87Pointers& pointers) {
       a_.mov(kScratch, rip);
       a_.mov(fip, kScratch);
     }
-    a_.mov(kScratch.r32(), static_cast<u32>(g.insn.imm & 0x7ff));
-    a_.mov(word_ptr(kState, ORRERY_STATE(fop)), kScratch.r16());
+    a_.mov(word_ptr(kState, ORRERY_STATE(fop)), static_cast<u32>(g.insn.imm & 0x7ff));
     store_selector(cpu::kCs, ORRERY_STATE(fcs));
   }
   if (pointers.data != nullptr) {
@@ -138,6 +163,7 @@ void BlockEmitter::store_x87_pointers(const X87Pointers& pointers) {
     ZydisDecodedOperandMem mem = memory_operand(g)->mem;
     mem.segment = ZYDIS_REGISTER_DS;  // FDP is the effective address
     linear_address(mem, g.z.address_width, g, kAddress);
+    if (pointers.moved != 0) a_.lea(kAddress, ptr(kAddress, pointers.moved));
     a_.mov(qword_ptr(kState, ORRERY_STATE(fdp)), kAddress);
     store_selector(g.insn.segment(), ORRERY_STATE(fds));
   }
@@ -170,14 +196,20 @@ void BlockEmitter::x87(const GuestInsn& g) {
   } else {
     // REX.B, opcode, [kAddress + displacement].
     static_assert(kAddressId == 11);
-    const u8 bytes[] = {0x41, g.z.opcode, static_cast<u8>(0x80 | reg | (kAddressId & 7))};
+    const u8 mod = displacement == 0                               ? u8{0}
+                   : displacement == static_cast<i8>(displacement) ? u8{0x40}
+                                                                   : u8{0x80};
+    const u8 bytes[] = {0x41, g.z.opcode, static_cast<u8>(mod | reg | (kAddressId & 7))};
     a_.embed(bytes, sizeof bytes);
-    a_.embed(&displacement, sizeof displacement);
+    a_.embed(&displacement, mod == 0 ? 0 : mod == 0x40 ? 1 : 4);
   }
   if (changes_flags(g)) flags_ = Flags::kHost;
   if (is_control(g.z.mnemonic)) return;
   x87_pointers_.instruction = &g;
-  if (memory != nullptr) x87_pointers_.data = &g;
+  if (memory != nullptr) {
+    x87_pointers_.data = &g;
+    x87_pointers_.moved = 0;
+  }
 }
 
 }  // namespace orrery::jit::x64

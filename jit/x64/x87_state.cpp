@@ -1,6 +1,6 @@
-// The guest's x87 state on its way into the host's and back. What C++ code runs with is an empty stack and the
-// host's own control word [SysV ABI 3.2.1]; the pointers stay in CpuState. FXRSTOR would load XMM registers, too, and
-// costs more.
+// The guest's x87 state on its way into the host's and back. What C++ code runs with is an empty stack and
+// the host's own control word [SysV ABI 3.2.1]; the pointers stay in CpuState. FXRSTOR would load XMM
+// registers, too, and costs more.
 #include "jit/x64/stubs.h"
 
 namespace orrery::jit::x64 {

@@ -51,8 +51,8 @@ std::string pointer_difference(const Result& a, const Result& b) {
   const FxArea &x = a.context.fx, &y = b.context.fx;
   if (x.fop == y.fop && x.fip == y.fip && x.fdp == y.fdp && a.fcs == b.fcs && a.fds == b.fds) return {};
   return fmt::format(
-      "    x87 pointers: interpreter {:x}:{:x} {:x}:{:x} {:03x}  translator {:x}:{:x} {:x}:{:x} {:03x}\n", a.fcs,
-      x.fip, a.fds, x.fdp, x.fop, b.fcs, y.fip, b.fds, y.fdp, y.fop);
+      "    x87 pointers: interpreter {:x}:{:x} {:x}:{:x} {:03x}  translator {:x}:{:x} {:x}:{:x} {:03x}\n",
+      a.fcs, x.fip, a.fds, x.fdp, x.fop, b.fcs, y.fip, b.fds, y.fdp, y.fop);
 }
 
 /// The host CPU and the two engines, side by side.
