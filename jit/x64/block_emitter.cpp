@@ -74,10 +74,10 @@ bool BlockEmitter::emit() {
   a_.add(ticks, count);
   a_.bind(budget_exit);
   a_.mov(kAddress.r32(), (request_.block << kExitKindBits) | static_cast<u32>(ExitKind::kBudget));
-  a_.jmp(imm(reinterpret_cast<u64>(context_.arena.executable(context_.stubs.exit))));
+  a_.jmp(address_of(context_.stubs.exit));
   if (out_.uses_vectors) {
     a_.bind(load);
-    a_.call(imm(reinterpret_cast<u64>(context_.arena.executable(context_.stubs.load_vectors))));
+    a_.call(address_of(context_.stubs.load_vectors));
     a_.jmp(loaded);
   }
   if (load_x87.isValid()) {
@@ -170,7 +170,7 @@ Label BlockEmitter::site(bool resumes) {
 void BlockEmitter::leave_at_site(size_t number) {
   const u32 id = request_.first_site + static_cast<u32>(number);
   a_.mov(kAddress.r32(), (id << kExitKindBits) | static_cast<u32>(ExitKind::kSite));
-  a_.jmp(imm(reinterpret_cast<u64>(context_.arena.executable(context_.stubs.exit))));
+  a_.jmp(address_of(context_.stubs.site));
 }
 
 void BlockEmitter::handler_site(const GuestInsn& g) {
@@ -208,6 +208,7 @@ BlockEmitter::PendingLink& BlockEmitter::new_link(u64 target) {
                     .ticks_back = 0,
                     .key_bits = 0,
                     .in_line = true,
+                    .call = false,
                     .pointers = x87_pointers_});
   return links_.back();
 }
@@ -236,7 +237,11 @@ void BlockEmitter::emit_link(PendingLink& link) {
     emit_page_guard(page, 0, link.delta, link.exit);
   }
   a_.bind(link.jump);
-  a_.long_().jmp(link.exit);
+  if (link.call) {
+    a_.call(link.exit);
+  } else {
+    a_.long_().jmp(link.exit);
+  }
 }
 
 void BlockEmitter::emit_cold() {
@@ -252,6 +257,13 @@ void BlockEmitter::emit_cold() {
     if (s.flags != Flags::kImage) emit_restore_flags();
     a_.jmp(s.behind);
   }
+  if (overflow_.isValid()) {
+    // So many calls without a return: the oldest are forgotten with all others.
+    a_.bind(overflow_);
+    a_.mov(rsp, qword_ptr(kState, ORRERY_SLOT(context_.layout, native_stack)));
+    a_.sub(rsp, 8);
+    a_.jmp(has_room_);
+  }
   for (size_t i = 0; i < links_.size(); ++i) {
     PendingLink& link = links_[i];
     if (!link.in_line) {
@@ -264,7 +276,7 @@ void BlockEmitter::emit_cold() {
     a_.bind(link.exit);
     const u32 id = request_.first_link + static_cast<u32>(i);
     a_.mov(kAddress.r32(), (id << kExitKindBits) | static_cast<u32>(ExitKind::kLink));
-    a_.jmp(imm(reinterpret_cast<u64>(context_.arena.executable(context_.stubs.exit))));
+    a_.jmp(address_of(context_.stubs.exit));
   }
 }
 

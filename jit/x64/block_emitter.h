@@ -10,6 +10,7 @@
 // back behind it.
 #pragma once
 
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -47,7 +48,8 @@ class BlockEmitter {
     u32 key = 0;
     SiteId first_site = 0;
     LinkId first_link = 0;
-    u32 indirect_stub = 0;  // arena offset
+    IndirectStubs indirect;
+    u64 page_delta = 0;  // host minus linear address of the block's page
     u64 second_page_delta =
         0;  // host minus linear address of the second page of a crossing instruction; or 0
   };
@@ -88,6 +90,7 @@ class BlockEmitter {
     u32 ticks_back;  // of the instructions that a side exit leaves out
     u32 key_bits;
     bool in_line;
+    bool call;             // not a jump
     X87Pointers pointers;  // at `entry`
   };
 
@@ -105,6 +108,10 @@ class BlockEmitter {
   void handler_site(const GuestInsn& g);
   void emit_cold();
   PendingLink& new_link(u64 target);
+  /// Where the host finds what lies at `offset` of the arena.
+  asmjit::Imm address_of(u32 offset) const {
+    return asmjit::imm(reinterpret_cast<u64>(context_.arena.executable(offset)));
+  }
   void emit_link(PendingLink& link);
   void emit_page_guard(u64 page, u64 delta, const asmjit::Label& delta_label, const asmjit::Label& miss);
   u64 next_rip(const GuestInsn& g) const { return request_.rip + g.offset + g.insn.length; }
@@ -138,6 +145,9 @@ class BlockEmitter {
   void conditional_jump(const GuestInsn& g);
   void jump_indirect(const GuestInsn& g, bool call);
   void ret(const GuestInsn& g);
+  /// Calls the host code at an arena offset, or of the link that this makes for `target`: the host's return
+  /// address predicts the guest's. Emits where that return lands.
+  void call_and_land(const GuestInsn& g, std::optional<u64> target);
   /// Ends the block with a link.
   void leave_to(u64 target);
   void canonical_or(const Gp& address, const asmjit::Label& miss);
@@ -164,7 +174,7 @@ class BlockEmitter {
   /// that are wanted.
   void need_x87();
   void call_load_x87() {
-    a_.call(asmjit::imm(reinterpret_cast<u64>(context_.arena.executable(context_.stubs.load_x87))));
+    a_.call(address_of(context_.stubs.load_x87));
   }
   /// Before `g`: stores the pointers if `g` may leave the block in line, or loses what they are made of. Side
   /// exits store them.
@@ -190,8 +200,9 @@ class BlockEmitter {
   MemoryGroups groups_;
   X87Pointers x87_pointers_;
   bool x87_loaded_ = false;
-  bool ended_ = false;   // the last instruction has left the block
-  bool failed_ = false;  // AsmJit refused an instruction
+  asmjit::Label overflow_, has_room_;  // of the host's stack, at the block's call
+  bool ended_ = false;                 // the last instruction has left the block
+  bool failed_ = false;                // AsmJit refused an instruction
 };
 
 template <class Address>
