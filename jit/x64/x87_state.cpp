@@ -19,7 +19,9 @@ i32 register_at(unsigned i) { return ORRERY_STATE(fpr) + static_cast<i32>(i) * k
 
 void load_x87(Assembler& a, const cpu::Vcpu::Layout& layout) {
   const i32 image = ORRERY_SLOT(layout, x87_image);
-  const Label top_is_0 = a.newLabel();
+  const Label top_is_0 = a.newLabel(), loaded = a.newLabel();
+  a.cmp(byte_ptr(kState, ORRERY_SLOT(layout, x87_loaded)), 0);
+  a.jne(loaded);
   a.fnstcw(word_ptr(kState, ORRERY_SLOT(layout, host_fcw)));
   // With TOP 0, eight loads put each register into its place, whatever its tag will be.
   a.fnstsw(word_ptr(kState, image));
@@ -49,6 +51,7 @@ void load_x87(Assembler& a, const cpu::Vcpu::Layout& layout) {
   a.mov(qword_ptr(kState, image + 20), kScratch);
   a.fldenv(ptr(kState, image));
   a.mov(byte_ptr(kState, ORRERY_SLOT(layout, x87_loaded)), 1);
+  a.bind(loaded);
 }
 
 void save_x87(Assembler& a, const cpu::Vcpu::Layout& layout) {
