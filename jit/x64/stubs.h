@@ -52,7 +52,8 @@ u32 emit_stub(CodeArena& arena, Emit emit) {
 }
 
 Stubs emit_stubs(CodeArena& arena, const cpu::Vcpu::Layout& layout);
-/// The guest's x87 state into the host's, unless it is there; else the host's stack is empty. Uses the temporaries and EFLAGS.
+/// The guest's x87 state into the host's, unless it is there; else the host's stack is empty. Uses the
+/// temporaries and EFLAGS.
 void load_x87(asmjit::x86::Assembler& a, const cpu::Vcpu::Layout& layout);
 /// Back into CpuState, leaving the host's stack empty and its own control word. Uses rcx, rdx and EFLAGS.
 void save_x87(asmjit::x86::Assembler& a, const cpu::Vcpu::Layout& layout);
