@@ -124,35 +124,8 @@ void BlockEmitter::emit_insn(GuestInsn& g) {
   }
 }
 
-void BlockEmitter::save_flags() {
-  if (flags_ != Flags::kHost) return;
-  emit_save_flags();
-  flags_ = Flags::kBoth;
-}
-
-void BlockEmitter::emit_save_flags() {
-  a_.mov(kScratch, rax);
-  a_.lahf();
-  a_.seto(al);
-  a_.mov(word_ptr(kState, ORRERY_SLOT(context_.layout, flags_image)), ax);
-  a_.mov(rax, kScratch);
-}
-
-void BlockEmitter::need_flags() {
-  if (flags_ != Flags::kImage) return;
-  emit_restore_flags();
-  flags_ = Flags::kBoth;
-}
-
-void BlockEmitter::emit_restore_flags() {
-  a_.mov(kScratch, rax);
-  a_.movzx(eax, word_ptr(kState, ORRERY_SLOT(context_.layout, flags_image)));
-  a_.add(al, 127);  // OF := bit 0
-  a_.sahf();
-  a_.mov(rax, kScratch);
-}
-
 Label BlockEmitter::site(bool resumes) {
+  DCHECK(flags_ != Flags::kHost);
   if (sites_.empty() || sites_.back().index != current_) {
     sites_.push_back({.entry = a_.newLabel(),
                       .resume = a_.newLabel(),
@@ -161,6 +134,7 @@ Label BlockEmitter::site(bool resumes) {
                       .resumes = resumes && !groups_.open_behind(current_),
                       .in_line = false,
                       .flags = Flags::kImage,
+                      .recipe = flags_ == Flags::kRecipe ? producer_ : kNoProducer,
                       .x87_loaded = false,
                       .pointers = x87_pointers_});
   }
@@ -205,6 +179,7 @@ BlockEmitter::PendingLink& BlockEmitter::new_link(u64 target) {
                     .exit = a_.newLabel(),
                     .target = target,
                     .flags = flags_,
+                    .recipe = flags_ == Flags::kRecipe ? producer_ : kNoProducer,
                     .ticks_back = 0,
                     .key_bits = 0,
                     .in_line = true,
@@ -249,12 +224,16 @@ void BlockEmitter::emit_cold() {
     PendingSite& s = sites_[i];
     if (s.in_line) continue;
     a_.bind(s.entry);
+    if (s.recipe != kNoProducer) {
+      emit_recipe(s.recipe);
+      emit_save_flags();
+    }
     store_x87_pointers(s.pointers);
     leave_at_site(i);
     if (!s.resumes) continue;
     a_.bind(s.resume);
     if (s.x87_loaded) call_load_x87();
-    if (s.flags != Flags::kImage) emit_restore_flags();
+    if (s.flags == Flags::kHost || s.flags == Flags::kBoth) emit_restore_flags();
     a_.jmp(s.behind);
   }
   if (overflow_.isValid()) {
@@ -268,7 +247,8 @@ void BlockEmitter::emit_cold() {
     PendingLink& link = links_[i];
     if (!link.in_line) {
       a_.bind(link.entry);
-      if (link.flags == Flags::kHost) emit_save_flags();
+      if (link.recipe != kNoProducer) emit_recipe(link.recipe);
+      if (link.flags == Flags::kHost || link.recipe != kNoProducer) emit_save_flags();
       store_x87_pointers(link.pointers);
       if (link.ticks_back != 0) a_.add(qword_ptr(kState, context_.layout.ticks_left), link.ticks_back);
       emit_link(link);

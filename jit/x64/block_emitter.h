@@ -22,6 +22,19 @@
 
 namespace orrery::jit::x64 {
 
+/// How an instruction's flags are made again.
+struct FlagRecipe {
+  enum class Kind : u8 {
+    kNone,
+    kAgain,       // it changes nothing but flags: run it once more
+    kTestResult,  // they depend on its result alone
+    kUndo,        // undo it on a copy, and redo it
+  };
+  Kind kind = Kind::kNone;
+  u32 registers = 0;  // that must not have changed: general ones, vector registers from bit 16
+};
+FlagRecipe recipe_of(const GuestInsn& g);
+
 /// What a block is made of besides its code.
 struct EmittedBlock {
   std::vector<Site> sites;  // `block` is left to the caller; arena offsets count from the block's code
@@ -63,7 +76,9 @@ class BlockEmitter {
   void finish(const asmjit::CodeHolder& code);
 
  private:
-  enum class Flags : u8 { kImage, kHost, kBoth };
+  /// kRecipe: neither has them, but `emit_recipe(producer_)` makes them.
+  enum class Flags : u8 { kImage, kHost, kBoth, kRecipe };
+  static constexpr size_t kNoProducer = ~size_t{0};
   /// FIP, FOP, FCS, and FDP and FDS, as they ought to be: those of these instructions. Null: the state has
   /// them. `moved`: what to add to the address of `data`, whose registers have moved on.
   struct X87Pointers {
@@ -79,14 +94,16 @@ class BlockEmitter {
     bool resumes;
     bool in_line;          // a handler's: `resume` is `behind`
     Flags flags;           // that the code behind expects
-    bool x87_loaded;       // likewise
+    size_t recipe;         // for the flags at `entry`; kNoProducer: the image has them
+    bool x87_loaded;       // when the code behind runs
     X87Pointers pointers;  // at `entry`
   };
   struct PendingLink {
     asmjit::Label entry;  // of the cold path to it, unless `in_line`
     asmjit::Label jump, delta, exit;
     u64 target;
-    Flags flags;     // at `entry`
+    Flags flags;  // at `entry`
+    size_t recipe;
     u32 ticks_back;  // of the instructions that a side exit leaves out
     u32 key_bits;
     bool in_line;
@@ -96,12 +113,6 @@ class BlockEmitter {
 
   // block_emitter.cpp
   void emit_insn(GuestInsn& g);
-  /// From EFLAGS to the image, if only EFLAGS has them. Uses kScratch.
-  void save_flags();
-  /// From the image to EFLAGS, if only the image has them. Uses kScratch.
-  void need_flags();
-  void emit_save_flags();
-  void emit_restore_flags();
   /// The way out of the current instruction before it has changed anything; the flags are in the image.
   asmjit::Label site(bool resumes);
   void leave_at_site(size_t number);
@@ -116,6 +127,23 @@ class BlockEmitter {
   void emit_page_guard(u64 page, u64 delta, const asmjit::Label& delta_label, const asmjit::Label& miss);
   u64 next_rip(const GuestInsn& g) const { return request_.rip + g.offset + g.insn.length; }
   u64 page_of(u64 address) const { return align_down(address, u64{4096}); }
+
+  // flags.cpp
+  /// Before EFLAGS are used up: they are saved, or a recipe will do.
+  void before_check();
+  void after_check() {
+    if (flags_ != Flags::kRecipe) flags_ = Flags::kImage;
+  }
+  /// To the image, if it does not have them. Uses kScratch.
+  void save_flags();
+  /// To EFLAGS, if they do not have them. Uses kScratch.
+  void need_flags();
+  void emit_save_flags();
+  void emit_restore_flags();
+  /// Whether the recipe for the flags in EFLAGS holds wherever somebody looks at them from here on.
+  bool recipe_suffices() const;
+  /// Makes the flags of instruction `producer` in EFLAGS. Uses kIndex and kScratch.
+  void emit_recipe(size_t producer);
 
   // memory.cpp
   /// The linear address of `mem` into `to` (LEA: the effective one). Uses kIndex and kAddress; a segment's
@@ -173,9 +201,7 @@ class BlockEmitter {
   /// The guest's x87 state into the host's, if it may not be there. Uses temporaries and EFLAGS, saving flags
   /// that are wanted.
   void need_x87();
-  void call_load_x87() {
-    a_.call(address_of(context_.stubs.load_x87));
-  }
+  void call_load_x87() { a_.call(address_of(context_.stubs.load_x87)); }
   /// Before `g`: stores the pointers if `g` may leave the block in line, or loses what they are made of. Side
   /// exits store them.
   void keep_x87_pointers(const GuestInsn& g);
@@ -194,6 +220,7 @@ class BlockEmitter {
   EmittedBlock& out_;
   size_t current_ = 0;
   Flags flags_ = Flags::kImage;
+  size_t producer_ = kNoProducer;  // the last instruction that set flags, if it set all
   std::vector<PendingSite> sites_;
   std::vector<PendingLink> links_;
   std::vector<u32> starts_;
@@ -209,27 +236,27 @@ template <class Address>
 i32 BlockEmitter::access(unsigned bytes, bool write, unsigned alignment, Address address) {
   const GroupedAccess& grouped = groups_.accesses[current_];
   if (grouped.group == GroupedAccess::kNoGroup) {
-    save_flags();
+    before_check();
     address();
     check_access(bytes, write, alignment, site(true));
-    flags_ = Flags::kImage;
+    after_check();
     return 0;
   }
   const MemoryGroup& group = groups_.groups[grouped.group];
   if (group.first == current_) {
-    save_flags();
+    before_check();
     group_head();
-    flags_ = Flags::kImage;
+    after_check();
   } else {
     a_.mov(kAddress, asmjit::x86::qword_ptr(kState, window(grouped.group)));
   }
   const auto offset = static_cast<i32>(grouped.position - group.low);
   if (alignment > 1) {
-    save_flags();
+    before_check();
     a_.lea(kIndex.r32(), asmjit::x86::ptr(kAddress, offset));
     a_.test(kIndex.r32(), alignment - 1);
     a_.jnz(site(true));
-    flags_ = Flags::kImage;
+    after_check();
   }
   return offset;
 }

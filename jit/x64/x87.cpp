@@ -203,7 +203,10 @@ void BlockEmitter::x87(const GuestInsn& g) {
     a_.embed(bytes, sizeof bytes);
     a_.embed(&displacement, mod == 0 ? 0 : mod == 0x40 ? 1 : 4);
   }
-  if (changes_flags(g)) flags_ = Flags::kHost;
+  if (changes_flags(g)) {
+    flags_ = Flags::kHost;
+    producer_ = kNoProducer;
+  }
   if (is_control(g.z.mnemonic)) return;
   x87_pointers_.instruction = &g;
   if (memory != nullptr) {
