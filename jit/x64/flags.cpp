@@ -32,6 +32,9 @@ u32 register_bit(ZydisRegister reg) {
 }
 
 u32 registers_written(const GuestInsn& g) {
+  // These have no operands.
+  if (g.z.mnemonic == ZYDIS_MNEMONIC_VZEROALL || g.z.mnemonic == ZYDIS_MNEMONIC_VZEROUPPER)
+    return 0xffffu << kFirstVector;
   u32 set = 0;
   for (unsigned i = 0; i < g.z.operand_count; ++i) {
     const ZydisDecodedOperand& o = g.operands[i];
