@@ -59,6 +59,10 @@ class Vcpu final : public memory::FrameListener, public memory::MapListener {
   Vcpu(const Vcpu&) = delete;
   Vcpu& operator=(const Vcpu&) = delete;
 
+  /// A page that translated code has checked, and what makes its addresses the host's.
+  struct PageSlot {
+    u64 tag, delta;
+  };
   /// What a translator keeps at a fixed distance from `state`. Not part of the machine's state. What
   /// translated code uses most stands last: within reach of an 8-bit displacement.
   struct TranslatorSlots {
@@ -72,6 +76,8 @@ class Vcpu final : public memory::FrameListener, public memory::MapListener {
     u32 host_mxcsr = 0;
     u16 host_fcw = 0;
     u64 x87_loaded = 0;      // the guest's x87 state, but for its pointers, is in the host's
+    PageSlot pages[8] = {};  // of the accesses of a running loop ...
+    u64 pages_known = 0;     // ... as far as nothing has run since that could have changed them
     u64 stack_limit = 0;     // how far such return addresses may reach
     u64 vectors_loaded = 0;  // the guest's vector registers and MXCSR are in the host's
     u64 windows[8] = {};     // host addresses that one check has cleared for several accesses of a block

@@ -28,6 +28,12 @@ bool BlockEmitter::emit() {
     const ZydisDecodedOperand* const memory = memory_operand(g);
     return memory != nullptr && (!checked || required_alignment(g, memory->size / 8) > 1);
   });
+  find_loop();
+  if (is_loop()) {
+    first_turn_ = a_.newLabel();
+    loop_entry_ = a_.newLabel();
+    a_.bind(first_turn_);
+  }
   const auto count = static_cast<u32>(insns_.size());
   const Label budget = a_.newLabel();
   const Mem ticks = qword_ptr(kState, context_.layout.ticks_left);
@@ -60,16 +66,17 @@ bool BlockEmitter::emit() {
     a_.je(load_x87);
     a_.bind(x87_loaded);
   }
-  for (current_ = 0; current_ < insns_.size(); ++current_) {
-    starts_.push_back(static_cast<u32>(a_.offset()));
-    emit_insn(insns_[current_]);
-    if (failed_) return false;
-  }
-  if (!ended_) {
-    flush_x87_pointers();
-    leave_to(next_rip(insns_.back()));
-  }
+  set_pages_known(true);
+  emit_insns();
+  if (is_loop() && !failed_) emit_loop();
+  if (failed_) return false;
   emit_cold();
+  if (loop_budget_.isValid()) {
+    a_.bind(loop_budget_);
+    emit_recipe(loop_producer_);
+    emit_save_flags();
+    store_x87_pointers(loop_pointers_);
+  }
   a_.bind(budget);
   a_.add(ticks, count);
   a_.bind(budget_exit);
@@ -86,6 +93,18 @@ bool BlockEmitter::emit() {
     a_.jmp(x87_loaded);
   }
   return !failed_;
+}
+
+void BlockEmitter::emit_insns() {
+  ended_ = false;
+  for (current_ = 0; current_ < insns_.size(); ++current_) {
+    if (!in_loop_) starts_.push_back(static_cast<u32>(a_.offset()));
+    emit_insn(insns_[current_]);
+    if (failed_) return;
+  }
+  if (ended_) return;
+  flush_x87_pointers();
+  leave_to(next_rip(insns_.back()));
 }
 
 void BlockEmitter::emit_insn(GuestInsn& g) {
@@ -116,7 +135,8 @@ void BlockEmitter::emit_insn(GuestInsn& g) {
       break;
   }
   // Where the engine comes back to behind this instruction.
-  if (!sites_.empty() && sites_.back().index == current_ && sites_.back().resumes) {
+  if (!sites_.empty() && sites_.back().index == current_ && sites_.back().in_loop == in_loop_ &&
+      sites_.back().resumes) {
     sites_.back().behind = a_.newLabel();
     sites_.back().flags = flags_;
     sites_.back().x87_loaded = x87_loaded_;
@@ -126,11 +146,12 @@ void BlockEmitter::emit_insn(GuestInsn& g) {
 
 Label BlockEmitter::site(bool resumes) {
   DCHECK(flags_ != Flags::kHost);
-  if (sites_.empty() || sites_.back().index != current_) {
+  if (sites_.empty() || sites_.back().index != current_ || sites_.back().in_loop != in_loop_) {
     sites_.push_back({.entry = a_.newLabel(),
-                      .resume = a_.newLabel(),
+                      .resume = in_loop_ ? first_turn_resume(current_) : a_.newLabel(),
                       .behind = {},
                       .index = static_cast<u16>(current_),
+                      .in_loop = in_loop_,
                       .resumes = resumes && !groups_.open_behind(current_),
                       .in_line = false,
                       .flags = Flags::kImage,
@@ -139,6 +160,13 @@ Label BlockEmitter::site(bool resumes) {
                       .pointers = x87_pointers_});
   }
   return sites_.back().entry;
+}
+
+// Behind a site, the second version of a loop goes on in the first.
+Label BlockEmitter::first_turn_resume(size_t index) const {
+  const auto first =
+      std::find_if(sites_.begin(), sites_.end(), [index](const PendingSite& s) { return s.index == index; });
+  return first->resume;
 }
 
 void BlockEmitter::leave_at_site(size_t number) {
@@ -230,12 +258,14 @@ void BlockEmitter::emit_cold() {
     }
     store_x87_pointers(s.pointers);
     leave_at_site(i);
-    if (!s.resumes) continue;
+    if (!s.resumes || s.in_loop) continue;
     a_.bind(s.resume);
     if (s.x87_loaded) call_load_x87();
+    set_pages_known(false);
     if (s.flags == Flags::kHost || s.flags == Flags::kBoth) emit_restore_flags();
     a_.jmp(s.behind);
   }
+  emit_loop_cold();
   if (overflow_.isValid()) {
     // So many calls without a return: the oldest are forgotten with all others.
     a_.bind(overflow_);
@@ -274,7 +304,7 @@ void BlockEmitter::finish(const CodeHolder& code) {
                           .to = kNone,
                           .target = l.target,
                           .key_bits = l.key_bits,
-                          .jump = offset(l.jump) + 1,
+                          .jump = offset(l.jump) + l.opcode_bytes,
                           .exit = offset(l.exit),
                           .delta = l.delta.isValid() ? offset(l.delta) + 2 : kNone,
                           .next_incoming = kNone});

@@ -34,6 +34,8 @@ struct FlagRecipe {
   u32 registers = 0;  // that must not have changed: general ones, vector registers from bit 16
 };
 FlagRecipe recipe_of(const GuestInsn& g);
+/// The general registers that `g` may change, and from bit 16 on the vector registers.
+u32 registers_written(const GuestInsn& g);
 
 /// What a block is made of besides its code.
 struct EmittedBlock {
@@ -85,12 +87,14 @@ class BlockEmitter {
     const GuestInsn* instruction = nullptr;
     const GuestInsn* data = nullptr;
     i32 moved = 0;
+    bool operator==(const X87Pointers&) const = default;
   };
   struct PendingSite {
     asmjit::Label entry;
     asmjit::Label resume;  // where the engine comes back to
     asmjit::Label behind;  // the code behind the instruction
     u16 index;
+    bool in_loop;
     bool resumes;
     bool in_line;          // a handler's: `resume` is `behind`
     Flags flags;           // that the code behind expects
@@ -109,12 +113,21 @@ class BlockEmitter {
     bool in_line;
     bool call;             // not a jump
     X87Pointers pointers;  // at `entry`
+    u8 opcode_bytes = 1;   // of what is patched
+  };
+  /// An access of a loop that has the page of its last time in a slot.
+  struct PageCache {
+    asmjit::Label cold, checked, miss;
+    unsigned bytes;
+    bool write;
   };
 
   // block_emitter.cpp
+  void emit_insns();
   void emit_insn(GuestInsn& g);
   /// The way out of the current instruction before it has changed anything; the flags are in the image.
   asmjit::Label site(bool resumes);
+  asmjit::Label first_turn_resume(size_t index) const;
   void leave_at_site(size_t number);
   void handler_site(const GuestInsn& g);
   void emit_cold();
@@ -142,8 +155,26 @@ class BlockEmitter {
   void emit_restore_flags();
   /// Whether the recipe for the flags in EFLAGS holds wherever somebody looks at them from here on.
   bool recipe_suffices() const;
+  /// Whether the recipe of `producer`, which holds before `from`, does so wherever somebody looks.
+  bool recipe_holds(size_t producer, size_t from) const;
   /// Makes the flags of instruction `producer` in EFLAGS. Uses kIndex and kScratch.
   void emit_recipe(size_t producer);
+
+  // loop.cpp
+  /// Whether the block's last instruction jumps back to its first, and flags need not be saved on the way:
+  /// fills in loop_producer_.
+  void find_loop();
+  bool is_loop() const { return loop_producer_ != kNoProducer; }
+  /// The block once more, for its second turn and later ones.
+  void emit_loop();
+  void emit_loop_cold();
+  /// As check_access, with the page of the last turn at hand.
+  void check_loop_access(unsigned bytes, bool write, unsigned alignment, const asmjit::Label& miss);
+  /// Notes that pages are, or are not, in their slots.
+  void set_pages_known(bool known);
+  i32 page_slot(size_t slot, size_t field) const {
+    return ORRERY_SLOT(context_.layout, pages) + static_cast<i32>(slot * sizeof(cpu::Vcpu::PageSlot) + field);
+  }
 
   // memory.cpp
   /// The linear address of `mem` into `to` (LEA: the effective one). Uses kIndex and kAddress; a segment's
@@ -158,6 +189,8 @@ class BlockEmitter {
   i32 window(unsigned group) const {
     return ORRERY_SLOT(context_.layout, windows) + static_cast<i32>(8 * group);
   }
+  /// The offset of the quick TLB's entry for kAddress into kIndex.
+  void find_entry();
   /// Checks `bytes` at kAddress and makes it a host address; what does not pass goes to `miss`. Uses kIndex,
   /// kScratch and EFLAGS.
   void check_access(unsigned bytes, bool write, unsigned alignment, const asmjit::Label& miss);
@@ -171,6 +204,7 @@ class BlockEmitter {
   // branch.cpp
   void emit_branch(const GuestInsn& g);
   void conditional_jump(const GuestInsn& g);
+  void final_jump(const GuestInsn& g, u64 target);
   void jump_indirect(const GuestInsn& g, bool call);
   void ret(const GuestInsn& g);
   /// Calls the host code at an arena offset, or of the link that this makes for `target`: the host's return
@@ -225,11 +259,16 @@ class BlockEmitter {
   std::vector<PendingLink> links_;
   std::vector<u32> starts_;
   MemoryGroups groups_;
-  X87Pointers x87_pointers_;
+  X87Pointers x87_pointers_, loop_pointers_;  // now; at a loop's jump back
   bool x87_loaded_ = false;
-  asmjit::Label overflow_, has_room_;  // of the host's stack, at the block's call
-  bool ended_ = false;                 // the last instruction has left the block
-  bool failed_ = false;                // AsmJit refused an instruction
+  asmjit::Label overflow_, has_room_;   // of the host's stack, at the block's call
+  size_t loop_producer_ = kNoProducer;  // whose flags the last jump, back to the first instruction, looks at
+  asmjit::Label first_turn_, loop_entry_, loop_head_, loop_budget_;
+  std::vector<PageCache> page_caches_;
+  size_t turn_caches_ = 0;  // of them used so far by the version that is emitted
+  bool in_loop_ = false;    // emitting the second version
+  bool ended_ = false;      // the last instruction has left the block
+  bool failed_ = false;     // AsmJit refused an instruction
 };
 
 template <class Address>
@@ -238,7 +277,11 @@ i32 BlockEmitter::access(unsigned bytes, bool write, unsigned alignment, Address
   if (grouped.group == GroupedAccess::kNoGroup) {
     before_check();
     address();
-    check_access(bytes, write, alignment, site(true));
+    if (is_loop()) {
+      check_loop_access(bytes, write, alignment, site(true));
+    } else {
+      check_access(bytes, write, alignment, site(true));
+    }
     after_check();
     return 0;
   }

@@ -31,6 +31,8 @@ u32 register_bit(ZydisRegister reg) {
   }
 }
 
+}  // namespace
+
 u32 registers_written(const GuestInsn& g) {
   // These have no operands.
   if (g.z.mnemonic == ZYDIS_MNEMONIC_VZEROALL || g.z.mnemonic == ZYDIS_MNEMONIC_VZEROUPPER)
@@ -44,6 +46,8 @@ u32 registers_written(const GuestInsn& g) {
   return set;
 }
 
+namespace {
+
 /// A register that the recipes' temporaries can hold a copy of: any but AH to BH.
 bool is_copied(const ZydisDecodedOperand& o) {
   return o.type == ZYDIS_OPERAND_TYPE_REGISTER && register_bit(o.reg.value) != 0 &&
@@ -53,7 +57,8 @@ bool is_copied(const ZydisDecodedOperand& o) {
 }  // namespace
 
 FlagRecipe recipe_of(const GuestInsn& g) {
-  if (g.plan != Plan::kRewrite || flags_defined(g) != cpu::rflags::kArithmetic || g.insn.has(cpu::insn_flag::kLock))
+  if (g.plan != Plan::kRewrite || flags_defined(g) != cpu::rflags::kArithmetic ||
+      g.insn.has(cpu::insn_flag::kLock))
     return {};
   const ZydisDecodedOperand& to = g.operands[0];
   const ZydisDecodedOperand& from = g.operands[1];
@@ -85,7 +90,8 @@ FlagRecipe recipe_of(const GuestInsn& g) {
       if (!is_copied(to) || from_memory || (from_register && !is_copied(from))) return {};
       // What was added to itself is lost; what was subtracted from itself was as good as XOR.
       if (from_register && register_bit(from.reg.value) == to_bit) {
-        return g.z.mnemonic == ZYDIS_MNEMONIC_SUB ? FlagRecipe{FlagRecipe::Kind::kTestResult, to_bit} : FlagRecipe{};
+        return g.z.mnemonic == ZYDIS_MNEMONIC_SUB ? FlagRecipe{FlagRecipe::Kind::kTestResult, to_bit}
+                                                  : FlagRecipe{};
       }
       return {FlagRecipe::Kind::kUndo, both};
     case ZYDIS_MNEMONIC_NEG:
@@ -96,24 +102,30 @@ FlagRecipe recipe_of(const GuestInsn& g) {
 }
 
 bool BlockEmitter::recipe_suffices() const {
-  if (producer_ == kNoProducer) return false;
-  const FlagRecipe recipe = recipe_of(insns_[producer_]);
+  // One from the turn before is not followed.
+  if (producer_ == kNoProducer || producer_ >= current_) return false;
+  const u32 registers = recipe_of(insns_[producer_]).registers;
+  bool intact = true;
+  for (size_t i = producer_ + 1; i < current_; ++i)
+    intact = intact && (insns_[i].plan == Plan::kNothing || (registers_written(insns_[i]) & registers) == 0);
+  return intact && recipe_holds(producer_, current_);
+}
+
+bool BlockEmitter::recipe_holds(size_t producer, size_t from) const {
+  const FlagRecipe recipe = recipe_of(insns_[producer]);
   if (recipe.kind == FlagRecipe::Kind::kNone) return false;
   bool intact = true;
-  for (size_t i = producer_ + 1; i < insns_.size(); ++i) {
+  for (size_t i = from; i < insns_.size() && intact; ++i) {
     const GuestInsn& g = insns_[i];
-    if (i >= current_) {
-      if (!intact) return false;
-      if (g.plan == Plan::kBranch) return flags_read(g) != 0;  // a conditional jump makes them again
-      const bool native = g.plan == Plan::kRewrite || g.plan == Plan::kX87;
-      if (!native && g.plan != Plan::kStack && g.plan != Plan::kNothing) return false;
-      if (native) {
-        if (flags_read(g) != 0) return true;
-        if (flags_defined(g) == cpu::rflags::kArithmetic) return true;
-        if (changes_flags(g)) return false;
-      }
+    if (g.plan == Plan::kNothing) continue;
+    if (g.plan == Plan::kBranch) return flags_read(g) != 0;  // a conditional jump makes them again
+    const bool native = g.plan == Plan::kRewrite || g.plan == Plan::kX87;
+    if (!native && g.plan != Plan::kStack) return false;
+    if (native) {
+      if (flags_read(g) != 0 || flags_defined(g) == cpu::rflags::kArithmetic) return true;
+      if (changes_flags(g)) return false;
     }
-    if (g.plan != Plan::kNothing) intact = intact && (registers_written(g) & recipe.registers) == 0;
+    intact = (registers_written(g) & recipe.registers) == 0;
   }
   return false;
 }
