@@ -13,11 +13,22 @@ bool chosen(const V& mask, unsigned i) {
   return mask.template at<std::make_signed_t<T>>(i) < 0;
 }
 
+/// Whether the whole element lies in its segment, where what follows looks at single bytes.
+template <class T>
+bool within_segment(Vcpu& cpu, SegmentIndex segment, u64 offset, Access access) {
+  u64 linear = offset + cpu.segment_base(segment);
+  if (!cpu.long64()) return cpu.segment_linear(segment, offset, sizeof(T), access, linear);
+  if (cpu.canonical(linear) && cpu.canonical(linear + sizeof(T) - 1)) return true;
+  cpu.raise(segment == kSs ? kSS_ : kGP, 0);
+  return false;
+}
+
 /// Reads an element, of which no alignment is ever required: not even by RFLAGS.AC.
 template <class T>
 bool read_element(Vcpu& cpu, SegmentIndex segment, u64 offset, T& out) {
   if (!cpu.alignment_checked()) [[likely]]
     return cpu.read(segment, offset, out);
+  if (!within_segment<T>(cpu, segment, offset, Access::kRead)) return false;
   u8 bytes[sizeof(T)];
   for (unsigned i = 0; i < sizeof(T); ++i) {
     if (!cpu.read(segment, offset + i, bytes[i])) return false;
@@ -29,6 +40,7 @@ template <class T>
 bool probe_element(Vcpu& cpu, SegmentIndex segment, u64 offset) {
   if (!cpu.alignment_checked()) [[likely]]
     return cpu.probe_write(segment, offset, sizeof(T));
+  if (!within_segment<T>(cpu, segment, offset, Access::kWrite)) return false;
   for (unsigned i = 0; i < sizeof(T); ++i) {
     if (!cpu.probe_write(segment, offset + i, 1)) return false;
   }
@@ -44,27 +56,18 @@ bool write_element(Vcpu& cpu, SegmentIndex segment, u64 offset, T value) {
   return true;
 }
 
-/// Outside 64-bit mode the segment's limit counts for the whole operand, if any element of it is chosen.
-template <class R, class T>
-bool within_segment(Vcpu& cpu, const Insn& insn, u64 offset, const typename R::Value& mask, Access access) {
-  if (cpu.long64()) return true;
-  bool any = false;
-  for (unsigned i = 0; i < R::kBytes / sizeof(T); ++i) any |= chosen<T>(mask, i);
-  u64 linear = 0;
-  return !any || cpu.segment_linear(insn.segment(), offset, R::kBytes, access, linear);
-}
-
-/// VMASKMOV dst, mask, m: elements that are not chosen are zero and can't fault.
+/// VMASKMOV dst, mask, m: elements that are not chosen are zero and can't fault. The others are accesses of
+/// their own, checked in order, against the segment's limit, too. Their offsets don't wrap at the address
+/// size.
 template <class R, class T>
 Outcome masked_load(Vcpu& cpu, const Insn& insn) {
   const typename R::Value mask = R::get(cpu, insn.op[1]);
   typename R::Value out{};
   const u64 offset = cpu.effective_address(insn);
-  if (!within_segment<R, T>(cpu, insn, offset, mask, Access::kRead)) return Outcome::kFault;
   for (unsigned i = 0; i < R::kBytes / sizeof(T); ++i) {
     if (!chosen<T>(mask, i)) continue;
-    const u64 at = (offset + i * sizeof(T)) & insn.address_mask();
-    if (!read_element(cpu, insn.segment(), at, out.template at<T>(i))) return Outcome::kFault;
+    if (!read_element(cpu, insn.segment(), offset + i * sizeof(T), out.template at<T>(i)))
+      return Outcome::kFault;
   }
   R::set(cpu, insn.op[0], out);
   return Outcome::kNext;
@@ -74,8 +77,7 @@ template <class R, class T>
 Outcome masked_store(Vcpu& cpu, const Insn& insn) {
   const typename R::Value mask = R::get(cpu, insn.op[1]), data = R::get(cpu, insn.op[2]);
   const u64 offset = cpu.effective_address(insn);
-  if (!within_segment<R, T>(cpu, insn, offset, mask, Access::kWrite)) return Outcome::kFault;
-  const auto at = [&](unsigned i) { return (offset + i * sizeof(T)) & insn.address_mask(); };
+  const auto at = [&](unsigned i) { return offset + i * sizeof(T); };
   for (unsigned i = 0; i < R::kBytes / sizeof(T); ++i) {
     if (chosen<T>(mask, i) && !probe_element<T>(cpu, insn.segment(), at(i))) return Outcome::kFault;
   }

@@ -9,12 +9,10 @@
 namespace orrery::cpu {
 namespace {
 
-/// The alignment that #AC wants of an operand of `size` bytes: its own size, but at most 16; 8 for 80-bit
-/// numbers; that of the fields of x87 environments and states. [SDM3 6.15 #AC], [APM2 8.2.18]
+/// The alignment that #AC wants of an operand of `size` bytes: its own size, but at most 16; that of the
+/// fields of x87 environments and states. [SDM3 6.15 #AC], [APM2 8.2.18]
 unsigned natural_alignment(unsigned size) {
   switch (size) {
-    case 10:
-      return 8;
     case 14:
     case 94:
       return 2;
