@@ -4,6 +4,7 @@
 // A gather makes progress: an element that has been read is in the destination and gone from the mask when a
 // later one faults, so it goes on from there. Not modelled: nothing.
 #include "cpu/exec/simd_operands.h"
+#include "cpu/exec/unaligned.h"
 
 namespace orrery::cpu::exec {
 namespace {
@@ -11,49 +12,6 @@ namespace {
 template <class T, class V>
 bool chosen(const V& mask, unsigned i) {
   return mask.template at<std::make_signed_t<T>>(i) < 0;
-}
-
-/// Whether the whole element lies in its segment, where what follows looks at single bytes.
-template <class T>
-bool within_segment(Vcpu& cpu, SegmentIndex segment, u64 offset, Access access) {
-  u64 linear = offset + cpu.segment_base(segment);
-  if (!cpu.long64()) return cpu.segment_linear(segment, offset, sizeof(T), access, linear);
-  if (cpu.canonical(linear) && cpu.canonical(linear + sizeof(T) - 1)) return true;
-  cpu.raise(segment == kSs ? kSS_ : kGP, 0);
-  return false;
-}
-
-/// Reads an element, of which no alignment is ever required: not even by RFLAGS.AC.
-template <class T>
-bool read_element(Vcpu& cpu, SegmentIndex segment, u64 offset, T& out) {
-  if (!cpu.alignment_checked()) [[likely]]
-    return cpu.read(segment, offset, out);
-  if (!within_segment<T>(cpu, segment, offset, Access::kRead)) return false;
-  u8 bytes[sizeof(T)];
-  for (unsigned i = 0; i < sizeof(T); ++i) {
-    if (!cpu.read(segment, offset + i, bytes[i])) return false;
-  }
-  __builtin_memcpy(&out, bytes, sizeof(T));
-  return true;
-}
-template <class T>
-bool probe_element(Vcpu& cpu, SegmentIndex segment, u64 offset) {
-  if (!cpu.alignment_checked()) [[likely]]
-    return cpu.probe_write(segment, offset, sizeof(T));
-  if (!within_segment<T>(cpu, segment, offset, Access::kWrite)) return false;
-  for (unsigned i = 0; i < sizeof(T); ++i) {
-    if (!cpu.probe_write(segment, offset + i, 1)) return false;
-  }
-  return true;
-}
-template <class T>
-bool write_element(Vcpu& cpu, SegmentIndex segment, u64 offset, T value) {
-  if (!cpu.alignment_checked()) [[likely]]
-    return cpu.write(segment, offset, value);
-  for (unsigned i = 0; i < sizeof(T); ++i) {
-    if (!cpu.write(segment, offset + i, static_cast<u8>(value >> (8 * i)))) return false;
-  }
-  return true;
 }
 
 /// VMASKMOV dst, mask, m: elements that are not chosen are zero and can't fault. The others are accesses of
@@ -66,7 +24,7 @@ Outcome masked_load(Vcpu& cpu, const Insn& insn) {
   const u64 offset = cpu.effective_address(insn);
   for (unsigned i = 0; i < R::kBytes / sizeof(T); ++i) {
     if (!chosen<T>(mask, i)) continue;
-    if (!read_element(cpu, insn.segment(), offset + i * sizeof(T), out.template at<T>(i)))
+    if (!read_unaligned(cpu, insn.segment(), offset + i * sizeof(T), out.template at<T>(i)))
       return Outcome::kFault;
   }
   R::set(cpu, insn.op[0], out);
@@ -79,10 +37,10 @@ Outcome masked_store(Vcpu& cpu, const Insn& insn) {
   const u64 offset = cpu.effective_address(insn);
   const auto at = [&](unsigned i) { return offset + i * sizeof(T); };
   for (unsigned i = 0; i < R::kBytes / sizeof(T); ++i) {
-    if (chosen<T>(mask, i) && !probe_element<T>(cpu, insn.segment(), at(i))) return Outcome::kFault;
+    if (chosen<T>(mask, i) && !probe_unaligned<T>(cpu, insn.segment(), at(i))) return Outcome::kFault;
   }
   for (unsigned i = 0; i < R::kBytes / sizeof(T); ++i) {
-    if (chosen<T>(mask, i) && !write_element(cpu, insn.segment(), at(i), data.template at<T>(i)))
+    if (chosen<T>(mask, i) && !write_unaligned(cpu, insn.segment(), at(i), data.template at<T>(i)))
       return Outcome::kFault;
   }
   return Outcome::kNext;
@@ -107,7 +65,7 @@ Outcome gather(Vcpu& cpu, const Insn& insn) {
     if (chosen<T>(mask, i)) {
       const u64 index = static_cast<u64>(i64{indices.at<Index>(i)});
       const u64 offset = (base + (index << insn.scale_shift())) & insn.address_mask();
-      if (!read_element(cpu, insn.segment(), offset, out.at<T>(i))) {
+      if (!read_unaligned(cpu, insn.segment(), offset, out.at<T>(i))) {
         Ymm::set(cpu, insn.op[0], out);
         Ymm::set(cpu, insn.op[2], mask);
         // A single-step trap goes before the fault of a gather that has come further. [SDM2 VGATHERDPS]

@@ -9,20 +9,9 @@
 namespace orrery::cpu {
 namespace {
 
-/// The alignment that #AC wants of an operand of `size` bytes: its own size, but at most 16; that of the
-/// fields of x87 environments and states. [SDM3 6.15 #AC], [APM2 8.2.18]
-unsigned natural_alignment(unsigned size) {
-  switch (size) {
-    case 14:
-    case 94:
-      return 2;
-    case 28:
-    case 108:
-      return 4;
-    default:
-      return std::min(std::bit_floor(size), 16u);
-  }
-}
+/// The alignment that #AC wants of an operand of `size` bytes: its own size, but at most 16. [SDM3 6.15 #AC],
+/// [APM2 8.2.18]
+unsigned natural_alignment(unsigned size) { return std::min(std::bit_floor(size), 16u); }
 
 u64 bytes_to_page_end(u64 linear) { return memory::kPageBytes - (linear & (memory::kPageBytes - 1)); }
 
