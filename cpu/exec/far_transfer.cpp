@@ -3,6 +3,7 @@
 #include "cpu/exec/far_transfer.h"
 
 #include "cpu/exec/common.h"
+#include "cpu/exec/far_pointer.h"
 #include "cpu/exec/selectors.h"
 #include "cpu/exec/stack.h"
 #include "cpu/system/exception.h"
@@ -15,22 +16,11 @@ constexpr unsigned kTss16 = 1, kCallGate16 = 4, kTaskGate = 5, kTss32 = 9, kCall
 
 enum class Via : u8 { kJmp, kCall };
 
-struct FarPointer {
-  u64 offset;
-  u16 selector;
-};
-
-bool read_far_pointer(Vcpu& cpu, const Insn& insn, FarPointer& out) {
-  if (!insn.mem_at(0)) {
-    out = {insn.imm & 0xffffffffu, static_cast<u16>(insn.imm >> 32)};
-    if (insn.operand_log2() == 1) out.offset &= 0xffff;
-    return true;
-  }
-  u8 raw[10];
-  // AMD's processors have no m16:64, whatever REX.W says [APM3 JMP (Far)].
-  const unsigned bytes = std::min(insn.operand_bytes(), cpu.model().amd ? 4u : 8u);
-  if (!cpu.read_bytes(insn.segment(), cpu.effective_address(insn), raw, bytes + 2)) return false;
-  out = {load_le_n(raw, bytes), load_le<u16>(raw + bytes)};
+/// Memory's, or the instruction's own.
+bool read_target(Vcpu& cpu, const Insn& insn, FarPointer& out) {
+  if (insn.mem_at(0)) return read_far_pointer(cpu, insn, out);
+  out = {insn.imm & 0xffffffffu, static_cast<u16>(insn.imm >> 32)};
+  if (insn.operand_log2() == 1) out.offset &= 0xffff;
   return true;
 }
 
@@ -205,7 +195,7 @@ bool find_target(Vcpu& cpu, u16 selector, Descriptor& d) {
 
 Outcome jmp_far(Vcpu& cpu, const Insn& insn) {
   FarPointer to;
-  if (!read_far_pointer(cpu, insn, to)) return Outcome::kFault;
+  if (!read_target(cpu, insn, to)) return Outcome::kFault;
   if (!segmented(cpu)) {
     if (to.offset > cpu.state.seg[kCs].limit) return cpu.raise(kGP, 0);
     load_real_segment(cpu, kCs, to.selector);
@@ -223,7 +213,7 @@ Outcome jmp_far(Vcpu& cpu, const Insn& insn) {
 template <class T>
 Outcome call_far(Vcpu& cpu, const Insn& insn) {
   FarPointer to;
-  if (!read_far_pointer(cpu, insn, to)) return Outcome::kFault;
+  if (!read_target(cpu, insn, to)) return Outcome::kFault;
   if (!segmented(cpu)) {
     const u64 mask = stack_mask(cpu);
     u64 sp = 0;

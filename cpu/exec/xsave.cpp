@@ -120,14 +120,14 @@ Outcome stmxcsr(Vcpu& cpu, const Insn& insn) {
 }
 
 // ---- FXSAVE, FXRSTOR ----
-/// An area whose first byte is out of reach raises what it raises; misaligned ones raise #GP(0), and where
-/// alignment is checked and doublewords are misaligned, too, #AC. [SDM2 FXSAVE]
+/// An area whose first doubleword is out of reach raises what that raises; misaligned ones raise #GP(0), and
+/// where alignment is checked and doublewords are misaligned, too, #AC. [SDM2 FXSAVE]
 bool fxsave_aligned(Vcpu& cpu, const Insn& insn) {
   const SegmentIndex segment = insn.segment();
   const u64 address = cpu.effective_address(insn);
   u64 linear = address + cpu.segment_base(segment);
   if (!cpu.long64()) {
-    if (!cpu.segment_linear(segment, address, 1, Access::kRead, linear)) return false;
+    if (!cpu.segment_linear(segment, address, 4, Access::kRead, linear)) return false;
   } else if (!cpu.canonical(linear)) {
     cpu.raise(segment == kSs ? kSS_ : kGP, 0);
     return false;
@@ -136,6 +136,7 @@ bool fxsave_aligned(Vcpu& cpu, const Insn& insn) {
   if (cpu.alignment_checked() && (linear & 3) != 0) cpu.raise(kAC, 0);
   return false;
 }
+
 /// Behind its last byte an area is checked piece by piece, in order; their offsets wrap at the address size.
 struct FxPiece {
   u8 bytes[16];
