@@ -59,16 +59,25 @@ class Vcpu final : public memory::FrameListener, public memory::MapListener {
   Vcpu(const Vcpu&) = delete;
   Vcpu& operator=(const Vcpu&) = delete;
 
-  CpuState state;
-  /// What a translator keeps at a fixed distance from `state`. Not part of the machine's state.
+  /// What a translator keeps at a fixed distance from `state`. Not part of the machine's state. What
+  /// translated code uses most stands last: within reach of an 8-bit displacement.
   struct TranslatorSlots {
-    u64 flags_image = 0;     // OF in bit 0, SF ZF AF PF CF in bits 8 to 15, as SETO AL and LAHF leave them
-    u64 entry = 0;           // where translated code is entered
-    u64 jump_table = 0;      // this vCPU's table of indirect targets
+    u64 entry = 0;         // where translated code is entered
+    u64 jump_table = 0;    // this vCPU's table of indirect targets
+    u64 engine = 0;        // the translator and ...
+    u64 run_site = 0;      // ... its function that runs an instruction's handler
+    u64 underflow = 0;     // where a return leads that has no call
+    u64 native_stack = 0;  // the host's stack pointer, without return addresses of translated calls
+    u32 host_mxcsr = 0;
+    u64 stack_limit = 0;     // how far such return addresses may reach
     u64 vectors_loaded = 0;  // the guest's vector registers and MXCSR are in the host's
     u64 windows[8] = {};     // host addresses that one check has cleared for several accesses of a block
-    u32 host_mxcsr = 0;
+    u64 flags_image = 0;     // OF in bit 0, SF ZF AF PF CF in bits 8 to 15, as SETO AL and LAHF leave them
   } translator;
+  /// Ticks until the engine must come back; counted down by one per retired instruction. The timeline reads
+  /// it.
+  i64 ticks_left = 0;
+  CpuState state;
 
   u32 id() const { return id_; }
   const CpuModel& model() const { return services_.model; }
@@ -280,9 +289,6 @@ class Vcpu final : public memory::FrameListener, public memory::MapListener {
   DecodeCache& decode_cache() { return services_.decode_cache; }
 
   // ---- Time and attention ----
-  /// Ticks until the engine must come back; counted down by one per retired instruction. The timeline reads
-  /// it.
-  i64 ticks_left = 0;
   Tick now_tick() const { return services_.events.clock().tick(); }
   /// The guest's TSC without TSC_OFFSET adjustments by virtualization.
   u64 read_tsc() const;

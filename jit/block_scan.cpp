@@ -1,4 +1,5 @@
-// Scanning ends behind what ends an interpreter's trace, behind what changes the block's key, or with the page.
+// Scanning ends behind what ends an interpreter's trace, behind what changes the block's key, or with the
+// page.
 #include "jit/block_scan.h"
 
 #include "cpu/exec/common.h"

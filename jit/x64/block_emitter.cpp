@@ -58,10 +58,10 @@ bool BlockEmitter::emit() {
   a_.add(ticks, count);
   a_.bind(budget_exit);
   a_.mov(kAddress.r32(), (request_.block << kExitKindBits) | static_cast<u32>(ExitKind::kBudget));
-  a_.jmp(imm(reinterpret_cast<u64>(context_.arena.executable(context_.stubs.exit))));
+  a_.jmp(address_of(context_.stubs.exit));
   if (out_.uses_vectors) {
     a_.bind(load);
-    a_.call(imm(reinterpret_cast<u64>(context_.arena.executable(context_.stubs.load_vectors))));
+    a_.call(address_of(context_.stubs.load_vectors));
     a_.jmp(loaded);
   }
   return !failed_;
@@ -98,35 +98,8 @@ void BlockEmitter::emit_insn(GuestInsn& g) {
   }
 }
 
-void BlockEmitter::save_flags() {
-  if (flags_ != Flags::kHost) return;
-  emit_save_flags();
-  flags_ = Flags::kBoth;
-}
-
-void BlockEmitter::emit_save_flags() {
-  a_.mov(kScratch, rax);
-  a_.lahf();
-  a_.seto(al);
-  a_.mov(word_ptr(kState, ORRERY_SLOT(context_.layout, flags_image)), ax);
-  a_.mov(rax, kScratch);
-}
-
-void BlockEmitter::need_flags() {
-  if (flags_ != Flags::kImage) return;
-  emit_restore_flags();
-  flags_ = Flags::kBoth;
-}
-
-void BlockEmitter::emit_restore_flags() {
-  a_.mov(kScratch, rax);
-  a_.movzx(eax, word_ptr(kState, ORRERY_SLOT(context_.layout, flags_image)));
-  a_.add(al, 127);  // OF := bit 0
-  a_.sahf();
-  a_.mov(rax, kScratch);
-}
-
 Label BlockEmitter::site(bool resumes) {
+  DCHECK(flags_ != Flags::kHost);
   if (sites_.empty() || sites_.back().index != current_) {
     sites_.push_back({.entry = a_.newLabel(),
                       .resume = a_.newLabel(),
@@ -134,7 +107,8 @@ Label BlockEmitter::site(bool resumes) {
                       .index = static_cast<u16>(current_),
                       .resumes = resumes && !groups_.open_behind(current_),
                       .in_line = false,
-                      .flags = Flags::kImage});
+                      .flags = Flags::kImage,
+                      .recipe = flags_ == Flags::kRecipe ? producer_ : kNoProducer});
   }
   return sites_.back().entry;
 }
@@ -142,7 +116,7 @@ Label BlockEmitter::site(bool resumes) {
 void BlockEmitter::leave_at_site(size_t number) {
   const u32 id = request_.first_site + static_cast<u32>(number);
   a_.mov(kAddress.r32(), (id << kExitKindBits) | static_cast<u32>(ExitKind::kSite));
-  a_.jmp(imm(reinterpret_cast<u64>(context_.arena.executable(context_.stubs.exit))));
+  a_.jmp(address_of(context_.stubs.site));
 }
 
 void BlockEmitter::handler_site(const GuestInsn& g) {
@@ -175,9 +149,11 @@ BlockEmitter::PendingLink& BlockEmitter::new_link(u64 target) {
                     .exit = a_.newLabel(),
                     .target = target,
                     .flags = flags_,
+                    .recipe = flags_ == Flags::kRecipe ? producer_ : kNoProducer,
                     .ticks_back = 0,
                     .key_bits = 0,
-                    .in_line = true});
+                    .in_line = true,
+                    .call = false});
   return links_.back();
 }
 
@@ -205,7 +181,11 @@ void BlockEmitter::emit_link(PendingLink& link) {
     emit_page_guard(page, 0, link.delta, link.exit);
   }
   a_.bind(link.jump);
-  a_.long_().jmp(link.exit);
+  if (link.call) {
+    a_.call(link.exit);
+  } else {
+    a_.long_().jmp(link.exit);
+  }
 }
 
 void BlockEmitter::emit_cold() {
@@ -213,24 +193,36 @@ void BlockEmitter::emit_cold() {
     PendingSite& s = sites_[i];
     if (s.in_line) continue;
     a_.bind(s.entry);
+    if (s.recipe != kNoProducer) {
+      emit_recipe(s.recipe);
+      emit_save_flags();
+    }
     leave_at_site(i);
     if (!s.resumes) continue;
     a_.bind(s.resume);
-    if (s.flags != Flags::kImage) emit_restore_flags();
+    if (s.flags == Flags::kHost || s.flags == Flags::kBoth) emit_restore_flags();
     a_.jmp(s.behind);
+  }
+  if (overflow_.isValid()) {
+    // So many calls without a return: the oldest are forgotten with all others.
+    a_.bind(overflow_);
+    a_.mov(rsp, qword_ptr(kState, ORRERY_SLOT(context_.layout, native_stack)));
+    a_.sub(rsp, 8);
+    a_.jmp(has_room_);
   }
   for (size_t i = 0; i < links_.size(); ++i) {
     PendingLink& link = links_[i];
     if (!link.in_line) {
       a_.bind(link.entry);
-      if (link.flags == Flags::kHost) emit_save_flags();
+      if (link.recipe != kNoProducer) emit_recipe(link.recipe);
+      if (link.flags == Flags::kHost || link.recipe != kNoProducer) emit_save_flags();
       if (link.ticks_back != 0) a_.add(qword_ptr(kState, context_.layout.ticks_left), link.ticks_back);
       emit_link(link);
     }
     a_.bind(link.exit);
     const u32 id = request_.first_link + static_cast<u32>(i);
     a_.mov(kAddress.r32(), (id << kExitKindBits) | static_cast<u32>(ExitKind::kLink));
-    a_.jmp(imm(reinterpret_cast<u64>(context_.arena.executable(context_.stubs.exit))));
+    a_.jmp(address_of(context_.stubs.exit));
   }
 }
 

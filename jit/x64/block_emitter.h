@@ -10,6 +10,7 @@
 // back behind it.
 #pragma once
 
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -20,6 +21,19 @@
 #include "jit/x64/stubs.h"
 
 namespace orrery::jit::x64 {
+
+/// How an instruction's flags are made again.
+struct FlagRecipe {
+  enum class Kind : u8 {
+    kNone,
+    kAgain,       // it changes nothing but flags: run it once more
+    kTestResult,  // they depend on its result alone
+    kUndo,        // undo it on a copy, and redo it
+  };
+  Kind kind = Kind::kNone;
+  u32 registers = 0;  // that must not have changed: general ones, vector registers from bit 16
+};
+FlagRecipe recipe_of(const GuestInsn& g);
 
 /// What a block is made of besides its code.
 struct EmittedBlock {
@@ -47,7 +61,8 @@ class BlockEmitter {
     u32 key = 0;
     SiteId first_site = 0;
     LinkId first_link = 0;
-    u32 indirect_stub = 0;  // arena offset
+    IndirectStubs indirect;
+    u64 page_delta = 0;  // host minus linear address of the block's page
     u64 second_page_delta =
         0;  // host minus linear address of the second page of a crossing instruction; or 0
   };
@@ -61,7 +76,9 @@ class BlockEmitter {
   void finish(const asmjit::CodeHolder& code);
 
  private:
-  enum class Flags : u8 { kImage, kHost, kBoth };
+  /// kRecipe: neither has them, but `emit_recipe(producer_)` makes them.
+  enum class Flags : u8 { kImage, kHost, kBoth, kRecipe };
+  static constexpr size_t kNoProducer = ~size_t{0};
   struct PendingSite {
     asmjit::Label entry;
     asmjit::Label resume;  // where the engine comes back to
@@ -69,36 +86,54 @@ class BlockEmitter {
     u16 index;
     bool resumes;
     bool in_line;  // a handler's: `resume` is `behind`
-    Flags flags;   // that the code behind expects
+    Flags flags;    // that the code behind expects
+    size_t recipe;  // for the flags at `entry`; kNoProducer: the image has them
   };
   struct PendingLink {
     asmjit::Label entry;  // of the cold path to it, unless `in_line`
     asmjit::Label jump, delta, exit;
     u64 target;
-    Flags flags;     // at `entry`
+    Flags flags;  // at `entry`
+    size_t recipe;
     u32 ticks_back;  // of the instructions that a side exit leaves out
     u32 key_bits;
     bool in_line;
+    bool call;  // not a jump
   };
 
   // block_emitter.cpp
   void emit_insn(GuestInsn& g);
-  /// From EFLAGS to the image, if only EFLAGS has them. Uses kScratch.
-  void save_flags();
-  /// From the image to EFLAGS, if only the image has them. Uses kScratch.
-  void need_flags();
-  void emit_save_flags();
-  void emit_restore_flags();
   /// The way out of the current instruction before it has changed anything; the flags are in the image.
   asmjit::Label site(bool resumes);
   void leave_at_site(size_t number);
   void handler_site(const GuestInsn& g);
   void emit_cold();
   PendingLink& new_link(u64 target);
+  /// Where the host finds what lies at `offset` of the arena.
+  asmjit::Imm address_of(u32 offset) const {
+    return asmjit::imm(reinterpret_cast<u64>(context_.arena.executable(offset)));
+  }
   void emit_link(PendingLink& link);
   void emit_page_guard(u64 page, u64 delta, const asmjit::Label& delta_label, const asmjit::Label& miss);
   u64 next_rip(const GuestInsn& g) const { return request_.rip + g.offset + g.insn.length; }
   u64 page_of(u64 address) const { return align_down(address, u64{4096}); }
+
+  // flags.cpp
+  /// Before EFLAGS are used up: they are saved, or a recipe will do.
+  void before_check();
+  void after_check() {
+    if (flags_ != Flags::kRecipe) flags_ = Flags::kImage;
+  }
+  /// To the image, if it does not have them. Uses kScratch.
+  void save_flags();
+  /// To EFLAGS, if they do not have them. Uses kScratch.
+  void need_flags();
+  void emit_save_flags();
+  void emit_restore_flags();
+  /// Whether the recipe for the flags in EFLAGS holds wherever somebody looks at them from here on.
+  bool recipe_suffices() const;
+  /// Makes the flags of instruction `producer` in EFLAGS. Uses kIndex and kScratch.
+  void emit_recipe(size_t producer);
 
   // memory.cpp
   /// The linear address of `mem` into `to` (LEA: the effective one). Uses kIndex and kAddress; a segment's
@@ -128,6 +163,9 @@ class BlockEmitter {
   void conditional_jump(const GuestInsn& g);
   void jump_indirect(const GuestInsn& g, bool call);
   void ret(const GuestInsn& g);
+  /// Calls the host code at an arena offset, or of the link that this makes for `target`: the host's return
+  /// address predicts the guest's. Emits where that return lands.
+  void call_and_land(const GuestInsn& g, std::optional<u64> target);
   /// Ends the block with a link.
   void leave_to(u64 target);
   void canonical_or(const Gp& address, const asmjit::Label& miss);
@@ -156,39 +194,41 @@ class BlockEmitter {
   EmittedBlock& out_;
   size_t current_ = 0;
   Flags flags_ = Flags::kImage;
+  size_t producer_ = kNoProducer;  // the last instruction that set flags, if it set all
   std::vector<PendingSite> sites_;
   std::vector<PendingLink> links_;
   std::vector<u32> starts_;
   MemoryGroups groups_;
-  bool ended_ = false;   // the last instruction has left the block
-  bool failed_ = false;  // AsmJit refused an instruction
+  asmjit::Label overflow_, has_room_;  // of the host's stack, at the block's call
+  bool ended_ = false;                 // the last instruction has left the block
+  bool failed_ = false;                // AsmJit refused an instruction
 };
 
 template <class Address>
 i32 BlockEmitter::access(unsigned bytes, bool write, unsigned alignment, Address address) {
   const GroupedAccess& grouped = groups_.accesses[current_];
   if (grouped.group == GroupedAccess::kNoGroup) {
-    save_flags();
+    before_check();
     address();
     check_access(bytes, write, alignment, site(true));
-    flags_ = Flags::kImage;
+    after_check();
     return 0;
   }
   const MemoryGroup& group = groups_.groups[grouped.group];
   if (group.first == current_) {
-    save_flags();
+    before_check();
     group_head();
-    flags_ = Flags::kImage;
+    after_check();
   } else {
     a_.mov(kAddress, asmjit::x86::qword_ptr(kState, window(grouped.group)));
   }
   const auto offset = static_cast<i32>(grouped.position - group.low);
   if (alignment > 1) {
-    save_flags();
+    before_check();
     a_.lea(kIndex.r32(), asmjit::x86::ptr(kAddress, offset));
     a_.test(kIndex.r32(), alignment - 1);
     a_.jnz(site(true));
-    flags_ = Flags::kImage;
+    after_check();
   }
   return offset;
 }

@@ -58,7 +58,6 @@ void BlockEmitter::group_head() {
   const MemoryGroup& group = groups_.groups[here.group];
   PendingLink& link = new_link(request_.rip + insns_[current_].offset);
   link.in_line = false;
-  link.flags = Flags::kImage;
   link.ticks_back = static_cast<u32>(insns_.size() - current_);
   link.key_bits = block_key::kNoGroups;
   const i64 down = here.position - group.low;

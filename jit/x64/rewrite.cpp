@@ -145,7 +145,10 @@ void BlockEmitter::rewrite(const GuestInsn& g) {
   for (unsigned i = 0; i < placed_count; ++i) {
     if (placed[i].store) store_guest(placed[i].guest, placed[i].host);
   }
-  if (changes) flags_ = Flags::kHost;
+  if (changes) {
+    flags_ = Flags::kHost;
+    producer_ = flags_defined(g) == cpu::rflags::kArithmetic ? current_ : kNoProducer;
+  }
 }
 
 }  // namespace orrery::jit::x64
