@@ -77,6 +77,7 @@ class Vcpu final : public memory::FrameListener, public memory::MapListener {
     u16 host_fcw = 0;
     u64 x87_loaded = 0;      // the guest's x87 state, but for its pointers, is in the host's
     PageSlot pages[8] = {};  // of the accesses of a running loop ...
+    u64 kept_operand = 0;    // what a loop's last comparison read from memory
     u64 pages_known = 0;     // ... as far as nothing has run since that could have changed them
     u64 stack_limit = 0;     // how far such return addresses may reach
     u64 vectors_loaded = 0;  // the guest's vector registers and MXCSR are in the host's

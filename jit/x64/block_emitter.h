@@ -26,9 +26,10 @@ namespace orrery::jit::x64 {
 struct FlagRecipe {
   enum class Kind : u8 {
     kNone,
-    kAgain,       // it changes nothing but flags: run it once more
-    kTestResult,  // they depend on its result alone
-    kUndo,        // undo it on a copy, and redo it
+    kAgain,        // it changes nothing but flags: run it once more
+    kTestResult,   // they depend on its result alone
+    kCompareKept,  // compare its memory operand's value, which was kept, once more
+    kUndo,         // undo it on a copy, and redo it
   };
   Kind kind = Kind::kNone;
   u32 registers = 0;  // that must not have changed: general ones, vector registers from bit 16
@@ -115,6 +116,11 @@ class BlockEmitter {
     X87Pointers pointers;  // at `entry`
     u8 opcode_bytes = 1;   // of what is patched
   };
+  struct Aligned {
+    u8 group;
+    i64 position;
+    unsigned alignment;
+  };
   /// An access of a loop that has the page of its last time in a slot.
   struct PageCache {
     asmjit::Label cold, checked, miss;
@@ -159,6 +165,8 @@ class BlockEmitter {
   bool recipe_holds(size_t producer, size_t from) const;
   /// Makes the flags of instruction `producer` in EFLAGS. Uses kIndex and kScratch.
   void emit_recipe(size_t producer);
+  /// CMP or TEST `g` with the value of its memory operand in `kept`.
+  void compare_kept(const GuestInsn& g, const Gp& kept);
 
   // loop.cpp
   /// Whether the block's last instruction jumps back to its first, and flags need not be saved on the way:
@@ -186,6 +194,13 @@ class BlockEmitter {
   template <class Address>
   i32 access(unsigned bytes, bool write, unsigned alignment, Address address);
   void group_head();
+  /// An access of the same group, a multiple of `alignment` away, has been checked.
+  bool known_to_be_aligned(const GroupedAccess& access, unsigned alignment) const {
+    return std::any_of(aligned_.begin(), aligned_.end(), [&](const Aligned& a) {
+      return a.group == access.group && a.alignment >= alignment &&
+             (access.position - a.position) % alignment == 0;
+    });
+  }
   i32 window(unsigned group) const {
     return ORRERY_SLOT(context_.layout, windows) + static_cast<i32>(8 * group);
   }
@@ -261,6 +276,7 @@ class BlockEmitter {
   MemoryGroups groups_;
   X87Pointers x87_pointers_, loop_pointers_;  // now; at a loop's jump back
   bool x87_loaded_ = false;
+  std::vector<Aligned> aligned_;
   asmjit::Label overflow_, has_room_;   // of the host's stack, at the block's call
   size_t loop_producer_ = kNoProducer;  // whose flags the last jump, back to the first instruction, looks at
   asmjit::Label first_turn_, loop_entry_, loop_head_, loop_budget_;
@@ -294,12 +310,13 @@ i32 BlockEmitter::access(unsigned bytes, bool write, unsigned alignment, Address
     a_.mov(kAddress, asmjit::x86::qword_ptr(kState, window(grouped.group)));
   }
   const auto offset = static_cast<i32>(grouped.position - group.low);
-  if (alignment > 1) {
+  if (alignment > 1 && !known_to_be_aligned(grouped, alignment)) {
     before_check();
     a_.lea(kIndex.r32(), asmjit::x86::ptr(kAddress, offset));
     a_.test(kIndex.r32(), alignment - 1);
     a_.jnz(site(true));
     after_check();
+    aligned_.push_back({grouped.group, grouped.position, alignment});
   }
   return offset;
 }

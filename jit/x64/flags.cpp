@@ -54,6 +54,16 @@ bool is_copied(const ZydisDecodedOperand& o) {
          !(o.reg.value >= ZYDIS_REGISTER_AH && o.reg.value <= ZYDIS_REGISTER_BH);
 }
 
+// CMP and TEST of general operands, one of them in memory, can keep its value for later.
+FlagRecipe compared_with_memory(const GuestInsn& g) {
+  if (g.z.mnemonic != ZYDIS_MNEMONIC_CMP && g.z.mnemonic != ZYDIS_MNEMONIC_TEST) return {};
+  const bool first = g.operands[0].type == ZYDIS_OPERAND_TYPE_MEMORY;
+  const ZydisDecodedOperand& other = g.operands[first ? 1 : 0];
+  if (other.type == ZYDIS_OPERAND_TYPE_IMMEDIATE) return {FlagRecipe::Kind::kCompareKept, 0};
+  if (!is_copied(other)) return {};
+  return {FlagRecipe::Kind::kCompareKept, register_bit(other.reg.value)};
+}
+
 }  // namespace
 
 FlagRecipe recipe_of(const GuestInsn& g) {
@@ -62,7 +72,7 @@ FlagRecipe recipe_of(const GuestInsn& g) {
     return {};
   const ZydisDecodedOperand& to = g.operands[0];
   const ZydisDecodedOperand& from = g.operands[1];
-  if (to.type != ZYDIS_OPERAND_TYPE_REGISTER) return {};
+  if (to.type != ZYDIS_OPERAND_TYPE_REGISTER) return compared_with_memory(g);
   const u32 to_bit = register_bit(to.reg.value);
   const bool from_register = from.type == ZYDIS_OPERAND_TYPE_REGISTER;
   const bool from_memory = from.type == ZYDIS_OPERAND_TYPE_MEMORY;
@@ -80,7 +90,7 @@ FlagRecipe recipe_of(const GuestInsn& g) {
     case ZYDIS_MNEMONIC_VUCOMISD:
     case ZYDIS_MNEMONIC_PTEST:
     case ZYDIS_MNEMONIC_VPTEST:
-      return from_memory ? FlagRecipe{} : FlagRecipe{FlagRecipe::Kind::kAgain, both};
+      return from_memory ? compared_with_memory(g) : FlagRecipe{FlagRecipe::Kind::kAgain, both};
     case ZYDIS_MNEMONIC_AND:
     case ZYDIS_MNEMONIC_OR:
     case ZYDIS_MNEMONIC_XOR:
@@ -114,6 +124,8 @@ bool BlockEmitter::recipe_suffices() const {
 bool BlockEmitter::recipe_holds(size_t producer, size_t from) const {
   const FlagRecipe recipe = recipe_of(insns_[producer]);
   if (recipe.kind == FlagRecipe::Kind::kNone) return false;
+  // Only the one that ends a loop's turn keeps its value.
+  if (recipe.kind == FlagRecipe::Kind::kCompareKept && from != 0) return false;
   bool intact = true;
   for (size_t i = from; i < insns_.size() && intact; ++i) {
     const GuestInsn& g = insns_[i];
@@ -140,6 +152,12 @@ void BlockEmitter::emit_recipe(size_t producer) {
     rewrite(g);
     flags_ = flags;
     producer_ = before;
+    return;
+  }
+  if (recipe.kind == FlagRecipe::Kind::kCompareKept) {
+    const unsigned kept_bytes = memory_operand(g)->size / 8;
+    a_.mov(kScratch, qword_ptr(kState, ORRERY_SLOT(context_.layout, kept_operand)));
+    compare_kept(g, gp(kScratchId, kept_bytes));
     return;
   }
   const unsigned bytes = to.size / 8;
@@ -179,6 +197,23 @@ void BlockEmitter::emit_recipe(size_t producer) {
   } else {
     both_ways(imm(from.imm.value.s));
   }
+}
+
+void BlockEmitter::compare_kept(const GuestInsn& g, const Gp& kept) {
+  const bool first = g.operands[0].type == ZYDIS_OPERAND_TYPE_MEMORY;
+  const ZydisDecodedOperand& other = g.operands[first ? 1 : 0];
+  const u32 id = host_instruction(g.z.mnemonic);
+  Operand by = imm(other.imm.value.s);
+  if (other.type == ZYDIS_OPERAND_TYPE_REGISTER) {
+    const u8 guest = guest_number(other.reg.value);
+    u8 host = kHostOf[guest];
+    if (host == kNoHost) {
+      load_guest(kIndex, guest);
+      host = kIndexId;
+    }
+    by = gp(host, kept.size());
+  }
+  if ((first ? a_.emit(id, kept, by) : a_.emit(id, by, kept)) != kErrorOk) failed_ = true;
 }
 
 void BlockEmitter::before_check() {

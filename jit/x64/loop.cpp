@@ -34,7 +34,7 @@ void BlockEmitter::find_loop() {
   u32 written_since = 0;
   for (size_t i = 0; i + 1 < insns_.size(); ++i) {
     const GuestInsn& g = insns_[i];
-    if (g.plan == Plan::kNothing) continue;
+    if (g.plan == Plan::kNothing || (g.plan == Plan::kBranch && flags_read(g) != 0)) continue;
     if (g.plan != Plan::kRewrite && g.plan != Plan::kStack && g.plan != Plan::kX87) return;
     if (g.plan != Plan::kStack && changes_flags(g)) {
       producer = flags_defined(g) == cpu::rflags::kArithmetic ? i : kNoProducer;
@@ -59,6 +59,7 @@ void BlockEmitter::emit_loop() {
   a_.js(loop_budget_);
   const size_t caches = page_caches_.size();
   turn_caches_ = 0;
+  aligned_.clear();
   emit_insns();
   DCHECK(turn_caches_ == caches);
 }
@@ -75,7 +76,8 @@ void BlockEmitter::check_loop_access(unsigned bytes, bool write, unsigned alignm
   }
   ++turn_caches_;
   if (!in_loop_) {
-    page_caches_.push_back({.cold = a_.newLabel(), .checked = a_.newLabel(), .miss = {}, .bytes = bytes, .write = write});
+    page_caches_.push_back(
+        {.cold = a_.newLabel(), .checked = a_.newLabel(), .miss = {}, .bytes = bytes, .write = write});
     check_access(bytes, write, alignment, miss);
     a_.mov(kScratch, qword_ptr(kState, kIndex, 0, bank_ + tag_of(write)));
     a_.mov(qword_ptr(kState, page_slot(slot, kTag)), kScratch);

@@ -72,7 +72,13 @@ void BlockEmitter::group_head() {
     }
     a_.lea(kAddress, ptr(base, static_cast<i32>(here.displacement - down)));
   }
-  check_access(static_cast<unsigned>(group.high - group.low), group.write, 1, link.entry);
+  const Label miss = link.entry;
+  const auto bytes = static_cast<unsigned>(group.high - group.low);
+  if (is_loop()) {
+    check_loop_access(bytes, group.write, 1, miss);
+  } else {
+    check_access(bytes, group.write, 1, miss);
+  }
   a_.mov(qword_ptr(kState, window(here.group)), kAddress);
 }
 
