@@ -274,9 +274,9 @@ class BlockEmitter {
   std::vector<PendingLink> links_;
   std::vector<u32> starts_;
   MemoryGroups groups_;
+  std::vector<Aligned> aligned_;
   X87Pointers x87_pointers_, loop_pointers_;  // now; at a loop's jump back
   bool x87_loaded_ = false;
-  std::vector<Aligned> aligned_;
   asmjit::Label overflow_, has_room_;   // of the host's stack, at the block's call
   size_t loop_producer_ = kNoProducer;  // whose flags the last jump, back to the first instruction, looks at
   asmjit::Label first_turn_, loop_entry_, loop_head_, loop_budget_;
