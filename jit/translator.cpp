@@ -103,7 +103,7 @@ struct Translator::Impl {
   std::vector<u8> heat;
   std::optional<cpu::Vcpu::Layout> layout;
   x64::Stubs stubs;
-  std::map<u32, x64::IndirectStubs> indirect_stubs;  // by block key, without kNoGroups
+  std::vector<x64::IndirectStubs> indirect_stubs;  // by block key, without kNoGroups
   cpu::Vcpu* running = nullptr;
   asmjit::CodeHolder code;
   std::vector<GuestInsn> scanned;
@@ -162,9 +162,11 @@ u32 Translator::Impl::key_of(const cpu::Vcpu& cpu) const {
 }
 
 const x64::IndirectStubs& Translator::Impl::stubs_for(u32 key) {
-  const auto [at, fresh] = indirect_stubs.try_emplace(key & ~block_key::kNoGroups);
-  if (fresh) at->second = x64::emit_indirect_stubs(cache.arena(), *layout, stubs, at->first);
-  return at->second;
+  const u32 wanted = key & ~block_key::kNoGroups;
+  if (wanted >= indirect_stubs.size()) indirect_stubs.resize(wanted + 1);
+  x64::IndirectStubs& at = indirect_stubs[wanted];
+  if (at.jump == 0) at = x64::emit_indirect_stubs(cache.arena(), *layout, stubs, wanted);
+  return at;
 }
 
 BlockId Translator::Impl::find_block(cpu::Vcpu& cpu, u32 key_bits) {
