@@ -23,10 +23,17 @@ bool BlockEmitter::emit() {
   find_live_flags(insns_, [this](const GuestInsn& g) {
     const bool checked = groups_.is_member(static_cast<size_t>(&g - insns_.data()));
     if (g.plan == Plan::kStack) return !checked;
-    if (g.plan != Plan::kRewrite) return g.plan != Plan::kNothing;
+    if (g.z.mnemonic == ZYDIS_MNEMONIC_FLDCW) return true;
+    if (g.plan != Plan::kRewrite && g.plan != Plan::kX87) return g.plan != Plan::kNothing;
     const ZydisDecodedOperand* const memory = memory_operand(g);
     return memory != nullptr && (!checked || required_alignment(g, memory->size / 8) > 1);
   });
+  find_loop();
+  if (is_loop()) {
+    first_turn_ = a_.newLabel();
+    loop_entry_ = a_.newLabel();
+    a_.bind(first_turn_);
+  }
   const auto count = static_cast<u32>(insns_.size());
   const Label budget = a_.newLabel();
   const Mem ticks = qword_ptr(kState, context_.layout.ticks_left);
@@ -39,21 +46,37 @@ bool BlockEmitter::emit() {
   Label load = a_.newLabel(), loaded = a_.newLabel();
   out_.uses_vectors = std::any_of(insns_.begin(), insns_.end(), [](const GuestInsn& g) {
     constexpr u32 kVector = cpu::isa::trait::kSse | cpu::isa::trait::kAvx;
-    const bool vector = uses_vectors(g) || (cpu::isa::rows()[g.insn.row].traits & kVector) != 0;
+    const bool vector =
+        uses_vectors(g) || ((cpu::isa::rows()[g.insn.row].traits & kVector) != 0 && !uses_mmx(g));
     return g.plan == Plan::kRewrite && vector;
   });
+  Label load_x87;
+  if (std::any_of(insns_.begin(), insns_.end(), [](const GuestInsn& g) { return needs_x87(g); })) {
+    load_x87 = a_.newLabel();
+    x87_loaded_ = true;
+  }
   if (out_.uses_vectors) {
     a_.cmp(byte_ptr(kState, ORRERY_SLOT(context_.layout, vectors_loaded)), 0);
     a_.je(load);
     a_.bind(loaded);
   }
-  for (current_ = 0; current_ < insns_.size(); ++current_) {
-    starts_.push_back(static_cast<u32>(a_.offset()));
-    emit_insn(insns_[current_]);
-    if (failed_) return false;
+  const Label x87_loaded = a_.newLabel();
+  if (load_x87.isValid()) {
+    a_.cmp(byte_ptr(kState, ORRERY_SLOT(context_.layout, x87_loaded)), 0);
+    a_.je(load_x87);
+    a_.bind(x87_loaded);
   }
-  if (!ended_) leave_to(next_rip(insns_.back()));
+  set_pages_known(true);
+  emit_insns();
+  if (is_loop() && !failed_) emit_loop();
+  if (failed_) return false;
   emit_cold();
+  if (loop_budget_.isValid()) {
+    a_.bind(loop_budget_);
+    emit_recipe(loop_producer_);
+    emit_save_flags();
+    store_x87_pointers(loop_pointers_);
+  }
   a_.bind(budget);
   a_.add(ticks, count);
   a_.bind(budget_exit);
@@ -64,10 +87,28 @@ bool BlockEmitter::emit() {
     a_.call(address_of(context_.stubs.load_vectors));
     a_.jmp(loaded);
   }
+  if (load_x87.isValid()) {
+    a_.bind(load_x87);
+    call_load_x87();
+    a_.jmp(x87_loaded);
+  }
   return !failed_;
 }
 
+void BlockEmitter::emit_insns() {
+  ended_ = false;
+  for (current_ = 0; current_ < insns_.size(); ++current_) {
+    if (!in_loop_) starts_.push_back(static_cast<u32>(a_.offset()));
+    emit_insn(insns_[current_]);
+    if (failed_) return;
+  }
+  if (ended_) return;
+  flush_x87_pointers();
+  leave_to(next_rip(insns_.back()));
+}
+
 void BlockEmitter::emit_insn(GuestInsn& g) {
+  keep_x87_pointers(g);
   switch (g.plan) {
     case Plan::kHandler:
       handler_site(g);
@@ -89,28 +130,43 @@ void BlockEmitter::emit_insn(GuestInsn& g) {
     case Plan::kSystem:
       emit_system(g);
       break;
+    case Plan::kX87:
+      x87(g);
+      break;
   }
   // Where the engine comes back to behind this instruction.
-  if (!sites_.empty() && sites_.back().index == current_ && sites_.back().resumes) {
+  if (!sites_.empty() && sites_.back().index == current_ && sites_.back().in_loop == in_loop_ &&
+      sites_.back().resumes) {
     sites_.back().behind = a_.newLabel();
     sites_.back().flags = flags_;
+    sites_.back().x87_loaded = x87_loaded_;
     a_.bind(sites_.back().behind);
   }
 }
 
 Label BlockEmitter::site(bool resumes) {
   DCHECK(flags_ != Flags::kHost);
-  if (sites_.empty() || sites_.back().index != current_) {
+  if (sites_.empty() || sites_.back().index != current_ || sites_.back().in_loop != in_loop_) {
     sites_.push_back({.entry = a_.newLabel(),
-                      .resume = a_.newLabel(),
+                      .resume = in_loop_ ? first_turn_resume(current_) : a_.newLabel(),
                       .behind = {},
                       .index = static_cast<u16>(current_),
+                      .in_loop = in_loop_,
                       .resumes = resumes && !groups_.open_behind(current_),
                       .in_line = false,
                       .flags = Flags::kImage,
-                      .recipe = flags_ == Flags::kRecipe ? producer_ : kNoProducer});
+                      .recipe = flags_ == Flags::kRecipe ? producer_ : kNoProducer,
+                      .x87_loaded = false,
+                      .pointers = x87_pointers_});
   }
   return sites_.back().entry;
+}
+
+// Behind a site, the second version of a loop goes on in the first.
+Label BlockEmitter::first_turn_resume(size_t index) const {
+  const auto first =
+      std::find_if(sites_.begin(), sites_.end(), [index](const PendingSite& s) { return s.index == index; });
+  return first->resume;
 }
 
 void BlockEmitter::leave_at_site(size_t number) {
@@ -120,6 +176,7 @@ void BlockEmitter::leave_at_site(size_t number) {
 }
 
 void BlockEmitter::handler_site(const GuestInsn& g) {
+  flush_x87_pointers();
   save_flags();
   const bool last = current_ + 1 == insns_.size();
   const bool ends = (cpu::isa::rows()[g.insn.row].traits & cpu::isa::trait::kEndsTrace) != 0 || !g.valid;
@@ -127,6 +184,7 @@ void BlockEmitter::handler_site(const GuestInsn& g) {
   sites_.back().in_line = true;
   leave_at_site(sites_.size() - 1);
   flags_ = Flags::kImage;
+  x87_loaded_ = false;
   if (last && ends) {
     ended_ = true;
   } else if (sites_.back().resumes) {
@@ -153,7 +211,8 @@ BlockEmitter::PendingLink& BlockEmitter::new_link(u64 target) {
                     .ticks_back = 0,
                     .key_bits = 0,
                     .in_line = true,
-                    .call = false});
+                    .call = false,
+                    .pointers = x87_pointers_});
   return links_.back();
 }
 
@@ -197,12 +256,16 @@ void BlockEmitter::emit_cold() {
       emit_recipe(s.recipe);
       emit_save_flags();
     }
+    store_x87_pointers(s.pointers);
     leave_at_site(i);
-    if (!s.resumes) continue;
+    if (!s.resumes || s.in_loop) continue;
     a_.bind(s.resume);
+    if (s.x87_loaded) call_load_x87();
+    set_pages_known(false);
     if (s.flags == Flags::kHost || s.flags == Flags::kBoth) emit_restore_flags();
     a_.jmp(s.behind);
   }
+  emit_loop_cold();
   if (overflow_.isValid()) {
     // So many calls without a return: the oldest are forgotten with all others.
     a_.bind(overflow_);
@@ -216,6 +279,7 @@ void BlockEmitter::emit_cold() {
       a_.bind(link.entry);
       if (link.recipe != kNoProducer) emit_recipe(link.recipe);
       if (link.flags == Flags::kHost || link.recipe != kNoProducer) emit_save_flags();
+      store_x87_pointers(link.pointers);
       if (link.ticks_back != 0) a_.add(qword_ptr(kState, context_.layout.ticks_left), link.ticks_back);
       emit_link(link);
     }
@@ -240,7 +304,7 @@ void BlockEmitter::finish(const CodeHolder& code) {
                           .to = kNone,
                           .target = l.target,
                           .key_bits = l.key_bits,
-                          .jump = offset(l.jump) + 1,
+                          .jump = offset(l.jump) + l.opcode_bytes,
                           .exit = offset(l.exit),
                           .delta = l.delta.isValid() ? offset(l.delta) + 2 : kNone,
                           .next_incoming = kNone});

@@ -26,14 +26,17 @@ namespace orrery::jit::x64 {
 struct FlagRecipe {
   enum class Kind : u8 {
     kNone,
-    kAgain,       // it changes nothing but flags: run it once more
-    kTestResult,  // they depend on its result alone
-    kUndo,        // undo it on a copy, and redo it
+    kAgain,        // it changes nothing but flags: run it once more
+    kTestResult,   // they depend on its result alone
+    kCompareKept,  // compare its memory operand's value, which was kept, once more
+    kUndo,         // undo it on a copy, and redo it
   };
   Kind kind = Kind::kNone;
   u32 registers = 0;  // that must not have changed: general ones, vector registers from bit 16
 };
 FlagRecipe recipe_of(const GuestInsn& g);
+/// The general registers that `g` may change, and from bit 16 on the vector registers.
+u32 registers_written(const GuestInsn& g);
 
 /// What a block is made of besides its code.
 struct EmittedBlock {
@@ -79,15 +82,26 @@ class BlockEmitter {
   /// kRecipe: neither has them, but `emit_recipe(producer_)` makes them.
   enum class Flags : u8 { kImage, kHost, kBoth, kRecipe };
   static constexpr size_t kNoProducer = ~size_t{0};
+  /// FIP, FOP, FCS, and FDP and FDS, as they ought to be: those of these instructions. Null: the state has
+  /// them. `moved`: what to add to the address of `data`, whose registers have moved on.
+  struct X87Pointers {
+    const GuestInsn* instruction = nullptr;
+    const GuestInsn* data = nullptr;
+    i32 moved = 0;
+    bool operator==(const X87Pointers&) const = default;
+  };
   struct PendingSite {
     asmjit::Label entry;
     asmjit::Label resume;  // where the engine comes back to
     asmjit::Label behind;  // the code behind the instruction
     u16 index;
+    bool in_loop;
     bool resumes;
-    bool in_line;  // a handler's: `resume` is `behind`
-    Flags flags;    // that the code behind expects
-    size_t recipe;  // for the flags at `entry`; kNoProducer: the image has them
+    bool in_line;          // a handler's: `resume` is `behind`
+    Flags flags;           // that the code behind expects
+    size_t recipe;         // for the flags at `entry`; kNoProducer: the image has them
+    bool x87_loaded;       // when the code behind runs
+    X87Pointers pointers;  // at `entry`
   };
   struct PendingLink {
     asmjit::Label entry;  // of the cold path to it, unless `in_line`
@@ -98,13 +112,28 @@ class BlockEmitter {
     u32 ticks_back;  // of the instructions that a side exit leaves out
     u32 key_bits;
     bool in_line;
-    bool call;  // not a jump
+    bool call;             // not a jump
+    X87Pointers pointers;  // at `entry`
+    u8 opcode_bytes = 1;   // of what is patched
+  };
+  struct Aligned {
+    u8 group;
+    i64 position;
+    unsigned alignment;
+  };
+  /// An access of a loop that has the page of its last time in a slot.
+  struct PageCache {
+    asmjit::Label cold, checked, miss;
+    unsigned bytes;
+    bool write;
   };
 
   // block_emitter.cpp
+  void emit_insns();
   void emit_insn(GuestInsn& g);
   /// The way out of the current instruction before it has changed anything; the flags are in the image.
   asmjit::Label site(bool resumes);
+  asmjit::Label first_turn_resume(size_t index) const;
   void leave_at_site(size_t number);
   void handler_site(const GuestInsn& g);
   void emit_cold();
@@ -132,8 +161,28 @@ class BlockEmitter {
   void emit_restore_flags();
   /// Whether the recipe for the flags in EFLAGS holds wherever somebody looks at them from here on.
   bool recipe_suffices() const;
+  /// Whether the recipe of `producer`, which holds before `from`, does so wherever somebody looks.
+  bool recipe_holds(size_t producer, size_t from) const;
   /// Makes the flags of instruction `producer` in EFLAGS. Uses kIndex and kScratch.
   void emit_recipe(size_t producer);
+  /// CMP or TEST `g` with the value of its memory operand in `kept`.
+  void compare_kept(const GuestInsn& g, const Gp& kept);
+
+  // loop.cpp
+  /// Whether the block's last instruction jumps back to its first, and flags need not be saved on the way:
+  /// fills in loop_producer_.
+  void find_loop();
+  bool is_loop() const { return loop_producer_ != kNoProducer; }
+  /// The block once more, for its second turn and later ones.
+  void emit_loop();
+  void emit_loop_cold();
+  /// As check_access, with the page of the last turn at hand.
+  void check_loop_access(unsigned bytes, bool write, unsigned alignment, const asmjit::Label& miss);
+  /// Notes that pages are, or are not, in their slots.
+  void set_pages_known(bool known);
+  i32 page_slot(size_t slot, size_t field) const {
+    return ORRERY_SLOT(context_.layout, pages) + static_cast<i32>(slot * sizeof(cpu::Vcpu::PageSlot) + field);
+  }
 
   // memory.cpp
   /// The linear address of `mem` into `to` (LEA: the effective one). Uses kIndex and kAddress; a segment's
@@ -145,9 +194,18 @@ class BlockEmitter {
   template <class Address>
   i32 access(unsigned bytes, bool write, unsigned alignment, Address address);
   void group_head();
+  /// An access of the same group, a multiple of `alignment` away, has been checked.
+  bool known_to_be_aligned(const GroupedAccess& access, unsigned alignment) const {
+    return std::any_of(aligned_.begin(), aligned_.end(), [&](const Aligned& a) {
+      return a.group == access.group && a.alignment >= alignment &&
+             (access.position - a.position) % alignment == 0;
+    });
+  }
   i32 window(unsigned group) const {
     return ORRERY_SLOT(context_.layout, windows) + static_cast<i32>(8 * group);
   }
+  /// The offset of the quick TLB's entry for kAddress into kIndex.
+  void find_entry();
   /// Checks `bytes` at kAddress and makes it a host address; what does not pass goes to `miss`. Uses kIndex,
   /// kScratch and EFLAGS.
   void check_access(unsigned bytes, bool write, unsigned alignment, const asmjit::Label& miss);
@@ -161,6 +219,7 @@ class BlockEmitter {
   // branch.cpp
   void emit_branch(const GuestInsn& g);
   void conditional_jump(const GuestInsn& g);
+  void final_jump(const GuestInsn& g, u64 target);
   void jump_indirect(const GuestInsn& g, bool call);
   void ret(const GuestInsn& g);
   /// Calls the host code at an arena offset, or of the link that this makes for `target`: the host's return
@@ -186,6 +245,22 @@ class BlockEmitter {
   // divide.cpp
   void divide(const GuestInsn& g);
 
+  // x87.cpp
+  void x87(const GuestInsn& g);
+  /// The guest's x87 state into the host's, if it may not be there. Uses temporaries and EFLAGS, saving flags
+  /// that are wanted.
+  void need_x87();
+  void call_load_x87() { a_.call(address_of(context_.stubs.load_x87)); }
+  /// Before `g`: stores the pointers if `g` may leave the block in line, or loses what they are made of. Side
+  /// exits store them.
+  void keep_x87_pointers(const GuestInsn& g);
+  void flush_x87_pointers() {
+    store_x87_pointers(x87_pointers_);
+    x87_pointers_ = {};
+  }
+  /// Leaves EFLAGS alone. Uses the temporaries.
+  void store_x87_pointers(const X87Pointers& pointers);
+
   const EmitterContext& context_;
   asmjit::x86::Assembler& a_;
   const Request request_;
@@ -199,9 +274,17 @@ class BlockEmitter {
   std::vector<PendingLink> links_;
   std::vector<u32> starts_;
   MemoryGroups groups_;
-  asmjit::Label overflow_, has_room_;  // of the host's stack, at the block's call
-  bool ended_ = false;                 // the last instruction has left the block
-  bool failed_ = false;                // AsmJit refused an instruction
+  std::vector<Aligned> aligned_;
+  X87Pointers x87_pointers_, loop_pointers_;  // now; at a loop's jump back
+  bool x87_loaded_ = false;
+  asmjit::Label overflow_, has_room_;   // of the host's stack, at the block's call
+  size_t loop_producer_ = kNoProducer;  // whose flags the last jump, back to the first instruction, looks at
+  asmjit::Label first_turn_, loop_entry_, loop_head_, loop_budget_;
+  std::vector<PageCache> page_caches_;
+  size_t turn_caches_ = 0;  // of them used so far by the version that is emitted
+  bool in_loop_ = false;    // emitting the second version
+  bool ended_ = false;      // the last instruction has left the block
+  bool failed_ = false;     // AsmJit refused an instruction
 };
 
 template <class Address>
@@ -210,7 +293,11 @@ i32 BlockEmitter::access(unsigned bytes, bool write, unsigned alignment, Address
   if (grouped.group == GroupedAccess::kNoGroup) {
     before_check();
     address();
-    check_access(bytes, write, alignment, site(true));
+    if (is_loop()) {
+      check_loop_access(bytes, write, alignment, site(true));
+    } else {
+      check_access(bytes, write, alignment, site(true));
+    }
     after_check();
     return 0;
   }
@@ -223,16 +310,20 @@ i32 BlockEmitter::access(unsigned bytes, bool write, unsigned alignment, Address
     a_.mov(kAddress, asmjit::x86::qword_ptr(kState, window(grouped.group)));
   }
   const auto offset = static_cast<i32>(grouped.position - group.low);
-  if (alignment > 1) {
+  if (alignment > 1 && !known_to_be_aligned(grouped, alignment)) {
     before_check();
     a_.lea(kIndex.r32(), asmjit::x86::ptr(kAddress, offset));
     a_.test(kIndex.r32(), alignment - 1);
     a_.jnz(site(true));
     after_check();
+    aligned_.push_back({grouped.group, grouped.position, alignment});
   }
   return offset;
 }
 
+/// Whether `g` runs natively, but for its operands: x87 by Plan::kX87, MMX by Plan::kRewrite.
+bool x87_is_native(const EmitterContext& context, u32 key, const GuestInsn& g);
+bool mmx_is_native(const EmitterContext& context, u32 key, const GuestInsn& g);
 /// How `g` is translated in a block with this key.
 Plan make_plan(const EmitterContext& context, u32 key, const GuestInsn& g);
 /// The memory operand that `g` accesses, or null.

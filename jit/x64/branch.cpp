@@ -54,10 +54,32 @@ void BlockEmitter::conditional_jump(const GuestInsn& g) {
     return;
   }
   need_flags();
+  if (current_ + 1 == insns_.size() && page_of(target) == page_of(request_.rip)) {
+    final_jump(g, target);
+    return;
+  }
   PendingLink& link = new_link(target);
   link.in_line = false;
   link.ticks_back = static_cast<u32>(insns_.size() - current_ - 1);
   if (a_.emit(host_instruction(g.z.mnemonic), link.entry) != kErrorOk) failed_ = true;
+}
+
+// The host's conditional jump is the link.
+void BlockEmitter::final_jump(const GuestInsn& g, u64 target) {
+  const u32 jump = host_instruction(g.z.mnemonic);
+  if (is_loop()) {
+    // Turns end alike: what the pointers are at the jump is the same in both versions.
+    DCHECK(!in_loop_ || x87_pointers_ == loop_pointers_);
+    loop_pointers_ = x87_pointers_;
+    if (a_.emit(jump, in_loop_ ? loop_head_ : loop_entry_) != kErrorOk) failed_ = true;
+    return;
+  }
+  save_flags();
+  flush_x87_pointers();
+  PendingLink& link = new_link(target);
+  link.opcode_bytes = 2;
+  a_.bind(link.jump);
+  if (a_.long_().emit(jump, link.exit) != kErrorOk) failed_ = true;
 }
 
 // Bits 47 to 63 must be equal.

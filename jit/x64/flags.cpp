@@ -31,7 +31,12 @@ u32 register_bit(ZydisRegister reg) {
   }
 }
 
+}  // namespace
+
 u32 registers_written(const GuestInsn& g) {
+  // These have no operands.
+  if (g.z.mnemonic == ZYDIS_MNEMONIC_VZEROALL || g.z.mnemonic == ZYDIS_MNEMONIC_VZEROUPPER)
+    return 0xffffu << kFirstVector;
   u32 set = 0;
   for (unsigned i = 0; i < g.z.operand_count; ++i) {
     const ZydisDecodedOperand& o = g.operands[i];
@@ -41,20 +46,33 @@ u32 registers_written(const GuestInsn& g) {
   return set;
 }
 
+namespace {
+
 /// A register that the recipes' temporaries can hold a copy of: any but AH to BH.
 bool is_copied(const ZydisDecodedOperand& o) {
   return o.type == ZYDIS_OPERAND_TYPE_REGISTER && register_bit(o.reg.value) != 0 &&
          !(o.reg.value >= ZYDIS_REGISTER_AH && o.reg.value <= ZYDIS_REGISTER_BH);
 }
 
+// CMP and TEST of general operands, one of them in memory, can keep its value for later.
+FlagRecipe compared_with_memory(const GuestInsn& g) {
+  if (g.z.mnemonic != ZYDIS_MNEMONIC_CMP && g.z.mnemonic != ZYDIS_MNEMONIC_TEST) return {};
+  const bool first = g.operands[0].type == ZYDIS_OPERAND_TYPE_MEMORY;
+  const ZydisDecodedOperand& other = g.operands[first ? 1 : 0];
+  if (other.type == ZYDIS_OPERAND_TYPE_IMMEDIATE) return {FlagRecipe::Kind::kCompareKept, 0};
+  if (!is_copied(other)) return {};
+  return {FlagRecipe::Kind::kCompareKept, register_bit(other.reg.value)};
+}
+
 }  // namespace
 
 FlagRecipe recipe_of(const GuestInsn& g) {
-  if (g.plan != Plan::kRewrite || flags_defined(g) != cpu::rflags::kArithmetic || g.insn.has(cpu::insn_flag::kLock))
+  if (g.plan != Plan::kRewrite || flags_defined(g) != cpu::rflags::kArithmetic ||
+      g.insn.has(cpu::insn_flag::kLock))
     return {};
   const ZydisDecodedOperand& to = g.operands[0];
   const ZydisDecodedOperand& from = g.operands[1];
-  if (to.type != ZYDIS_OPERAND_TYPE_REGISTER) return {};
+  if (to.type != ZYDIS_OPERAND_TYPE_REGISTER) return compared_with_memory(g);
   const u32 to_bit = register_bit(to.reg.value);
   const bool from_register = from.type == ZYDIS_OPERAND_TYPE_REGISTER;
   const bool from_memory = from.type == ZYDIS_OPERAND_TYPE_MEMORY;
@@ -72,7 +90,7 @@ FlagRecipe recipe_of(const GuestInsn& g) {
     case ZYDIS_MNEMONIC_VUCOMISD:
     case ZYDIS_MNEMONIC_PTEST:
     case ZYDIS_MNEMONIC_VPTEST:
-      return from_memory ? FlagRecipe{} : FlagRecipe{FlagRecipe::Kind::kAgain, both};
+      return from_memory ? compared_with_memory(g) : FlagRecipe{FlagRecipe::Kind::kAgain, both};
     case ZYDIS_MNEMONIC_AND:
     case ZYDIS_MNEMONIC_OR:
     case ZYDIS_MNEMONIC_XOR:
@@ -82,7 +100,8 @@ FlagRecipe recipe_of(const GuestInsn& g) {
       if (!is_copied(to) || from_memory || (from_register && !is_copied(from))) return {};
       // What was added to itself is lost; what was subtracted from itself was as good as XOR.
       if (from_register && register_bit(from.reg.value) == to_bit) {
-        return g.z.mnemonic == ZYDIS_MNEMONIC_SUB ? FlagRecipe{FlagRecipe::Kind::kTestResult, to_bit} : FlagRecipe{};
+        return g.z.mnemonic == ZYDIS_MNEMONIC_SUB ? FlagRecipe{FlagRecipe::Kind::kTestResult, to_bit}
+                                                  : FlagRecipe{};
       }
       return {FlagRecipe::Kind::kUndo, both};
     case ZYDIS_MNEMONIC_NEG:
@@ -93,23 +112,32 @@ FlagRecipe recipe_of(const GuestInsn& g) {
 }
 
 bool BlockEmitter::recipe_suffices() const {
-  if (producer_ == kNoProducer) return false;
-  const FlagRecipe recipe = recipe_of(insns_[producer_]);
-  if (recipe.kind == FlagRecipe::Kind::kNone) return false;
+  // One from the turn before is not followed.
+  if (producer_ == kNoProducer || producer_ >= current_) return false;
+  const u32 registers = recipe_of(insns_[producer_]).registers;
   bool intact = true;
-  for (size_t i = producer_ + 1; i < insns_.size(); ++i) {
+  for (size_t i = producer_ + 1; i < current_; ++i)
+    intact = intact && (insns_[i].plan == Plan::kNothing || (registers_written(insns_[i]) & registers) == 0);
+  return intact && recipe_holds(producer_, current_);
+}
+
+bool BlockEmitter::recipe_holds(size_t producer, size_t from) const {
+  const FlagRecipe recipe = recipe_of(insns_[producer]);
+  if (recipe.kind == FlagRecipe::Kind::kNone) return false;
+  // Only the one that ends a loop's turn keeps its value.
+  if (recipe.kind == FlagRecipe::Kind::kCompareKept && from != 0) return false;
+  bool intact = true;
+  for (size_t i = from; i < insns_.size() && intact; ++i) {
     const GuestInsn& g = insns_[i];
-    if (i >= current_) {
-      if (!intact) return false;
-      if (g.plan == Plan::kBranch) return flags_read(g) != 0;  // a conditional jump makes them again
-      if (g.plan != Plan::kRewrite && g.plan != Plan::kStack && g.plan != Plan::kNothing) return false;
-      if (g.plan == Plan::kRewrite) {
-        if (flags_read(g) != 0) return true;
-        if (flags_defined(g) == cpu::rflags::kArithmetic) return true;
-        if (changes_flags(g)) return false;
-      }
+    if (g.plan == Plan::kNothing) continue;
+    if (g.plan == Plan::kBranch) return flags_read(g) != 0;  // a conditional jump makes them again
+    const bool native = g.plan == Plan::kRewrite || g.plan == Plan::kX87;
+    if (!native && g.plan != Plan::kStack) return false;
+    if (native) {
+      if (flags_read(g) != 0 || flags_defined(g) == cpu::rflags::kArithmetic) return true;
+      if (changes_flags(g)) return false;
     }
-    if (g.plan != Plan::kNothing) intact = intact && (registers_written(g) & recipe.registers) == 0;
+    intact = (registers_written(g) & recipe.registers) == 0;
   }
   return false;
 }
@@ -124,6 +152,12 @@ void BlockEmitter::emit_recipe(size_t producer) {
     rewrite(g);
     flags_ = flags;
     producer_ = before;
+    return;
+  }
+  if (recipe.kind == FlagRecipe::Kind::kCompareKept) {
+    const unsigned kept_bytes = memory_operand(g)->size / 8;
+    a_.mov(kScratch, qword_ptr(kState, ORRERY_SLOT(context_.layout, kept_operand)));
+    compare_kept(g, gp(kScratchId, kept_bytes));
     return;
   }
   const unsigned bytes = to.size / 8;
@@ -163,6 +197,23 @@ void BlockEmitter::emit_recipe(size_t producer) {
   } else {
     both_ways(imm(from.imm.value.s));
   }
+}
+
+void BlockEmitter::compare_kept(const GuestInsn& g, const Gp& kept) {
+  const bool first = g.operands[0].type == ZYDIS_OPERAND_TYPE_MEMORY;
+  const ZydisDecodedOperand& other = g.operands[first ? 1 : 0];
+  const u32 id = host_instruction(g.z.mnemonic);
+  Operand by = imm(other.imm.value.s);
+  if (other.type == ZYDIS_OPERAND_TYPE_REGISTER) {
+    const u8 guest = guest_number(other.reg.value);
+    u8 host = kHostOf[guest];
+    if (host == kNoHost) {
+      load_guest(kIndex, guest);
+      host = kIndexId;
+    }
+    by = gp(host, kept.size());
+  }
+  if ((first ? a_.emit(id, kept, by) : a_.emit(id, by, kept)) != kErrorOk) failed_ = true;
 }
 
 void BlockEmitter::before_check() {

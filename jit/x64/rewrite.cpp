@@ -63,12 +63,22 @@ void BlockEmitter::rewrite(const GuestInsn& g) {
     load_effective_address(g);
     return;
   }
+  if (needs_x87(g)) need_x87();
   i32 displacement = 0;
   if (memory != nullptr) {
     const unsigned bytes = memory->size / 8;
     const bool write = (memory->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE) != 0;
     displacement = access(bytes, write, required_alignment(g, bytes),
                           [&] { linear_address(memory->mem, g.z.address_width, g, kAddress); });
+  }
+  if (is_loop() && current_ == loop_producer_ && recipe_of(g).kind == FlagRecipe::Kind::kCompareKept) {
+    const Gp value = gp(kScratchId, memory->size / 8);
+    a_.mov(value, ptr(kAddress, displacement, memory->size / 8));
+    a_.mov(qword_ptr(kState, ORRERY_SLOT(context_.layout, kept_operand)), kScratch);
+    compare_kept(g, value);
+    flags_ = Flags::kHost;
+    producer_ = current_;
+    return;
   }
   const u64 kept = cpu::rflags::kArithmetic & ~flags_defined(g);
   const bool changes = changes_flags(g);
@@ -115,6 +125,8 @@ void BlockEmitter::rewrite(const GuestInsn& g) {
           operands[count++] = xmm(id);
         } else if (kind == ZYDIS_REGCLASS_YMM) {
           operands[count++] = ymm(id);
+        } else if (kind == ZYDIS_REGCLASS_MMX) {
+          operands[count++] = mm(id);
         } else if (o.reg.value >= ZYDIS_REGISTER_AH && o.reg.value <= ZYDIS_REGISTER_BH) {
           operands[count++] = gpb_hi(static_cast<u32>(o.reg.value - ZYDIS_REGISTER_AH));
         } else {
