@@ -77,13 +77,15 @@ struct ReturnFrame {
 /// Goes to `frame` with everything checked; `popped` bytes leave the old stack when it is kept.
 bool return_to(Vcpu& cpu, const ReturnFrame& frame, bool has_stack, u64 popped) {
   Descriptor code;
-  if (!find_return_segment(cpu, frame.cs, code)) return false;
+  // The target counts before the stack, as our profile's silicon has it; Intel's manual has it the other way
+  // round.
+  if (!find_return_segment(cpu, frame.cs, code) || !check_offset(cpu, code, frame.rip)) return false;
   const unsigned rpl = frame.cs & kSelectorRplMask;
   const bool to_long = cpu.long_mode() && code.is_long();
   Descriptor stack;
   bool null_stack = false;
   if (has_stack && !find_return_stack(cpu, frame.ss, rpl, to_long, stack, null_stack)) return false;
-  if (!check_offset(cpu, code, frame.rip) || !mark_accessed(cpu, code)) return false;
+  if (!mark_accessed(cpu, code)) return false;
   const bool outer = rpl > cpu.cpl();
   if (has_stack) {
     if (!null_stack && !mark_accessed(cpu, stack)) return false;
@@ -105,12 +107,14 @@ bool return_to(Vcpu& cpu, const ReturnFrame& frame, bool has_stack, u64 popped) 
   return true;
 }
 
+// The frames are read from CS and EFLAGS down, the outer stack from SS down, and that as soon as CS is of
+// another ring, be it an inner one: so our profile's silicon does, and the order shows in CR2.
 template <class T>
 Outcome ret_far(Vcpu& cpu, const Insn& insn) {
   const u64 release = insn.op[0] == kImmOperand ? insn.imm & 0xffff : 0;
   T rip;
   T cs;
-  if (!peek<T>(cpu, 0, rip) || !peek<T>(cpu, sizeof(T), cs)) return Outcome::kFault;
+  if (!peek<T>(cpu, sizeof(T), cs) || !peek<T>(cpu, 0, rip)) return Outcome::kFault;
   if (!segmented(cpu)) {
     if (rip > cpu.state.seg[kCs].limit) return cpu.raise(kGP, 0);
     drop(cpu, 2 * sizeof(T) + release);
@@ -120,11 +124,11 @@ Outcome ret_far(Vcpu& cpu, const Insn& insn) {
     return Outcome::kEndTrace;
   }
   ReturnFrame frame{.rip = rip, .cs = static_cast<u16>(cs)};
-  const bool outer = (frame.cs & kSelectorRplMask) > cpu.cpl();
+  const bool outer = (frame.cs & kSelectorRplMask) != cpu.cpl();
   if (outer) {
     T rsp;
     T ss;
-    if (!peek<T>(cpu, 2 * sizeof(T) + release, rsp) || !peek<T>(cpu, 3 * sizeof(T) + release, ss))
+    if (!peek<T>(cpu, 3 * sizeof(T) + release, ss) || !peek<T>(cpu, 2 * sizeof(T) + release, rsp))
       return Outcome::kFault;
     frame.rsp = rsp + release;
     frame.ss = static_cast<u16>(ss);
@@ -176,7 +180,7 @@ Outcome iret(Vcpu& cpu, const Insn&) {
   T rip;
   T cs;
   T flags;
-  if (!peek<T>(cpu, 0, rip) || !peek<T>(cpu, sizeof(T), cs) || !peek<T>(cpu, 2 * sizeof(T), flags))
+  if (!peek<T>(cpu, 2 * sizeof(T), flags) || !peek<T>(cpu, sizeof(T), cs) || !peek<T>(cpu, 0, rip))
     return Outcome::kFault;
   if (!segmented(cpu)) {
     if (rip > cpu.state.seg[kCs].limit) return cpu.raise(kGP, 0);
@@ -207,11 +211,11 @@ Outcome iret(Vcpu& cpu, const Insn&) {
     return Outcome::kEndTrace;
   }
   ReturnFrame frame{.rip = rip, .cs = static_cast<u16>(cs)};
-  const bool with_stack = cpu.long64() || (frame.cs & kSelectorRplMask) > old_cpl;
+  const bool with_stack = cpu.long64() || (frame.cs & kSelectorRplMask) != old_cpl;
   if (with_stack) {
     T rsp;
     T ss;
-    if (!peek<T>(cpu, 3 * sizeof(T), rsp) || !peek<T>(cpu, 4 * sizeof(T), ss)) return Outcome::kFault;
+    if (!peek<T>(cpu, 4 * sizeof(T), ss) || !peek<T>(cpu, 3 * sizeof(T), rsp)) return Outcome::kFault;
     frame.rsp = rsp;
     frame.ss = static_cast<u16>(ss);
   }

@@ -43,24 +43,33 @@ bool check_code_segment(Vcpu& cpu, u16 selector, const Descriptor& d) {
 }
 
 /// Writes CS and the return address (size T) where a call without a change of stack pushes them, and gives
-/// the stack pointer that comes of it. One push after the other: a fault leaves what has been written.
+/// the stack pointer that comes of it. One push after the other: a fault leaves what has been written. A call
+/// out of 64-bit into compatibility mode pushes in the latter already: with 32 bits of RSP, within SS. All as
+/// on our profile's silicon.
 template <class T>
-bool push_return_address(Vcpu& cpu, u64& sp, u64 mask) {
+bool push_return_address(Vcpu& cpu, bool leaves_64, u64& sp, u64 mask) {
+  const auto push_at = [&](u64 at, u64 value) {
+    u64 linear = 0;
+    if (leaves_64 && !cpu.segment_linear(kSs, at, sizeof(T), Access::kWrite, linear)) return false;
+    return cpu.write<T>(kSs, at, static_cast<T>(value));
+  };
   sp = cpu.state.gpr[kRsp] - 2 * sizeof(T);
-  return cpu.write<T>(kSs, (sp + sizeof(T)) & mask, static_cast<T>(cpu.state.seg[kCs].selector)) &&
-         cpu.write<T>(kSs, sp & mask, static_cast<T>(cpu.state.gpr[kRip]));
+  return push_at((sp + sizeof(T)) & mask, cpu.state.seg[kCs].selector) &&
+         push_at(sp & mask, cpu.state.gpr[kRip]);
 }
 
 /// The stack counts before the target's limit. [APM3 CALL (Far)]; our profile's silicon has pushed when it
 /// faults.
 template <class T>
 Outcome call_code(Vcpu& cpu, u16 selector, Descriptor& code, u64 offset) {
-  const u64 mask = stack_mask(cpu);
+  const bool leaves_64 = cpu.long64() && !code.is_long();
+  const u64 mask = leaves_64 ? 0xffffffffu : stack_mask(cpu);
   u64 sp = 0;
-  if (!push_return_address<T>(cpu, sp, mask) || !check_offset(cpu, code, offset) || !mark_accessed(cpu, code))
+  if (!push_return_address<T>(cpu, leaves_64, sp, mask) || !check_offset(cpu, code, offset) ||
+      !mark_accessed(cpu, code))
     return Outcome::kFault;
-  set_code_segment(cpu, code, selector, cpu.cpl());
   set_stack_pointer(cpu, sp, mask);
+  set_code_segment(cpu, code, selector, cpu.cpl());
   cpu.state.gpr[kRip] = offset;
   return Outcome::kEndTrace;
 }
@@ -217,7 +226,7 @@ Outcome call_far(Vcpu& cpu, const Insn& insn) {
   if (!segmented(cpu)) {
     const u64 mask = stack_mask(cpu);
     u64 sp = 0;
-    if (!push_return_address<T>(cpu, sp, mask)) return Outcome::kFault;
+    if (!push_return_address<T>(cpu, false, sp, mask)) return Outcome::kFault;
     if (to.offset > cpu.state.seg[kCs].limit) return cpu.raise(kGP, 0);
     load_real_segment(cpu, kCs, to.selector);
     cpu.mode_changed();

@@ -114,7 +114,11 @@ bool load_data_segment(Vcpu& cpu, SegmentIndex index, u16 selector) {
 void set_code_segment(Vcpu& cpu, const Descriptor& descriptor, u16 selector, unsigned cpl) {
   cpu.state.seg[kCs] = descriptor.to_segment(static_cast<u16>((selector & ~kSelectorRplMask) | cpl));
   cpu.state.cpl = static_cast<u8>(cpl);
+  const bool was_64 = cpu.long64();
   cpu.mode_changed();
+  // The upper half of the registers is undefined after leaving 64-bit mode [SDM1 3.4.1.1]. Our profile's
+  // silicon clears RSP's, and only that.
+  if (was_64 && !cpu.long64()) cpu.state.gpr[kRsp] &= 0xffffffffu;
 }
 
 void set_null_stack_segment(Vcpu& cpu, unsigned cpl) {

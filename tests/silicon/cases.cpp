@@ -328,7 +328,7 @@ void make_case(Random& random, const Form& form, const cpu::Insn& insn, Context&
           insn.address_mask();
       // Over the end of a segment.
       if (form.mode == Mode::k32 && insn.segment() == cpu::kGs && random.chance(25)) {
-        const u64 n = 1 + random.below(std::size(kLdtSegments) - 1);
+        const u64 n = 1 + random.below(kLdtDataSegments - 1);
         gs = static_cast<u16>(8 * n + kLdtData);
         const u64 inside = random.chance(80) ? random.below(36) : 16 * random.below(36);
         c.gpr[insn.base] = (kLdtSegments[n].limit + u64{1} - inside - static_cast<u64>(i64{insn.disp}) -

@@ -19,6 +19,12 @@ constexpr u64 kGdt = kKernel, kLdt = kKernel + 0x100, kTss = kKernel + 0x200, kH
 constexpr u16 kKernelCode = 0x10;
 constexpr unsigned kVectors = 32;
 
+/// P, DPL 3, S, type and D/B of a descriptor, in their places. [SDM3 figure 3-8]
+u64 ldt_rights(const LdtSegment& s) {
+  const u64 type = s.code ? 0xb : 0x3;
+  return (u64{s.wide} << 54) | (u64{s.present} << 47) | (u64{0x70} | type) << 40;
+}
+
 std::unique_ptr<memory::Ram> make_ram() {
   auto ram = memory::Ram::create("silicon", kRamBytes);
   CHECK(ram.ok());
@@ -90,10 +96,10 @@ void EmulatedCpu::make_tables() {
                                   0x00cff3000000ffff,   // 2b: user data
                                   0x00affb000000ffff};  // 33: user code
   for (u64 i = 0; i < std::size(kDescriptors); ++i) put(kGdt + 8 * i, kDescriptors[i]);
-  constexpr u64 kUserData32 = u64{0x40f3} << 40;
   for (u64 i = 0; i < std::size(kLdtSegments); ++i) {
     const u64 base = kLdtSegments[i].base;
-    put(kLdt + 8 * i, kUserData32 | (base & 0xffffff) << 16 | (base >> 24) << 56 | kLdtSegments[i].limit);
+    put(kLdt + 8 * i, ldt_rights(kLdtSegments[i]) | (base & 0xffffff) << 16 | (base >> 24) << 56 |
+                          (kLdtSegments[i].limit & 0xffff));
   }
   put(kTss + 4, kStackTop);  // RSP0
   for (u64 vector = 0; vector < kVectors; ++vector) {
@@ -129,7 +135,7 @@ void EmulatedCpu::enter_user_mode(const Context& context) {
   const auto chosen = [&](u16 selector) {
     if (selector == kData) return kFlatData;
     const unsigned index = selector >> 3;
-    if ((selector & 7) != kLdtData || index >= std::size(kLdtSegments)) return kNull;
+    if ((selector & 7) != kLdtData || index >= kLdtDataSegments) return kNull;
     return Segment{.base = kLdtSegments[index].base,
                    .limit = kLdtSegments[index].limit,
                    .attributes = kUserData & ~seg_attr::kG,

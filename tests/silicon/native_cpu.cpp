@@ -113,7 +113,9 @@ NativeCpu::NativeCpu() {
     segment.entry_number = i;
     segment.base_addr = kLdtSegments[i].base;
     segment.limit = kLdtSegments[i].limit;
-    segment.seg_32bit = 1;
+    segment.seg_32bit = kLdtSegments[i].wide;
+    segment.contents = kLdtSegments[i].code ? 2 : 0;
+    segment.seg_not_present = !kLdtSegments[i].present;
     segment.useable = 1;
     constexpr int kWriteLdt = 0x11;
     if (syscall(SYS_modify_ldt, kWriteLdt, &segment, sizeof segment) != 0) fail("silicon: modify_ldt");

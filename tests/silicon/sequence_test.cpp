@@ -46,15 +46,6 @@ bool same_registers(const Result& a, const Result& b) {
   return same && (!pending || (x.fx.fop == y.fx.fop && x.fx.fip == y.fx.fip && x.fx.fdp == y.fx.fdp));
 }
 
-/// The pointers of the last x87 instruction, which the host does not always show. Empty if the engines agree.
-std::string pointer_difference(const Result& a, const Result& b) {
-  const FxArea &x = a.context.fx, &y = b.context.fx;
-  if (x.fop == y.fop && x.fip == y.fip && x.fdp == y.fdp && a.fcs == b.fcs && a.fds == b.fds) return {};
-  return fmt::format(
-      "    x87 pointers: interpreter {:x}:{:x} {:x}:{:x} {:03x}  translator {:x}:{:x} {:x}:{:x} {:03x}\n",
-      a.fcs, x.fip, a.fds, x.fdp, x.fop, b.fcs, y.fip, b.fds, y.fdp, y.fop);
-}
-
 // The host's kernel begins here, as far as programs may know.
 constexpr u64 kHostUserEnd = 0x7ffffffff000;
 constexpr u64 kHostVsyscall = 0xffffffffff600000;
@@ -69,6 +60,15 @@ Result without_host_secrets(Result r) {
 bool ends_in_vsyscall(const Result& r) {
   constexpr u32 kFetch = 16;
   return r.vector == 14 && (r.error_code & kFetch) != 0 && (r.address & ~u64{0xfff}) == kHostVsyscall;
+}
+
+/// The pointers of the last x87 instruction, which the host does not always show. Empty if the engines agree.
+std::string pointer_difference(const Result& a, const Result& b) {
+  const FxArea &x = a.context.fx, &y = b.context.fx;
+  if (x.fop == y.fop && x.fip == y.fip && x.fdp == y.fdp && a.fcs == b.fcs && a.fds == b.fds) return {};
+  return fmt::format(
+      "    x87 pointers: interpreter {:x}:{:x} {:x}:{:x} {:03x}  translator {:x}:{:x} {:x}:{:x} {:03x}\n",
+      a.fcs, x.fip, a.fds, x.fdp, x.fop, b.fcs, y.fip, b.fds, y.fdp, y.fop);
 }
 
 /// The host CPU and the two engines, side by side.
