@@ -63,14 +63,16 @@ CompareLevel Lockstep::due_level(bool last) const {
 
 StopReason Lockstep::run(Tick max_tick) {
   // The next comparisons are due where this run begins, too: memory is what the caller may have changed.
-  if (const auto found = first_difference(*leader_, *follower_, CompareLevel::kMemory)) return explain(*found);
+  if (const auto found = first_difference(*leader_, *follower_, CompareLevel::kMemory))
+    return explain(*found);
   alike_->save(*leader_, inputs_.size());
   last_alike_ = leader_->tick();
   next_state_ = last_alike_ + options_.state_every;
   next_memory_ = last_alike_ + options_.memory_every;
   while (true) {
     const Tick now = leader_->tick();
-    const Tick limit = max_tick - now > options_.processors_every ? now + options_.processors_every : max_tick;
+    const Tick limit =
+        max_tick - now > options_.processors_every ? now + options_.processors_every : max_tick;
     const StopReason reason = advance(limit);
     if (reason == StopReason::kHostError) return reason;
     const bool last = reason != StopReason::kMaxTicks || limit == max_tick;
@@ -93,9 +95,10 @@ StopReason Lockstep::explain(const std::string& difference) {
   LockstepSearch search(leader_->config(), options_.machine.translator, inputs_, *alike_);
   auto report = search.run(until, *follower_);
   if (!report) return host_error(report.error());
-  message_ = fmt::format("the engines differ (here: the interpreter; there: the translator)\n"
-                         "noticed between ticks {} and {}: {}\n{}",
-                         last_alike_, until, difference, *report);
+  message_ = fmt::format(
+      "the engines differ (here: the interpreter; there: the translator)\n"
+      "noticed between ticks {} and {}: {}\n{}",
+      last_alike_, until, difference, *report);
   return StopReason::kDifference;
 }
 

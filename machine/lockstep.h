@@ -1,9 +1,9 @@
 // Lockstep: two whole machines in one process, one per engine, that must be alike at every tick.
 //
-// The leader, which the interpreter runs, is the machine that people see: its door is open, its output reaches
-// the host. The follower, which the translator runs, replays what entered the leader and is silent. After
-// every interval both stand at the same tick and are compared: the processors every time, the rest of the
-// state and memory less often. At the first difference the search (machine/lockstep_search.h) finds the
+// The leader, which the interpreter runs, is the machine that people see: its door is open, its output
+// reaches the host. The follower, which the translator runs, replays what entered the leader and is silent.
+// After every interval both stand at the same tick and are compared: the processors every time, the rest of
+// the state and memory less often. At the first difference the search (machine/lockstep_search.h) finds the
 // instruction. Disks are snapshots on both sides, and the clock is `fixed`, unless a log is replayed that
 // has its own.
 //
@@ -32,8 +32,8 @@ class Lockstep {
   VirtualMachine& leader() { return *leader_; }
   VirtualMachine& follower() { return *follower_; }
 
-  /// As VirtualMachine::run, for both. kDifference: `message` is the report. kHostError: a line, in `message`,
-  /// of either side.
+  /// As VirtualMachine::run, for both. kDifference: `message` is the report. kHostError: a line, in
+  /// `message`, of either side.
   StopReason run(Tick max_tick = kNever);
   const std::string& message() const { return message_; }
 

@@ -22,9 +22,9 @@ std::string show_instruction(VirtualMachine& vm, unsigned cpu) {
   u8 bytes[15];
   size_t have = 0;
   while (have < sizeof bytes && vm.read_linear(cpu, linear + have, {bytes + have, 1})) ++have;
-  return fmt::format("cpu{} {:#x}  {}", cpu, rip,
-                     have == 0 ? "(not mapped)"
-                               : cpu::Decoder::disassemble({bytes, have}, vcpu.code_bits(), rip));
+  return fmt::format(
+      "cpu{} {:#x}  {}", cpu, rip,
+      have == 0 ? "(not mapped)" : cpu::Decoder::disassemble({bytes, have}, vcpu.code_bits(), rip));
 }
 
 std::vector<u8> registers_of(VirtualMachine& vm, unsigned cpu) {
@@ -109,7 +109,8 @@ Result<std::string> LockstepSearch::list_guest(const Window& window) {
     if (reference_->run(tick + 1) != StopReason::kMaxTicks) break;
     for (unsigned i = 0; i < reference_->cpus(); ++i) {
       if (registers_of(*reference_, i) == before[i]) continue;
-      text += fmt::format("  {} {}  {}\n", tick >= window.first && tick < window.last ? '>' : ' ', tick, at[i]);
+      text +=
+          fmt::format("  {} {}  {}\n", tick >= window.first && tick < window.last ? '>' : ' ', tick, at[i]);
     }
   }
   return text;
@@ -141,7 +142,8 @@ Result<std::string> LockstepSearch::describe(const Window& window, bool fresh) {
   subject_ = single.get();
   TRY_ASSIGN(const bool alone, differs(alike_, window.first, window.first + 1));
   if (alone) {
-    text += fmt::format("the instruction at tick {} is wrong, translated by itself, too; it leaves\n", window.first);
+    text += fmt::format("the instruction at tick {} is wrong, translated by itself, too; it leaves\n",
+                        window.first);
     for (const std::string& field : differences(*reference_, *subject_, kMostFields))
       text += fmt::format("  {}\n", field);
   } else {

@@ -28,7 +28,8 @@ class LockstepSearch {
   struct Window {
     Tick first = 0, last = 0;
   };
-  Result<std::unique_ptr<VirtualMachine>> make_side(EngineKind engine, const jit::TranslatorConfig& translator);
+  Result<std::unique_ptr<VirtualMachine>> make_side(EngineKind engine,
+                                                    const jit::TranslatorConfig& translator);
   /// Both sides from `from` to `via` (if that is behind it), then to `to`; whether they differ.
   Result<bool> differs(const MachineCopy& from, Tick via, Tick to);
   /// None if the sides do not differ at `until`.

@@ -81,7 +81,8 @@ std::vector<std::string> differences(VirtualMachine& here, VirtualMachine& there
       found.push_back(fmt::format("{} here, {} there", line_a, line_b));
       break;  // other parts from here on
     }
-    if (line_a != line_b) found.push_back(fmt::format("{} here, {} there", line_a, line_b.substr(value_b + 2)));
+    if (line_a != line_b)
+      found.push_back(fmt::format("{} here, {} there", line_a, line_b.substr(value_b + 2)));
     at_a = end_a + 1;
     at_b = end_b + 1;
   }

@@ -1,5 +1,5 @@
-// MachineCopy: a machine's whole state at one tick, in this process: the state visitors' bytes and an image of
-// RAM. Machines of the same configuration can be put there, and go on alike.
+// MachineCopy: a machine's whole state at one tick, in this process: the state visitors' bytes and an image
+// of RAM. Machines of the same configuration can be put there, and go on alike.
 #pragma once
 
 #include <vector>

@@ -35,13 +35,11 @@ std::unique_ptr<Lockstep> make(const Config& config, Lockstep::Options options) 
 
 class LockstepProgram : public testing::TestWithParam<std::string> {};
 
-// Short intervals, so that what is wrong for a moment only is noticed, too; hot at once, so that everything is
-// translated.
+// Short intervals, so that what is wrong for a moment only is noticed, too; hot at once, so that everything
+// is translated.
 TEST_P(LockstepProgram, EnginesAreAlike) {
-  Lockstep::Options options{.machine = {},
-                            .processors_every = 97,
-                            .state_every = 50'000,
-                            .memory_every = 500'000};
+  Lockstep::Options options{
+      .machine = {}, .processors_every = 97, .state_every = 50'000, .memory_every = 500'000};
   options.machine.translator.hot_runs = 1;
   const auto lockstep = make(config_of(GetParam()), std::move(options));
   EXPECT_EQ(lockstep->run(kMaxTicks), StopReason::kDebugExit) << lockstep->message();
@@ -49,8 +47,9 @@ TEST_P(LockstepProgram, EnginesAreAlike) {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, LockstepProgram,
-                         testing::Values("smc", "strings", "avx", "exceptions", "memory_groups", "paging",
-                                         "ipi_smp4", "instruction_faults", "mxcsr_change", "paging_la57"),
+                         testing::Values("smc", "smc_stores", "smc_smp2", "strings", "avx", "exceptions",
+                                         "memory_groups", "paging", "ipi_smp4", "instruction_faults",
+                                         "mxcsr_change", "paging_la57"),
                          [](const testing::TestParamInfo<std::string>& test) { return test.param; });
 
 /// The report of a run whose translator emits what `sabotage` makes of the guest's instructions.
@@ -82,7 +81,8 @@ TEST(WrongEmitter, OneInstructionIsNamedWithItsFields) {
   });
   EXPECT_TRUE(in_order(report, {"machine.cpu0.state.r9: 0x200b21 here, 0x200b20 there", "guest instructions",
                                 "\n  > ", "cpu0", "adc r9, rax", "block ", "adc r9, rax", "add r9, rax"}));
-  EXPECT_FALSE(in_order(report, {"\n  > ", "\n  > "})) << "more than one instruction is marked in:\n" << report;
+  EXPECT_FALSE(in_order(report, {"\n  > ", "\n  > "})) << "more than one instruction is marked in:\n"
+                                                       << report;
 }
 
 // Nothing but memory differs, and nobody looks there for long.
@@ -102,8 +102,9 @@ TEST(WrongEmitter, WhatIsWrongOnlyInCompanyIsFoundWithIt) {
   const std::string report = report_of("wrong_adc", [](jit::GuestInsn& g) {
     if (is_adc(g) && g.offset != 0) g.z.mnemonic = ZYDIS_MNEMONIC_ADD;
   });
-  EXPECT_TRUE(in_order(report, {"alike up to tick", "machine.cpu0.state.r9: ", "no instruction of it is wrong",
-                                "\n  > ", "nop", "\n  > ", "adc r9, rax", "add r9, rax"}));
+  EXPECT_TRUE(
+      in_order(report, {"alike up to tick", "machine.cpu0.state.r9: ", "no instruction of it is wrong",
+                        "\n  > ", "nop", "\n  > ", "adc r9, rax", "add r9, rax"}));
 }
 
 TEST(WrongEmitter, TheProcessorIsNamed) {
@@ -117,9 +118,11 @@ TEST(WrongEmitter, TheProcessorIsNamed) {
 // show nothing, the machine that has the old one does.
 TEST(WrongEmitter, AnOldTranslationIsSuspected) {
   auto first = std::make_shared<int>(0);
-  const std::string report = report_of("wrong_adc", [first](jit::GuestInsn& g) {
-    if (is_adc(g) && ++*first == 1) g.z.mnemonic = ZYDIS_MNEMONIC_ADD;
-  }, {.machine = {}, .memory_every = 1'000'000});
+  const std::string report = report_of("wrong_adc",
+                                       [first](jit::GuestInsn& g) {
+                                         if (is_adc(g) && ++*first == 1) g.z.mnemonic = ZYDIS_MNEMONIC_ADD;
+                                       },
+                                       {.machine = {}, .memory_every = 1'000'000});
   EXPECT_TRUE(in_order(report, {"only code that was translated before", "\n  > ", "adc r9, rax"}));
 }
 
@@ -140,8 +143,8 @@ TEST(WrongEmitter, IsNamedDeepInABoot) {
   };
   const auto lockstep = make(config, std::move(options));
   EXPECT_EQ(lockstep->run(), StopReason::kDifference);
-  EXPECT_TRUE(in_order(lockstep->message(), {"is wrong, translated by itself", "machine.cpu0.state.r", "\n  > ",
-                                             "cmovnz", "block ", "cmovnz", "cmovz"}));
+  EXPECT_TRUE(in_order(lockstep->message(), {"is wrong, translated by itself", "machine.cpu0.state.r",
+                                             "\n  > ", "cmovnz", "block ", "cmovnz", "cmovz"}));
   std::puts(lockstep->message().substr(0, 2000).c_str());
 }
 
