@@ -47,7 +47,7 @@ TEST_P(LockstepProgram, EnginesAreAlike) {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, LockstepProgram,
-                         testing::Values("smc", "smc_stores", "smc_smp2", "strings", "avx", "exceptions",
+                         testing::Values("smc", "smc_stores", "smc_smp2", "precise_state", "strings", "avx", "exceptions",
                                          "memory_groups", "paging", "ipi_smp4", "instruction_faults",
                                          "mxcsr_change", "paging_la57"),
                          [](const testing::TestParamInfo<std::string>& test) { return test.param; });
