@@ -59,16 +59,32 @@ class Vcpu final : public memory::FrameListener, public memory::MapListener {
   Vcpu(const Vcpu&) = delete;
   Vcpu& operator=(const Vcpu&) = delete;
 
-  CpuState state;
-  /// What a translator keeps at a fixed distance from `state`. Not part of the machine's state.
+  /// A page that translated code has checked, and what makes its addresses the host's.
+  struct PageSlot {
+    u64 tag, delta;
+  };
+  /// What a translator keeps at a fixed distance from `state`. Not part of the machine's state. What
+  /// translated code uses most stands last: within reach of an 8-bit displacement.
   struct TranslatorSlots {
-    u64 flags_image = 0;     // OF in bit 0, SF ZF AF PF CF in bits 8 to 15, as SETO AL and LAHF leave them
-    u64 entry = 0;           // where translated code is entered
-    u64 jump_table = 0;      // this vCPU's table of indirect targets
+    u64 entry = 0;         // where translated code is entered
+    u64 jump_table = 0;    // this vCPU's table of indirect targets
+    u64 engine = 0;        // the translator and ...
+    u64 run_site = 0;      // ... its function that runs an instruction's handler
+    u64 underflow = 0;     // where a return leads that has no call
+    u64 native_stack = 0;  // the host's stack pointer, without return addresses of translated calls
+    u32 host_mxcsr = 0;
+    PageSlot pages[8] = {};  // of the accesses of a running loop ...
+    u64 kept_operand = 0;    // what a loop's last comparison read from memory
+    u64 pages_known = 0;     // ... as far as nothing has run since that could have changed them
+    u64 stack_limit = 0;     // how far such return addresses may reach
     u64 vectors_loaded = 0;  // the guest's vector registers and MXCSR are in the host's
     u64 windows[8] = {};     // host addresses that one check has cleared for several accesses of a block
-    u32 host_mxcsr = 0;
+    u64 flags_image = 0;     // OF in bit 0, SF ZF AF PF CF in bits 8 to 15, as SETO AL and LAHF leave them
   } translator;
+  /// Ticks until the engine must come back; counted down by one per retired instruction. The timeline reads
+  /// it.
+  i64 ticks_left = 0;
+  CpuState state;
 
   u32 id() const { return id_; }
   const CpuModel& model() const { return services_.model; }
@@ -280,9 +296,6 @@ class Vcpu final : public memory::FrameListener, public memory::MapListener {
   DecodeCache& decode_cache() { return services_.decode_cache; }
 
   // ---- Time and attention ----
-  /// Ticks until the engine must come back; counted down by one per retired instruction. The timeline reads
-  /// it.
-  i64 ticks_left = 0;
   Tick now_tick() const { return services_.events.clock().tick(); }
   /// The guest's TSC without TSC_OFFSET adjustments by virtualization.
   u64 read_tsc() const;

@@ -13,6 +13,7 @@ inline constexpr unsigned kViewShift = 8;  // privilege view: Vcpu::view_index, 
 inline constexpr u32 kNativeSimd =
     1 << 10;                               // every MXCSR exception is masked, so SIMD can't trap on the host
 inline constexpr u32 kNoGroups = 1 << 11;  // every memory access is checked by itself
+// Indirect jumps look for keys below 1 << 12 (JumpEntry).
 }  // namespace block_key
 
 using BlockId = u32;
@@ -22,10 +23,12 @@ inline constexpr u32 kNone = 0xffffffff;
 
 /// Why translated code came back to its engine; the id stands above the low three bits of its result.
 enum class ExitKind : u32 {
-  kSite,      // an instruction's handler is wanted
-  kLink,      // a direct jump that leads nowhere yet
-  kIndirect,  // RIP is stored; no table entry leads there
-  kBudget,    // the block would run over the budget; nothing of it has run
+  kSite,       // an instruction's handler is wanted
+  kLink,       // a direct jump that leads nowhere yet
+  kIndirect,   // RIP is stored; no table entry leads there
+  kBudget,     // the block would run over the budget; nothing of it has run
+  kBadReturn,  // a return to an address that is not canonical: its site; RSP has moved on already
+  kLeft,       // a site's handler has left the block: RIP is the state's
 };
 inline constexpr unsigned kExitKindBits = 3;
 
@@ -71,10 +74,10 @@ struct Block {
 /// host address of the page and the block key do.
 struct JumpEntry {
   u64 rip = 0;
-  u64 delta = 1;  // host address minus linear address of the code page; 1 never matches
+  u64 delta_and_key = kNoPage;  // host address minus linear address of the code page, plus the block key
   u64 code = 0;
-  u32 key = 0;
-  u32 reserved = 0;
+  u64 reserved = 0;
+  static constexpr u64 kNoPage = 0xfff;  // no block has this key
 };
 static_assert(sizeof(JumpEntry) == 32);
 inline constexpr unsigned kJumpEntries = 4096;

@@ -45,6 +45,8 @@ void BlockScanner::scan(const u8* host, const u8* host_end, u32 decode_key, unsi
     at += g.insn.length;
     const cpu::isa::Row& row = cpu::isa::rows()[g.insn.row];
     if (!g.valid || (row.traits & cpu::isa::trait::kEndsTrace) != 0 || changes_block_key(row.name)) return;
+    // A jump backwards is taken: it ends a loop.
+    if ((row.traits & cpu::isa::trait::kConditional) != 0 && static_cast<i64>(g.insn.imm) < 0) return;
   }
 }
 

@@ -15,7 +15,7 @@ struct Statistics {
   u64 host_bytes_emitted = 0;
   u64 entries = 0;        // into translated code
   u64 guards_failed = 0;  // exits by a linked jump across pages whose guard did not hold
-  u64 exits[4] = {};      // by ExitKind
+  u64 exits[6] = {};      // by ExitKind
   /// Handlers run from translated code, by table row: of instructions that have no other translation, and of
   /// those that run natively but could not here (TLB misses, devices, faults).
   std::vector<u64> handlers, misses;

@@ -89,10 +89,11 @@ struct Translator::Impl {
   /// `key_bits`: kNoGroups or 0.
   BlockId find_block(cpu::Vcpu& cpu, u32 key_bits);
   BlockId translate(cpu::Vcpu& cpu, const u8* host, u32 key);
-  u32 indirect_stub(u32 key);
+  const x64::IndirectStubs& stubs_for(u32 key);
   void enter(cpu::Vcpu& cpu, BlockId id);
-  /// Runs the handler of a site. The code to go on with, or null: back to the loop.
-  const u8* run_site(cpu::Vcpu& cpu, SiteId id);
+  static x64::Resume run_site_for(void* engine, cpu::CpuState* state, u64 exit);
+  /// Runs the handler of a site.
+  x64::Resume run_site(cpu::Vcpu& cpu, SiteId id);
 
   CodeCache cache;
   BlockScanner scanner;
@@ -103,12 +104,12 @@ struct Translator::Impl {
   std::vector<u8> heat;
   std::optional<cpu::Vcpu::Layout> layout;
   x64::Stubs stubs;
-  std::map<u32, u32> indirect_stubs;  // by block key
+  std::map<u32, x64::IndirectStubs> indirect_stubs;  // by block key, without kNoGroups
+  cpu::Vcpu* running = nullptr;
   asmjit::CodeHolder code;
   std::vector<GuestInsn> scanned;
   LinkId pending_link = kNone;  // leads to the block that is looked for next
   bool pending_indirect = false;
-  bool resume_with_vectors = false;
   Statistics stats;
   File listing, perf_map;
 };
@@ -146,6 +147,8 @@ void Translator::Impl::attach(cpu::Vcpu& cpu) {
   }
   if (cpu.translator.jump_table == 0)
     cpu.translator.jump_table = reinterpret_cast<u64>(cache.new_jump_table());
+  cpu.translator.engine = reinterpret_cast<u64>(this);
+  cpu.translator.run_site = reinterpret_cast<u64>(&run_site_for);
 }
 
 u32 Translator::Impl::key_of(const cpu::Vcpu& cpu) const {
@@ -158,9 +161,9 @@ u32 Translator::Impl::key_of(const cpu::Vcpu& cpu) const {
   return key;
 }
 
-u32 Translator::Impl::indirect_stub(u32 key) {
-  const auto [at, fresh] = indirect_stubs.try_emplace(key, 0);
-  if (fresh) at->second = x64::emit_indirect_stub(cache.arena(), *layout, stubs.exit, key);
+const x64::IndirectStubs& Translator::Impl::stubs_for(u32 key) {
+  const auto [at, fresh] = indirect_stubs.try_emplace(key & ~block_key::kNoGroups);
+  if (fresh) at->second = x64::emit_indirect_stubs(cache.arena(), *layout, stubs, at->first);
   return at->second;
 }
 
@@ -192,9 +195,8 @@ BlockId Translator::Impl::find_block(cpu::Vcpu& cpu, u32 key_bits) {
   if (pending_indirect) {
     auto* const table = reinterpret_cast<JumpEntry*>(cpu.translator.jump_table);
     table[CodeCache::jump_index(rip)] = {.rip = rip,
-                                         .delta = reinterpret_cast<u64>(host) - rip,
-                                         .code = reinterpret_cast<u64>(cache.arena().executable(b.code)),
-                                         .key = key};
+                                         .delta_and_key = (reinterpret_cast<u64>(host) - rip) | key,
+                                         .code = reinterpret_cast<u64>(cache.arena().executable(b.code))};
   }
   return id;
 }
@@ -220,7 +222,7 @@ BlockId Translator::Impl::translate(cpu::Vcpu& cpu, const u8* host, u32 key) {
     scanner.scan_one(crossing, key & block_key::kDecodeMask, scanned);
     if (scanned.empty() || scanned[0].insn.length <= in_page) return kNone;
   }
-  const u32 stub = indirect_stub(key & ~block_key::kNoGroups);
+  const x64::IndirectStubs indirect = stubs_for(key);
 
   const x64::EmitterContext context{.arena = cache.arena(),
                                     .stubs = stubs,
@@ -242,7 +244,8 @@ BlockId Translator::Impl::translate(cpu::Vcpu& cpu, const u8* host, u32 key) {
          .key = key,
          .first_site = cache.next_site(),
          .first_link = cache.next_link(),
-         .indirect_stub = stub,
+         .indirect = indirect,
+         .page_delta = reinterpret_cast<u64>(host) - rip,
          .second_page_delta =
              second_page == nullptr ? 0 : reinterpret_cast<u64>(second_page) - (rip + in_page)},
         scanned, emitted);
@@ -295,7 +298,21 @@ BlockId Translator::Impl::translate(cpu::Vcpu& cpu, const u8* host, u32 key) {
   }
 }
 
-const u8* Translator::Impl::run_site(cpu::Vcpu& cpu, SiteId id) {
+x64::Resume Translator::Impl::run_site_for(void* engine, cpu::CpuState*, u64 exit) {
+  auto& self = *static_cast<Impl*>(engine);
+  cpu::Vcpu& cpu = *self.running;
+  cpu.state.rflags = (cpu.state.rflags & ~kArithmetic) | flags_of(cpu.translator.flags_image);
+  const auto id = static_cast<SiteId>(exit >> kExitKindBits);
+  if (static_cast<ExitKind>(exit & low_mask(kExitKindBits)) == ExitKind::kBadReturn) {
+    const Site& site = self.cache.site(id);
+    cpu.state.gpr[cpu::kRsp] -= 8 + self.cache.insns_of(self.cache.block(site.block))[site.index].imm;
+  }
+  const x64::Resume resume = self.run_site(cpu, id);
+  cpu.translator.flags_image = image_of(cpu.state.rflags);
+  return resume;
+}
+
+x64::Resume Translator::Impl::run_site(cpu::Vcpu& cpu, SiteId id) {
   const Site site = cache.site(id);
   const Block& b = cache.block(site.block);
   const cpu::Insn& insn = cache.insns_of(b)[site.index];
@@ -313,51 +330,48 @@ const u8* Translator::Impl::run_site(cpu::Vcpu& cpu, SiteId id) {
       break;
     case cpu::Outcome::kEndTrace:
       --cpu.ticks_left;
-      return nullptr;
+      return {};
     case cpu::Outcome::kRestart:
       cpu.state.gpr[cpu::kRip] -= insn.length;
-      return nullptr;
+      return {};
     case cpu::Outcome::kFault:
       interpreter.take_fault(cpu, insn);
-      return nullptr;
+      return {};
   }
-  if (site.resume == kNone || cpu.trace_stale || cpu.attention() || cpu.ticks_left < behind) return nullptr;
+  if (site.resume == kNone || cpu.trace_stale || cpu.attention() || cpu.ticks_left < behind) return {};
   // What comes behind was translated, and linked, for the mode that the block was entered in.
-  if (((key_of(cpu) ^ block_key_then) & ~block_key::kNoGroups) != 0) return nullptr;
+  if (((key_of(cpu) ^ block_key_then) & ~block_key::kNoGroups) != 0) return {};
   cpu.ticks_left -= behind;
-  resume_with_vectors = vectors;
-  return cache.arena().executable(site.resume);
+  return {.code = cache.arena().executable(site.resume), .with_vectors = vectors ? 1u : 0u};
 }
 
 void Translator::Impl::enter(cpu::Vcpu& cpu, BlockId id) {
-  const u8* target = cache.arena().executable(cache.block(id).code);
-  resume_with_vectors = false;
-  while (target != nullptr) {
-    cpu.translator.flags_image = image_of(cpu.state.rflags);
-    ++stats.entries;
-    const x64::Enter go = resume_with_vectors ? stubs.enter_with_vectors : stubs.enter;
-    const u64 result = go(&cpu.state, target);
-    cpu.state.rflags = (cpu.state.rflags & ~kArithmetic) | flags_of(cpu.translator.flags_image);
-    const auto kind = static_cast<ExitKind>(result & low_mask(kExitKindBits));
-    const auto exit_id = static_cast<u32>(result >> kExitKindBits);
-    ++stats.exits[static_cast<unsigned>(kind)];
-    target = nullptr;
-    switch (kind) {
-      case ExitKind::kSite:
-        target = run_site(cpu, exit_id);
-        break;
-      case ExitKind::kLink:
-        cpu.state.gpr[cpu::kRip] = cache.link(exit_id).target;
-        pending_link = exit_id;
-        if (cache.link(exit_id).to != kNone) ++stats.guards_failed;
-        break;
-      case ExitKind::kIndirect:
-        pending_indirect = true;
-        break;
-      case ExitKind::kBudget:
-        cpu.state.gpr[cpu::kRip] = cache.block(exit_id).rip;
-        break;
-    }
+  const Block& b = cache.block(id);
+  running = &cpu;
+  cpu.translator.flags_image = image_of(cpu.state.rflags);
+  cpu.translator.underflow = reinterpret_cast<u64>(cache.arena().executable(stubs_for(b.key).underflow));
+  ++stats.entries;
+  const u64 result = stubs.enter(&cpu.state, cache.arena().executable(b.code));
+  cpu.state.rflags = (cpu.state.rflags & ~kArithmetic) | flags_of(cpu.translator.flags_image);
+  const auto kind = static_cast<ExitKind>(result & low_mask(kExitKindBits));
+  const auto exit_id = static_cast<u32>(result >> kExitKindBits);
+  ++stats.exits[static_cast<unsigned>(kind)];
+  switch (kind) {
+    case ExitKind::kLink:
+      cpu.state.gpr[cpu::kRip] = cache.link(exit_id).target;
+      pending_link = exit_id;
+      if (cache.link(exit_id).to != kNone) ++stats.guards_failed;
+      break;
+    case ExitKind::kIndirect:
+      pending_indirect = true;
+      break;
+    case ExitKind::kBudget:
+      cpu.state.gpr[cpu::kRip] = cache.block(exit_id).rip;
+      break;
+    case ExitKind::kSite:
+    case ExitKind::kBadReturn:
+    case ExitKind::kLeft:
+      break;
   }
 }
 

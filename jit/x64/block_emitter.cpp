@@ -27,6 +27,12 @@ bool BlockEmitter::emit() {
     const ZydisDecodedOperand* const memory = memory_operand(g);
     return memory != nullptr && (!checked || required_alignment(g, memory->size / 8) > 1);
   });
+  find_loop();
+  if (is_loop()) {
+    first_turn_ = a_.newLabel();
+    loop_entry_ = a_.newLabel();
+    a_.bind(first_turn_);
+  }
   const auto count = static_cast<u32>(insns_.size());
   const Label budget = a_.newLabel();
   const Mem ticks = qword_ptr(kState, context_.layout.ticks_left);
@@ -47,24 +53,37 @@ bool BlockEmitter::emit() {
     a_.je(load);
     a_.bind(loaded);
   }
-  for (current_ = 0; current_ < insns_.size(); ++current_) {
-    starts_.push_back(static_cast<u32>(a_.offset()));
-    emit_insn(insns_[current_]);
-    if (failed_) return false;
-  }
-  if (!ended_) leave_to(next_rip(insns_.back()));
+  set_pages_known(true);
+  emit_insns();
+  if (is_loop() && !failed_) emit_loop();
+  if (failed_) return false;
   emit_cold();
+  if (loop_budget_.isValid()) {
+    a_.bind(loop_budget_);
+    emit_recipe(loop_producer_);
+    emit_save_flags();
+  }
   a_.bind(budget);
   a_.add(ticks, count);
   a_.bind(budget_exit);
   a_.mov(kAddress.r32(), (request_.block << kExitKindBits) | static_cast<u32>(ExitKind::kBudget));
-  a_.jmp(imm(reinterpret_cast<u64>(context_.arena.executable(context_.stubs.exit))));
+  a_.jmp(address_of(context_.stubs.exit));
   if (out_.uses_vectors) {
     a_.bind(load);
-    a_.call(imm(reinterpret_cast<u64>(context_.arena.executable(context_.stubs.load_vectors))));
+    a_.call(address_of(context_.stubs.load_vectors));
     a_.jmp(loaded);
   }
   return !failed_;
+}
+
+void BlockEmitter::emit_insns() {
+  ended_ = false;
+  for (current_ = 0; current_ < insns_.size(); ++current_) {
+    if (!in_loop_) starts_.push_back(static_cast<u32>(a_.offset()));
+    emit_insn(insns_[current_]);
+    if (failed_) return;
+  }
+  if (!ended_) leave_to(next_rip(insns_.back()));
 }
 
 void BlockEmitter::emit_insn(GuestInsn& g) {
@@ -91,58 +110,41 @@ void BlockEmitter::emit_insn(GuestInsn& g) {
       break;
   }
   // Where the engine comes back to behind this instruction.
-  if (!sites_.empty() && sites_.back().index == current_ && sites_.back().resumes) {
+  if (!sites_.empty() && sites_.back().index == current_ && sites_.back().in_loop == in_loop_ &&
+      sites_.back().resumes) {
     sites_.back().behind = a_.newLabel();
     sites_.back().flags = flags_;
     a_.bind(sites_.back().behind);
   }
 }
 
-void BlockEmitter::save_flags() {
-  if (flags_ != Flags::kHost) return;
-  emit_save_flags();
-  flags_ = Flags::kBoth;
-}
-
-void BlockEmitter::emit_save_flags() {
-  a_.mov(kScratch, rax);
-  a_.lahf();
-  a_.seto(al);
-  a_.mov(word_ptr(kState, ORRERY_SLOT(context_.layout, flags_image)), ax);
-  a_.mov(rax, kScratch);
-}
-
-void BlockEmitter::need_flags() {
-  if (flags_ != Flags::kImage) return;
-  emit_restore_flags();
-  flags_ = Flags::kBoth;
-}
-
-void BlockEmitter::emit_restore_flags() {
-  a_.mov(kScratch, rax);
-  a_.movzx(eax, word_ptr(kState, ORRERY_SLOT(context_.layout, flags_image)));
-  a_.add(al, 127);  // OF := bit 0
-  a_.sahf();
-  a_.mov(rax, kScratch);
-}
-
 Label BlockEmitter::site(bool resumes) {
-  if (sites_.empty() || sites_.back().index != current_) {
+  DCHECK(flags_ != Flags::kHost);
+  if (sites_.empty() || sites_.back().index != current_ || sites_.back().in_loop != in_loop_) {
     sites_.push_back({.entry = a_.newLabel(),
-                      .resume = a_.newLabel(),
+                      .resume = in_loop_ ? first_turn_resume(current_) : a_.newLabel(),
                       .behind = {},
                       .index = static_cast<u16>(current_),
+                      .in_loop = in_loop_,
                       .resumes = resumes && !groups_.open_behind(current_),
                       .in_line = false,
-                      .flags = Flags::kImage});
+                      .flags = Flags::kImage,
+                      .recipe = flags_ == Flags::kRecipe ? producer_ : kNoProducer});
   }
   return sites_.back().entry;
+}
+
+// Behind a site, the second version of a loop goes on in the first.
+Label BlockEmitter::first_turn_resume(size_t index) const {
+  const auto first =
+      std::find_if(sites_.begin(), sites_.end(), [index](const PendingSite& s) { return s.index == index; });
+  return first->resume;
 }
 
 void BlockEmitter::leave_at_site(size_t number) {
   const u32 id = request_.first_site + static_cast<u32>(number);
   a_.mov(kAddress.r32(), (id << kExitKindBits) | static_cast<u32>(ExitKind::kSite));
-  a_.jmp(imm(reinterpret_cast<u64>(context_.arena.executable(context_.stubs.exit))));
+  a_.jmp(address_of(context_.stubs.site));
 }
 
 void BlockEmitter::handler_site(const GuestInsn& g) {
@@ -175,9 +177,11 @@ BlockEmitter::PendingLink& BlockEmitter::new_link(u64 target) {
                     .exit = a_.newLabel(),
                     .target = target,
                     .flags = flags_,
+                    .recipe = flags_ == Flags::kRecipe ? producer_ : kNoProducer,
                     .ticks_back = 0,
                     .key_bits = 0,
-                    .in_line = true});
+                    .in_line = true,
+                    .call = false});
   return links_.back();
 }
 
@@ -205,7 +209,11 @@ void BlockEmitter::emit_link(PendingLink& link) {
     emit_page_guard(page, 0, link.delta, link.exit);
   }
   a_.bind(link.jump);
-  a_.long_().jmp(link.exit);
+  if (link.call) {
+    a_.call(link.exit);
+  } else {
+    a_.long_().jmp(link.exit);
+  }
 }
 
 void BlockEmitter::emit_cold() {
@@ -213,24 +221,38 @@ void BlockEmitter::emit_cold() {
     PendingSite& s = sites_[i];
     if (s.in_line) continue;
     a_.bind(s.entry);
+    if (s.recipe != kNoProducer) {
+      emit_recipe(s.recipe);
+      emit_save_flags();
+    }
     leave_at_site(i);
-    if (!s.resumes) continue;
+    if (!s.resumes || s.in_loop) continue;
     a_.bind(s.resume);
-    if (s.flags != Flags::kImage) emit_restore_flags();
+    set_pages_known(false);
+    if (s.flags == Flags::kHost || s.flags == Flags::kBoth) emit_restore_flags();
     a_.jmp(s.behind);
+  }
+  emit_loop_cold();
+  if (overflow_.isValid()) {
+    // So many calls without a return: the oldest are forgotten with all others.
+    a_.bind(overflow_);
+    a_.mov(rsp, qword_ptr(kState, ORRERY_SLOT(context_.layout, native_stack)));
+    a_.sub(rsp, 8);
+    a_.jmp(has_room_);
   }
   for (size_t i = 0; i < links_.size(); ++i) {
     PendingLink& link = links_[i];
     if (!link.in_line) {
       a_.bind(link.entry);
-      if (link.flags == Flags::kHost) emit_save_flags();
+      if (link.recipe != kNoProducer) emit_recipe(link.recipe);
+      if (link.flags == Flags::kHost || link.recipe != kNoProducer) emit_save_flags();
       if (link.ticks_back != 0) a_.add(qword_ptr(kState, context_.layout.ticks_left), link.ticks_back);
       emit_link(link);
     }
     a_.bind(link.exit);
     const u32 id = request_.first_link + static_cast<u32>(i);
     a_.mov(kAddress.r32(), (id << kExitKindBits) | static_cast<u32>(ExitKind::kLink));
-    a_.jmp(imm(reinterpret_cast<u64>(context_.arena.executable(context_.stubs.exit))));
+    a_.jmp(address_of(context_.stubs.exit));
   }
 }
 
@@ -248,7 +270,7 @@ void BlockEmitter::finish(const CodeHolder& code) {
                           .to = kNone,
                           .target = l.target,
                           .key_bits = l.key_bits,
-                          .jump = offset(l.jump) + 1,
+                          .jump = offset(l.jump) + l.opcode_bytes,
                           .exit = offset(l.exit),
                           .delta = l.delta.isValid() ? offset(l.delta) + 2 : kNone,
                           .next_incoming = kNone});

@@ -10,6 +10,7 @@
 // back behind it.
 #pragma once
 
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -20,6 +21,22 @@
 #include "jit/x64/stubs.h"
 
 namespace orrery::jit::x64 {
+
+/// How an instruction's flags are made again.
+struct FlagRecipe {
+  enum class Kind : u8 {
+    kNone,
+    kAgain,        // it changes nothing but flags: run it once more
+    kTestResult,   // they depend on its result alone
+    kCompareKept,  // compare its memory operand's value, which was kept, once more
+    kUndo,         // undo it on a copy, and redo it
+  };
+  Kind kind = Kind::kNone;
+  u32 registers = 0;  // that must not have changed: general ones, vector registers from bit 16
+};
+FlagRecipe recipe_of(const GuestInsn& g);
+/// The general registers that `g` may change, and from bit 16 on the vector registers.
+u32 registers_written(const GuestInsn& g);
 
 /// What a block is made of besides its code.
 struct EmittedBlock {
@@ -47,7 +64,8 @@ class BlockEmitter {
     u32 key = 0;
     SiteId first_site = 0;
     LinkId first_link = 0;
-    u32 indirect_stub = 0;  // arena offset
+    IndirectStubs indirect;
+    u64 page_delta = 0;  // host minus linear address of the block's page
     u64 second_page_delta =
         0;  // host minus linear address of the second page of a crossing instruction; or 0
   };
@@ -61,44 +79,99 @@ class BlockEmitter {
   void finish(const asmjit::CodeHolder& code);
 
  private:
-  enum class Flags : u8 { kImage, kHost, kBoth };
+  /// kRecipe: neither has them, but `emit_recipe(producer_)` makes them.
+  enum class Flags : u8 { kImage, kHost, kBoth, kRecipe };
+  static constexpr size_t kNoProducer = ~size_t{0};
   struct PendingSite {
     asmjit::Label entry;
     asmjit::Label resume;  // where the engine comes back to
     asmjit::Label behind;  // the code behind the instruction
     u16 index;
+    bool in_loop;
     bool resumes;
-    bool in_line;  // a handler's: `resume` is `behind`
-    Flags flags;   // that the code behind expects
+    bool in_line;   // a handler's: `resume` is `behind`
+    Flags flags;    // that the code behind expects
+    size_t recipe;  // for the flags at `entry`; kNoProducer: the image has them
   };
   struct PendingLink {
     asmjit::Label entry;  // of the cold path to it, unless `in_line`
     asmjit::Label jump, delta, exit;
     u64 target;
-    Flags flags;     // at `entry`
+    Flags flags;  // at `entry`
+    size_t recipe;
     u32 ticks_back;  // of the instructions that a side exit leaves out
     u32 key_bits;
     bool in_line;
+    bool call;            // not a jump
+    u8 opcode_bytes = 1;  // of what is patched
+  };
+  struct Aligned {
+    u8 group;
+    i64 position;
+    unsigned alignment;
+  };
+  /// An access of a loop that has the page of its last time in a slot.
+  struct PageCache {
+    asmjit::Label cold, checked, miss;
+    unsigned bytes;
+    bool write;
   };
 
   // block_emitter.cpp
+  void emit_insns();
   void emit_insn(GuestInsn& g);
-  /// From EFLAGS to the image, if only EFLAGS has them. Uses kScratch.
-  void save_flags();
-  /// From the image to EFLAGS, if only the image has them. Uses kScratch.
-  void need_flags();
-  void emit_save_flags();
-  void emit_restore_flags();
   /// The way out of the current instruction before it has changed anything; the flags are in the image.
   asmjit::Label site(bool resumes);
+  asmjit::Label first_turn_resume(size_t index) const;
   void leave_at_site(size_t number);
   void handler_site(const GuestInsn& g);
   void emit_cold();
   PendingLink& new_link(u64 target);
+  /// Where the host finds what lies at `offset` of the arena.
+  asmjit::Imm address_of(u32 offset) const {
+    return asmjit::imm(reinterpret_cast<u64>(context_.arena.executable(offset)));
+  }
   void emit_link(PendingLink& link);
   void emit_page_guard(u64 page, u64 delta, const asmjit::Label& delta_label, const asmjit::Label& miss);
   u64 next_rip(const GuestInsn& g) const { return request_.rip + g.offset + g.insn.length; }
   u64 page_of(u64 address) const { return align_down(address, u64{4096}); }
+
+  // flags.cpp
+  /// Before EFLAGS are used up: they are saved, or a recipe will do.
+  void before_check();
+  void after_check() {
+    if (flags_ != Flags::kRecipe) flags_ = Flags::kImage;
+  }
+  /// To the image, if it does not have them. Uses kScratch.
+  void save_flags();
+  /// To EFLAGS, if they do not have them. Uses kScratch.
+  void need_flags();
+  void emit_save_flags();
+  void emit_restore_flags();
+  /// Whether the recipe for the flags in EFLAGS holds wherever somebody looks at them from here on.
+  bool recipe_suffices() const;
+  /// Whether the recipe of `producer`, which holds before `from`, does so wherever somebody looks.
+  bool recipe_holds(size_t producer, size_t from) const;
+  /// Makes the flags of instruction `producer` in EFLAGS. Uses kIndex and kScratch.
+  void emit_recipe(size_t producer);
+  /// CMP or TEST `g` with the value of its memory operand in `kept`.
+  void compare_kept(const GuestInsn& g, const Gp& kept);
+
+  // loop.cpp
+  /// Whether the block's last instruction jumps back to its first, and flags need not be saved on the way:
+  /// fills in loop_producer_.
+  void find_loop();
+  bool is_loop() const { return loop_producer_ != kNoProducer; }
+  /// The block once more, for its second turn and later ones.
+  void emit_loop();
+  void emit_loop_cold();
+  /// As check_access, with the page of the last turn at hand.
+  void check_loop_access(unsigned bytes, bool write, unsigned alignment, const asmjit::Label& miss);
+  /// Notes that pages are, or are not, in their slots.
+  void set_pages_known(bool known);
+  i32 page_slot(size_t slot, size_t field) const {
+    return ORRERY_SLOT(context_.layout, pages) + static_cast<i32>(slot * sizeof(cpu::Vcpu::PageSlot) + field);
+  }
 
   // memory.cpp
   /// The linear address of `mem` into `to` (LEA: the effective one). Uses kIndex and kAddress; a segment's
@@ -110,9 +183,18 @@ class BlockEmitter {
   template <class Address>
   i32 access(unsigned bytes, bool write, unsigned alignment, Address address);
   void group_head();
+  /// An access of the same group, a multiple of `alignment` away, has been checked.
+  bool known_to_be_aligned(const GroupedAccess& access, unsigned alignment) const {
+    return std::any_of(aligned_.begin(), aligned_.end(), [&](const Aligned& a) {
+      return a.group == access.group && a.alignment >= alignment &&
+             (access.position - a.position) % alignment == 0;
+    });
+  }
   i32 window(unsigned group) const {
     return ORRERY_SLOT(context_.layout, windows) + static_cast<i32>(8 * group);
   }
+  /// The offset of the quick TLB's entry for kAddress into kIndex.
+  void find_entry();
   /// Checks `bytes` at kAddress and makes it a host address; what does not pass goes to `miss`. Uses kIndex,
   /// kScratch and EFLAGS.
   void check_access(unsigned bytes, bool write, unsigned alignment, const asmjit::Label& miss);
@@ -126,8 +208,12 @@ class BlockEmitter {
   // branch.cpp
   void emit_branch(const GuestInsn& g);
   void conditional_jump(const GuestInsn& g);
+  void final_jump(const GuestInsn& g, u64 target);
   void jump_indirect(const GuestInsn& g, bool call);
   void ret(const GuestInsn& g);
+  /// Calls the host code at an arena offset, or of the link that this makes for `target`: the host's return
+  /// address predicts the guest's. Emits where that return lands.
+  void call_and_land(const GuestInsn& g, std::optional<u64> target);
   /// Ends the block with a link.
   void leave_to(u64 target);
   void canonical_or(const Gp& address, const asmjit::Label& miss);
@@ -156,39 +242,52 @@ class BlockEmitter {
   EmittedBlock& out_;
   size_t current_ = 0;
   Flags flags_ = Flags::kImage;
+  size_t producer_ = kNoProducer;  // the last instruction that set flags, if it set all
   std::vector<PendingSite> sites_;
   std::vector<PendingLink> links_;
   std::vector<u32> starts_;
   MemoryGroups groups_;
-  bool ended_ = false;   // the last instruction has left the block
-  bool failed_ = false;  // AsmJit refused an instruction
+  std::vector<Aligned> aligned_;
+  asmjit::Label overflow_, has_room_;   // of the host's stack, at the block's call
+  size_t loop_producer_ = kNoProducer;  // whose flags the last jump, back to the first instruction, looks at
+  asmjit::Label first_turn_, loop_entry_, loop_head_, loop_budget_;
+  std::vector<PageCache> page_caches_;
+  size_t turn_caches_ = 0;  // of them used so far by the version that is emitted
+  bool in_loop_ = false;    // emitting the second version
+  bool ended_ = false;      // the last instruction has left the block
+  bool failed_ = false;     // AsmJit refused an instruction
 };
 
 template <class Address>
 i32 BlockEmitter::access(unsigned bytes, bool write, unsigned alignment, Address address) {
   const GroupedAccess& grouped = groups_.accesses[current_];
   if (grouped.group == GroupedAccess::kNoGroup) {
-    save_flags();
+    before_check();
     address();
-    check_access(bytes, write, alignment, site(true));
-    flags_ = Flags::kImage;
+    if (is_loop()) {
+      check_loop_access(bytes, write, alignment, site(true));
+    } else {
+      check_access(bytes, write, alignment, site(true));
+    }
+    after_check();
     return 0;
   }
   const MemoryGroup& group = groups_.groups[grouped.group];
   if (group.first == current_) {
-    save_flags();
+    before_check();
     group_head();
-    flags_ = Flags::kImage;
+    after_check();
   } else {
     a_.mov(kAddress, asmjit::x86::qword_ptr(kState, window(grouped.group)));
   }
   const auto offset = static_cast<i32>(grouped.position - group.low);
-  if (alignment > 1) {
-    save_flags();
+  if (alignment > 1 && !known_to_be_aligned(grouped, alignment)) {
+    before_check();
     a_.lea(kIndex.r32(), asmjit::x86::ptr(kAddress, offset));
     a_.test(kIndex.r32(), alignment - 1);
     a_.jnz(site(true));
-    flags_ = Flags::kImage;
+    after_check();
+    aligned_.push_back({grouped.group, grouped.position, alignment});
   }
   return offset;
 }

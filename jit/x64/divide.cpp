@@ -49,6 +49,7 @@ void BlockEmitter::divide(const GuestInsn& g) {
     a_.idiv(divisor);
   }
   flags_ = Flags::kHost;
+  producer_ = kNoProducer;
 }
 
 }  // namespace orrery::jit::x64

@@ -58,7 +58,6 @@ void BlockEmitter::group_head() {
   const MemoryGroup& group = groups_.groups[here.group];
   PendingLink& link = new_link(request_.rip + insns_[current_].offset);
   link.in_line = false;
-  link.flags = Flags::kImage;
   link.ticks_back = static_cast<u32>(insns_.size() - current_);
   link.key_bits = block_key::kNoGroups;
   const i64 down = here.position - group.low;
@@ -73,16 +72,26 @@ void BlockEmitter::group_head() {
     }
     a_.lea(kAddress, ptr(base, static_cast<i32>(here.displacement - down)));
   }
-  check_access(static_cast<unsigned>(group.high - group.low), group.write, 1, link.entry);
+  const Label miss = link.entry;
+  const auto bytes = static_cast<unsigned>(group.high - group.low);
+  if (is_loop()) {
+    check_loop_access(bytes, group.write, 1, miss);
+  } else {
+    check_access(bytes, group.write, 1, miss);
+  }
   a_.mov(qword_ptr(kState, window(here.group)), kAddress);
+}
+
+void BlockEmitter::find_entry() {
+  a_.mov(kIndex.r32(), kAddress.r32());
+  a_.shr(kIndex.r32(), 7);
+  a_.and_(kIndex.r32(), static_cast<u32>(cpu::FastBank::kIndexMask << 5));
 }
 
 void BlockEmitter::check_access(unsigned bytes, bool write, unsigned alignment, const Label& miss) {
   const auto tag =
       static_cast<i32>(write ? offsetof(cpu::FastEntry, write_tag) : offsetof(cpu::FastEntry, read_tag));
-  a_.mov(kIndex.r32(), kAddress.r32());
-  a_.shr(kIndex.r32(), 7);
-  a_.and_(kIndex.r32(), static_cast<u32>(cpu::FastBank::kIndexMask << 5));
+  find_entry();
   a_.mov(kScratch, kAddress);
   a_.xor_(kScratch, qword_ptr(kState, kIndex, 0, bank_ + tag));
   a_.cmp(kScratch, 4096 - bytes);

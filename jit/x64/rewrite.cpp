@@ -70,6 +70,15 @@ void BlockEmitter::rewrite(const GuestInsn& g) {
     displacement = access(bytes, write, required_alignment(g, bytes),
                           [&] { linear_address(memory->mem, g.z.address_width, g, kAddress); });
   }
+  if (is_loop() && current_ == loop_producer_ && recipe_of(g).kind == FlagRecipe::Kind::kCompareKept) {
+    const Gp value = gp(kScratchId, memory->size / 8);
+    a_.mov(value, ptr(kAddress, displacement, memory->size / 8));
+    a_.mov(qword_ptr(kState, ORRERY_SLOT(context_.layout, kept_operand)), kScratch);
+    compare_kept(g, value);
+    flags_ = Flags::kHost;
+    producer_ = current_;
+    return;
+  }
   const u64 kept = cpu::rflags::kArithmetic & ~flags_defined(g);
   const bool changes = changes_flags(g);
   if (flags_read(g) != 0 || (changes && (g.flags_live_after & kept) != 0)) need_flags();
@@ -145,7 +154,10 @@ void BlockEmitter::rewrite(const GuestInsn& g) {
   for (unsigned i = 0; i < placed_count; ++i) {
     if (placed[i].store) store_guest(placed[i].guest, placed[i].host);
   }
-  if (changes) flags_ = Flags::kHost;
+  if (changes) {
+    flags_ = Flags::kHost;
+    producer_ = flags_defined(g) == cpu::rflags::kArithmetic ? current_ : kNoProducer;
+  }
 }
 
 }  // namespace orrery::jit::x64

@@ -17,16 +17,33 @@ void load_vectors(Assembler& a, const cpu::Vcpu::Layout& layout) {
   a.mov(byte_ptr(kState, ORRERY_SLOT(layout, vectors_loaded)), 1);
 }
 
-void enter(Assembler& a, const cpu::Vcpu::Layout& layout, bool with_vectors) {
-  for (const Gp& reg : {rbx, rbp, r12, r13, r14, r15}) a.push(reg);
-  a.sub(rsp, 8);
-  a.mov(kState, rdi);
-  a.mov(qword_ptr(kState, ORRERY_SLOT(layout, entry)), rsi);
-  if (with_vectors) load_vectors(a, layout);
+void save_vectors(Assembler& a, const cpu::Vcpu::Layout& layout) {
+  for (unsigned i = 0; i < kVectors; ++i)
+    a.vmovups(ymmword_ptr(kState, ORRERY_STATE(vec) + static_cast<i32>(i * sizeof(cpu::Vec))), ymm(i));
+  a.vzeroupper();
+  a.stmxcsr(dword_ptr(kState, ORRERY_STATE(mxcsr)));
+  a.ldmxcsr(dword_ptr(kState, ORRERY_SLOT(layout, host_mxcsr)));
+  a.mov(byte_ptr(kState, ORRERY_SLOT(layout, vectors_loaded)), 0);
+}
+
+void load_registers(Assembler& a) {
   for (unsigned i = 0; i < 16; ++i) {
     if (kHostOf[i] != kNoHost) a.mov(gpq(kHostOf[i]), qword_ptr(kState, static_cast<i32>(8 * i)));
   }
-  a.jmp(qword_ptr(kState, ORRERY_SLOT(layout, entry)));
+}
+
+void save_registers(Assembler& a) {
+  for (unsigned i = 0; i < 16; ++i) {
+    if (kHostOf[i] != kNoHost) a.mov(qword_ptr(kState, static_cast<i32>(8 * i)), gpq(kHostOf[i]));
+  }
+}
+
+// Back to the caller of `enter`, the registers saved.
+void leave(Assembler& a, const cpu::Vcpu::Layout& layout) {
+  a.mov(rsp, qword_ptr(kState, ORRERY_SLOT(layout, native_stack)));
+  a.add(rsp, 8);
+  for (const Gp& reg : {r15, r14, r13, r12, rbp, rbx}) a.pop(reg);
+  a.ret();
 }
 
 }  // namespace
@@ -34,39 +51,72 @@ void enter(Assembler& a, const cpu::Vcpu::Layout& layout, bool with_vectors) {
 Stubs emit_stubs(CodeArena& arena, const cpu::Vcpu::Layout& layout) {
   Stubs stubs;
   stubs.exit = emit_stub(arena, [&](Assembler& a) {
-    const Label save = a.newLabel();
-    const Label done = a.newLabel();
-    for (unsigned i = 0; i < 16; ++i) {
-      if (kHostOf[i] != kNoHost) a.mov(qword_ptr(kState, static_cast<i32>(8 * i)), gpq(kHostOf[i]));
-    }
+    const Label save = a.newLabel(), saved = a.newLabel();
+    save_registers(a);
     a.mov(rax, kAddress);
     a.cmp(byte_ptr(kState, ORRERY_SLOT(layout, vectors_loaded)), 0);
     a.jne(save);
-    a.bind(done);
-    a.add(rsp, 8);
-    for (const Gp& reg : {r15, r14, r13, r12, rbp, rbx}) a.pop(reg);
-    a.ret();
+    a.bind(saved);
+    leave(a, layout);
     a.bind(save);
-    for (unsigned i = 0; i < kVectors; ++i)
-      a.vmovups(ymmword_ptr(kState, ORRERY_STATE(vec) + static_cast<i32>(i * sizeof(cpu::Vec))), ymm(i));
-    a.vzeroupper();
-    a.stmxcsr(dword_ptr(kState, ORRERY_STATE(mxcsr)));
-    a.ldmxcsr(dword_ptr(kState, ORRERY_SLOT(layout, host_mxcsr)));
-    a.mov(byte_ptr(kState, ORRERY_SLOT(layout, vectors_loaded)), 0);
-    a.jmp(done);
+    save_vectors(a, layout);
+    a.jmp(saved);
   });
-  const u32 plain = emit_stub(arena, [&](Assembler& a) { enter(a, layout, false); });
-  const u32 with_vectors = emit_stub(arena, [&](Assembler& a) { enter(a, layout, true); });
+  stubs.site = emit_stub(arena, [&](Assembler& a) {
+    const Label save = a.newLabel(), saved = a.newLabel(), load = a.newLabel(), loaded = a.newLabel();
+    const Label left = a.newLabel();
+    save_registers(a);
+    a.cmp(byte_ptr(kState, ORRERY_SLOT(layout, vectors_loaded)), 0);
+    a.jne(save);
+    a.bind(saved);
+    a.mov(rdi, qword_ptr(kState, ORRERY_SLOT(layout, engine)));
+    a.mov(rsi, kState);
+    a.mov(rdx, kAddress);
+    a.mov(rbx, rsp);
+    a.and_(rsp, -16);
+    a.call(qword_ptr(kState, ORRERY_SLOT(layout, run_site)));
+    a.mov(rsp, rbx);
+    a.test(rax, rax);
+    a.jz(left);
+    a.mov(qword_ptr(kState, ORRERY_SLOT(layout, entry)), rax);
+    a.test(rdx, rdx);
+    a.jnz(load);
+    a.bind(loaded);
+    load_registers(a);
+    a.jmp(qword_ptr(kState, ORRERY_SLOT(layout, entry)));
+    a.bind(left);
+    a.mov(eax, static_cast<u32>(ExitKind::kLeft));
+    leave(a, layout);
+    a.bind(save);
+    save_vectors(a, layout);
+    a.jmp(saved);
+    a.bind(load);
+    load_vectors(a, layout);
+    a.jmp(loaded);
+  });
+  const u32 enter = emit_stub(arena, [&](Assembler& a) {
+    for (const Gp& reg : {rbx, rbp, r12, r13, r14, r15}) a.push(reg);
+    a.sub(rsp, 8);
+    a.mov(kState, rdi);
+    a.mov(qword_ptr(kState, ORRERY_SLOT(layout, entry)), rsi);
+    a.mov(qword_ptr(kState, ORRERY_SLOT(layout, native_stack)), rsp);
+    a.lea(kScratch, ptr(rsp, -kReturnStackBytes));
+    a.mov(qword_ptr(kState, ORRERY_SLOT(layout, stack_limit)), kScratch);
+    a.push(qword_ptr(kState, ORRERY_SLOT(layout, underflow)));
+    load_registers(a);
+    a.jmp(qword_ptr(kState, ORRERY_SLOT(layout, entry)));
+  });
   stubs.load_vectors = emit_stub(arena, [&](Assembler& a) {
     load_vectors(a, layout);
     a.ret();
   });
-  stubs.enter = reinterpret_cast<Enter>(reinterpret_cast<u64>(arena.executable(plain)));
-  stubs.enter_with_vectors = reinterpret_cast<Enter>(reinterpret_cast<u64>(arena.executable(with_vectors)));
+  stubs.enter = reinterpret_cast<Enter>(reinterpret_cast<u64>(arena.executable(enter)));
   return stubs;
 }
 
-u32 emit_indirect_stub(CodeArena& arena, const cpu::Vcpu::Layout& layout, u32 exit, u32 key) {
+namespace {
+
+u32 emit_indirect_jump(CodeArena& arena, const cpu::Vcpu::Layout& layout, u32 exit, u32 key) {
   const i32 bank = layout.code_banks[(key >> block_key::kViewShift) & 3];
   return emit_stub(arena, [&](Assembler& a) {
     const Label miss = a.newLabel();
@@ -90,9 +140,8 @@ u32 emit_indirect_stub(CodeArena& arena, const cpu::Vcpu::Layout& layout, u32 ex
     a.add(kIndex, qword_ptr(kState, ORRERY_SLOT(layout, jump_table)));
     a.cmp(qword_ptr(kIndex, offsetof(JumpEntry, rip)), kAddress);
     a.jne(miss);
-    a.cmp(qword_ptr(kIndex, offsetof(JumpEntry, delta)), kScratch);
-    a.jne(miss);
-    a.cmp(dword_ptr(kIndex, offsetof(JumpEntry, key)), key);
+    a.or_(kScratch, key);
+    a.cmp(qword_ptr(kIndex, offsetof(JumpEntry, delta_and_key)), kScratch);
     a.jne(miss);
     a.jmp(qword_ptr(kIndex, offsetof(JumpEntry, code)));
     a.bind(miss);
@@ -100,6 +149,32 @@ u32 emit_indirect_stub(CodeArena& arena, const cpu::Vcpu::Layout& layout, u32 ex
     a.mov(kAddress.r32(), static_cast<u32>(ExitKind::kIndirect));
     a.jmp(imm(reinterpret_cast<u64>(arena.executable(exit))));
   });
+}
+
+}  // namespace
+
+IndirectStubs emit_indirect_stubs(CodeArena& arena, const cpu::Vcpu::Layout& layout, const Stubs& stubs,
+                                  u32 key) {
+  IndirectStubs at;
+  at.jump = emit_indirect_jump(arena, layout, stubs.exit, key);
+  at.mismatch = emit_stub(arena, [&](Assembler& a) {
+    const Label bad = a.newLabel();
+    // Bits 47 to 63 must be equal.
+    a.mov(kScratch, kAddress);
+    a.sar(kScratch, 47);
+    a.add(kScratch, 1);
+    a.cmp(kScratch, 1);
+    a.ja(bad);
+    a.jmp(imm(reinterpret_cast<u64>(arena.executable(at.jump))));
+    a.bind(bad);
+    a.mov(kAddress, kIndex);
+    a.jmp(imm(reinterpret_cast<u64>(arena.executable(stubs.site))));
+  });
+  at.underflow = emit_stub(arena, [&](Assembler& a) {
+    a.sub(rsp, 8);  // its address stays there
+    a.jmp(imm(reinterpret_cast<u64>(arena.executable(at.mismatch))));
+  });
+  return at;
 }
 
 }  // namespace orrery::jit::x64

@@ -14,11 +14,25 @@ namespace orrery::jit::x64 {
 /// Runs translated code at `code`; the result is an ExitKind with its id above it.
 using Enter = u64 (*)(cpu::CpuState* state, const void* code);
 
+/// Where translated code goes on behind a site; no code: it doesn't.
+struct Resume {
+  const void* code = nullptr;
+  u64 with_vectors = 0;  // the code takes it that the guest's vector registers are in the host's
+};
+/// Runs a site's handler; called from translated code with the guest's registers in CpuState. `exit` is its
+/// ExitKind with its id above it, `engine` TranslatorSlots::engine.
+using RunSite = Resume (*)(void* engine, cpu::CpuState* state, u64 exit);
+
+/// The stack of the host while translated code runs: `TranslatorSlots::native_stack` is what `enter` left.
+/// Below come return addresses of translated calls, at most kReturnStackBytes; the first is that of the
+/// underflow stub.
+inline constexpr i32 kReturnStackBytes = 32 * 1024;
+
 struct Stubs {
-  Enter enter = nullptr;               // the guest's vector registers are in CpuState
-  Enter enter_with_vectors = nullptr;  // loads them
-  u32 exit = 0;                        // arena offsets: kAddress holds the result
-  u32 load_vectors = 0;                // called; leaves everything else alone
+  Enter enter = nullptr;  // the guest's vector registers are in CpuState
+  u32 exit = 0;           // arena offsets: kAddress holds the result
+  u32 site = 0;           // likewise: calls TranslatorSlots::run_site and goes on with its result
+  u32 load_vectors = 0;   // called; leaves everything else alone
 };
 
 /// Emits one piece of code at the end of the arena; checks that it was encoded without errors.
@@ -37,8 +51,14 @@ u32 emit_stub(CodeArena& arena, Emit emit) {
 }
 
 Stubs emit_stubs(CodeArena& arena, const cpu::Vcpu::Layout& layout);
-/// Jumps to the translation for the guest RIP in kAddress, or leaves with ExitKind::kIndirect, RIP stored.
-u32 emit_indirect_stub(CodeArena& arena, const cpu::Vcpu::Layout& layout, u32 exit, u32 key);
+/// What blocks of one key share to find the translation of a guest RIP in kAddress.
+struct IndirectStubs {
+  u32 jump = 0;       // jumps there, or leaves with ExitKind::kIndirect, RIP stored; kAddress is canonical
+  u32 mismatch = 0;   // the same for a return that its call did not expect; kIndex: the return's exit
+  u32 underflow = 0;  // the same for a return without a call: it is the first return address of the stack
+};
+IndirectStubs emit_indirect_stubs(CodeArena& arena, const cpu::Vcpu::Layout& layout, const Stubs& stubs,
+                                  u32 key);
 
 /// Displacement of a field of CpuState or TranslatorSlots from kState.
 #define ORRERY_STATE(field) (static_cast<i32>(offsetof(cpu::CpuState, field)))

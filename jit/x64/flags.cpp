@@ -1,0 +1,260 @@
+// The arithmetic flags between EFLAGS and their image, and recipes: how to make the flags of an instruction
+// once more from registers that still hold what it left.
+//
+// A memory check uses EFLAGS up, and only what leaves the block there looks at the flags of the instruction
+// before. While a recipe for them holds, nothing is saved on the way that stays.
+#include "jit/analysis/flag_liveness.h"
+#include "jit/x64/block_emitter.h"
+
+namespace orrery::jit::x64 {
+
+using namespace asmjit;
+using namespace asmjit::x86;
+
+namespace {
+
+constexpr unsigned kFirstVector = 16;
+
+/// The bit of a general or vector register in a set; 0 for other registers.
+u32 register_bit(ZydisRegister reg) {
+  switch (ZydisRegisterGetClass(reg)) {
+    case ZYDIS_REGCLASS_GPR8:
+    case ZYDIS_REGCLASS_GPR16:
+    case ZYDIS_REGCLASS_GPR32:
+    case ZYDIS_REGCLASS_GPR64:
+      return 1u << guest_number(reg);
+    case ZYDIS_REGCLASS_XMM:
+    case ZYDIS_REGCLASS_YMM:
+      return 1u << (kFirstVector + static_cast<unsigned>(ZydisRegisterGetId(reg)));
+    default:
+      return 0;
+  }
+}
+
+}  // namespace
+
+u32 registers_written(const GuestInsn& g) {
+  u32 set = 0;
+  for (unsigned i = 0; i < g.z.operand_count; ++i) {
+    const ZydisDecodedOperand& o = g.operands[i];
+    if (o.type == ZYDIS_OPERAND_TYPE_REGISTER && (o.actions & ZYDIS_OPERAND_ACTION_MASK_WRITE) != 0)
+      set |= register_bit(o.reg.value);
+  }
+  return set;
+}
+
+namespace {
+
+/// A register that the recipes' temporaries can hold a copy of: any but AH to BH.
+bool is_copied(const ZydisDecodedOperand& o) {
+  return o.type == ZYDIS_OPERAND_TYPE_REGISTER && register_bit(o.reg.value) != 0 &&
+         !(o.reg.value >= ZYDIS_REGISTER_AH && o.reg.value <= ZYDIS_REGISTER_BH);
+}
+
+// CMP and TEST of general operands, one of them in memory, can keep its value for later.
+FlagRecipe compared_with_memory(const GuestInsn& g) {
+  if (g.z.mnemonic != ZYDIS_MNEMONIC_CMP && g.z.mnemonic != ZYDIS_MNEMONIC_TEST) return {};
+  const bool first = g.operands[0].type == ZYDIS_OPERAND_TYPE_MEMORY;
+  const ZydisDecodedOperand& other = g.operands[first ? 1 : 0];
+  if (other.type == ZYDIS_OPERAND_TYPE_IMMEDIATE) return {FlagRecipe::Kind::kCompareKept, 0};
+  if (!is_copied(other)) return {};
+  return {FlagRecipe::Kind::kCompareKept, register_bit(other.reg.value)};
+}
+
+}  // namespace
+
+FlagRecipe recipe_of(const GuestInsn& g) {
+  if (g.plan != Plan::kRewrite || flags_defined(g) != cpu::rflags::kArithmetic ||
+      g.insn.has(cpu::insn_flag::kLock))
+    return {};
+  const ZydisDecodedOperand& to = g.operands[0];
+  const ZydisDecodedOperand& from = g.operands[1];
+  if (to.type != ZYDIS_OPERAND_TYPE_REGISTER) return compared_with_memory(g);
+  const u32 to_bit = register_bit(to.reg.value);
+  const bool from_register = from.type == ZYDIS_OPERAND_TYPE_REGISTER;
+  const bool from_memory = from.type == ZYDIS_OPERAND_TYPE_MEMORY;
+  const u32 both = to_bit | (from_register ? register_bit(from.reg.value) : 0);
+  switch (g.z.mnemonic) {
+    case ZYDIS_MNEMONIC_CMP:
+    case ZYDIS_MNEMONIC_TEST:
+    case ZYDIS_MNEMONIC_COMISS:
+    case ZYDIS_MNEMONIC_COMISD:
+    case ZYDIS_MNEMONIC_UCOMISS:
+    case ZYDIS_MNEMONIC_UCOMISD:
+    case ZYDIS_MNEMONIC_VCOMISS:
+    case ZYDIS_MNEMONIC_VCOMISD:
+    case ZYDIS_MNEMONIC_VUCOMISS:
+    case ZYDIS_MNEMONIC_VUCOMISD:
+    case ZYDIS_MNEMONIC_PTEST:
+    case ZYDIS_MNEMONIC_VPTEST:
+      return from_memory ? compared_with_memory(g) : FlagRecipe{FlagRecipe::Kind::kAgain, both};
+    case ZYDIS_MNEMONIC_AND:
+    case ZYDIS_MNEMONIC_OR:
+    case ZYDIS_MNEMONIC_XOR:
+      return is_copied(to) ? FlagRecipe{FlagRecipe::Kind::kTestResult, to_bit} : FlagRecipe{};
+    case ZYDIS_MNEMONIC_ADD:
+    case ZYDIS_MNEMONIC_SUB:
+      if (!is_copied(to) || from_memory || (from_register && !is_copied(from))) return {};
+      // What was added to itself is lost; what was subtracted from itself was as good as XOR.
+      if (from_register && register_bit(from.reg.value) == to_bit) {
+        return g.z.mnemonic == ZYDIS_MNEMONIC_SUB ? FlagRecipe{FlagRecipe::Kind::kTestResult, to_bit}
+                                                  : FlagRecipe{};
+      }
+      return {FlagRecipe::Kind::kUndo, both};
+    case ZYDIS_MNEMONIC_NEG:
+      return is_copied(to) ? FlagRecipe{FlagRecipe::Kind::kUndo, to_bit} : FlagRecipe{};
+    default:
+      return {};
+  }
+}
+
+bool BlockEmitter::recipe_suffices() const {
+  // One from the turn before is not followed.
+  if (producer_ == kNoProducer || producer_ >= current_) return false;
+  const u32 registers = recipe_of(insns_[producer_]).registers;
+  bool intact = true;
+  for (size_t i = producer_ + 1; i < current_; ++i)
+    intact = intact && (insns_[i].plan == Plan::kNothing || (registers_written(insns_[i]) & registers) == 0);
+  return intact && recipe_holds(producer_, current_);
+}
+
+bool BlockEmitter::recipe_holds(size_t producer, size_t from) const {
+  const FlagRecipe recipe = recipe_of(insns_[producer]);
+  if (recipe.kind == FlagRecipe::Kind::kNone) return false;
+  // Only the one that ends a loop's turn keeps its value.
+  if (recipe.kind == FlagRecipe::Kind::kCompareKept && from != 0) return false;
+  bool intact = true;
+  for (size_t i = from; i < insns_.size() && intact; ++i) {
+    const GuestInsn& g = insns_[i];
+    if (g.plan == Plan::kNothing) continue;
+    if (g.plan == Plan::kBranch) return flags_read(g) != 0;  // a conditional jump makes them again
+    if (g.plan != Plan::kRewrite && g.plan != Plan::kStack) return false;
+    if (g.plan == Plan::kRewrite) {
+      if (flags_read(g) != 0 || flags_defined(g) == cpu::rflags::kArithmetic) return true;
+      if (changes_flags(g)) return false;
+    }
+    intact = (registers_written(g) & recipe.registers) == 0;
+  }
+  return false;
+}
+
+void BlockEmitter::emit_recipe(size_t producer) {
+  const GuestInsn& g = insns_[producer];
+  const ZydisDecodedOperand& to = g.operands[0];
+  const FlagRecipe recipe = recipe_of(g);
+  if (recipe.kind == FlagRecipe::Kind::kAgain) {
+    const Flags flags = flags_;
+    const size_t before = producer_;
+    rewrite(g);
+    flags_ = flags;
+    producer_ = before;
+    return;
+  }
+  if (recipe.kind == FlagRecipe::Kind::kCompareKept) {
+    const unsigned kept_bytes = memory_operand(g)->size / 8;
+    a_.mov(kScratch, qword_ptr(kState, ORRERY_SLOT(context_.layout, kept_operand)));
+    compare_kept(g, gp(kScratchId, kept_bytes));
+    return;
+  }
+  const unsigned bytes = to.size / 8;
+  const auto copy = [&](const ZydisDecodedOperand& o, const Gp& temporary) {
+    const u8 guest = guest_number(o.reg.value);
+    if (kHostOf[guest] == kNoHost) {
+      load_guest(temporary, guest);
+    } else {
+      a_.mov(temporary, gpq(kHostOf[guest]));
+    }
+  };
+  const Gp result = gp(kScratchId, bytes);
+  copy(to, kScratch);
+  if (recipe.kind == FlagRecipe::Kind::kTestResult) {
+    a_.test(result, result);
+    return;
+  }
+  if (g.z.mnemonic == ZYDIS_MNEMONIC_NEG) {
+    a_.neg(result);
+    a_.neg(result);
+    return;
+  }
+  const ZydisDecodedOperand& from = g.operands[1];
+  const bool add = g.z.mnemonic == ZYDIS_MNEMONIC_ADD;
+  const auto both_ways = [&](const auto& by) {
+    if (add) {
+      a_.sub(result, by);
+      a_.add(result, by);
+    } else {
+      a_.add(result, by);
+      a_.sub(result, by);
+    }
+  };
+  if (from.type == ZYDIS_OPERAND_TYPE_REGISTER) {
+    copy(from, kIndex);
+    both_ways(gp(kIndexId, bytes));
+  } else {
+    both_ways(imm(from.imm.value.s));
+  }
+}
+
+void BlockEmitter::compare_kept(const GuestInsn& g, const Gp& kept) {
+  const bool first = g.operands[0].type == ZYDIS_OPERAND_TYPE_MEMORY;
+  const ZydisDecodedOperand& other = g.operands[first ? 1 : 0];
+  const u32 id = host_instruction(g.z.mnemonic);
+  Operand by = imm(other.imm.value.s);
+  if (other.type == ZYDIS_OPERAND_TYPE_REGISTER) {
+    const u8 guest = guest_number(other.reg.value);
+    u8 host = kHostOf[guest];
+    if (host == kNoHost) {
+      load_guest(kIndex, guest);
+      host = kIndexId;
+    }
+    by = gp(host, kept.size());
+  }
+  if ((first ? a_.emit(id, kept, by) : a_.emit(id, by, kept)) != kErrorOk) failed_ = true;
+}
+
+void BlockEmitter::before_check() {
+  if (flags_ != Flags::kHost) return;
+  if (recipe_suffices()) {
+    flags_ = Flags::kRecipe;
+  } else {
+    save_flags();
+  }
+}
+
+void BlockEmitter::save_flags() {
+  if (flags_ == Flags::kRecipe) {
+    emit_recipe(producer_);
+    flags_ = Flags::kHost;
+  }
+  if (flags_ != Flags::kHost) return;
+  emit_save_flags();
+  flags_ = Flags::kBoth;
+}
+
+void BlockEmitter::emit_save_flags() {
+  a_.mov(kScratch, rax);
+  a_.lahf();
+  a_.seto(al);
+  a_.mov(word_ptr(kState, ORRERY_SLOT(context_.layout, flags_image)), ax);
+  a_.mov(rax, kScratch);
+}
+
+void BlockEmitter::need_flags() {
+  if (flags_ == Flags::kRecipe) {
+    emit_recipe(producer_);
+    flags_ = Flags::kHost;
+  }
+  if (flags_ != Flags::kImage) return;
+  emit_restore_flags();
+  flags_ = Flags::kBoth;
+}
+
+void BlockEmitter::emit_restore_flags() {
+  a_.mov(kScratch, rax);
+  a_.movzx(eax, word_ptr(kState, ORRERY_SLOT(context_.layout, flags_image)));
+  a_.add(al, 127);  // OF := bit 0
+  a_.sahf();
+  a_.mov(rax, kScratch);
+}
+
+}  // namespace orrery::jit::x64

@@ -1,0 +1,125 @@
+// A block that jumps back to itself gets a second version for all turns but the first. In it the flags of
+// the turn before are a recipe (flags.cpp), so that nothing is saved at the jump, and each access has the
+// page of its last turn in a slot.
+//
+// A slot holds what the quick TLB held; nothing changes that but code outside of the block. Such code comes
+// back into the first version, which goes through the whole block once more before the second goes on.
+#include "jit/analysis/flag_liveness.h"
+#include "jit/x64/block_emitter.h"
+
+namespace orrery::jit::x64 {
+
+using namespace asmjit;
+using namespace asmjit::x86;
+
+namespace {
+
+constexpr size_t kMaxLoopInsns = 32;
+constexpr size_t kSlots = std::extent_v<decltype(cpu::Vcpu::TranslatorSlots::pages)>;
+constexpr size_t kTag = offsetof(cpu::Vcpu::PageSlot, tag), kDelta = offsetof(cpu::Vcpu::PageSlot, delta);
+
+i32 tag_of(bool write) {
+  return static_cast<i32>(write ? offsetof(cpu::FastEntry, write_tag) : offsetof(cpu::FastEntry, read_tag));
+}
+
+}  // namespace
+
+void BlockEmitter::find_loop() {
+  const GuestInsn& last = insns_.back();
+  if (last.plan != Plan::kBranch || flags_read(last) == 0 || next_rip(last) + last.insn.imm != request_.rip ||
+      insns_.size() > kMaxLoopInsns || request_.second_page_delta != 0) {
+    return;
+  }
+  size_t producer = kNoProducer;
+  u32 written_since = 0;
+  for (size_t i = 0; i + 1 < insns_.size(); ++i) {
+    const GuestInsn& g = insns_[i];
+    if (g.plan == Plan::kNothing || (g.plan == Plan::kBranch && flags_read(g) != 0)) continue;
+    if (g.plan != Plan::kRewrite && g.plan != Plan::kStack) return;
+    if (g.plan == Plan::kRewrite && changes_flags(g)) {
+      producer = flags_defined(g) == cpu::rflags::kArithmetic ? i : kNoProducer;
+      written_since = 0;
+    } else {
+      written_since |= registers_written(g);
+    }
+  }
+  if (producer == kNoProducer || (recipe_of(insns_[producer]).registers & written_since) != 0) return;
+  if (recipe_holds(producer, 0)) loop_producer_ = producer;
+}
+
+void BlockEmitter::emit_loop() {
+  in_loop_ = true;
+  loop_head_ = a_.newLabel();
+  loop_budget_ = a_.newLabel();
+  flags_ = Flags::kRecipe;
+  producer_ = loop_producer_;
+  a_.bind(loop_head_);
+  a_.sub(qword_ptr(kState, context_.layout.ticks_left), static_cast<u32>(insns_.size()));
+  a_.js(loop_budget_);
+  const size_t caches = page_caches_.size();
+  turn_caches_ = 0;
+  aligned_.clear();
+  emit_insns();
+  DCHECK(turn_caches_ == caches);
+}
+
+void BlockEmitter::set_pages_known(bool known) {
+  if (is_loop()) a_.mov(byte_ptr(kState, ORRERY_SLOT(context_.layout, pages_known)), known ? 1 : 0);
+}
+
+void BlockEmitter::check_loop_access(unsigned bytes, bool write, unsigned alignment, const Label& miss) {
+  const size_t slot = turn_caches_;
+  if (slot == kSlots) {
+    check_access(bytes, write, alignment, miss);
+    return;
+  }
+  ++turn_caches_;
+  if (!in_loop_) {
+    page_caches_.push_back(
+        {.cold = a_.newLabel(), .checked = a_.newLabel(), .miss = {}, .bytes = bytes, .write = write});
+    check_access(bytes, write, alignment, miss);
+    a_.mov(kScratch, qword_ptr(kState, kIndex, 0, bank_ + tag_of(write)));
+    a_.mov(qword_ptr(kState, page_slot(slot, kTag)), kScratch);
+    a_.mov(kScratch, qword_ptr(kState, kIndex, 0, bank_ + static_cast<i32>(offsetof(cpu::FastEntry, delta))));
+    a_.mov(qword_ptr(kState, page_slot(slot, kDelta)), kScratch);
+    return;
+  }
+  PageCache& c = page_caches_[slot];
+  c.miss = miss;
+  a_.mov(kScratch, kAddress);
+  a_.xor_(kScratch, qword_ptr(kState, page_slot(slot, kTag)));
+  a_.cmp(kScratch, 4096 - bytes);
+  a_.ja(c.cold);
+  a_.bind(c.checked);
+  if (alignment > 1) {
+    a_.test(kAddress.r32(), alignment - 1);
+    a_.jnz(miss);
+  }
+  a_.add(kAddress, qword_ptr(kState, page_slot(slot, kDelta)));
+}
+
+void BlockEmitter::emit_loop_cold() {
+  if (!is_loop()) return;
+  // The first turn ends here, with the flags in EFLAGS.
+  a_.bind(loop_entry_);
+  emit_save_flags();
+  a_.cmp(byte_ptr(kState, ORRERY_SLOT(context_.layout, pages_known)), 0);
+  a_.jne(loop_head_);
+  a_.jmp(first_turn_);
+  for (size_t slot = 0; slot < page_caches_.size(); ++slot) {
+    const PageCache& c = page_caches_[slot];
+    a_.bind(c.cold);
+    find_entry();
+    a_.mov(kScratch, kAddress);
+    a_.xor_(kScratch, qword_ptr(kState, kIndex, 0, bank_ + tag_of(c.write)));
+    a_.cmp(kScratch, 4096 - c.bytes);
+    a_.ja(c.miss);
+    a_.mov(kScratch, qword_ptr(kState, kIndex, 0, bank_ + tag_of(c.write)));
+    a_.mov(qword_ptr(kState, page_slot(slot, kTag)), kScratch);
+    a_.mov(kScratch, qword_ptr(kState, kIndex, 0, bank_ + static_cast<i32>(offsetof(cpu::FastEntry, delta))));
+    a_.mov(qword_ptr(kState, page_slot(slot, kDelta)), kScratch);
+    a_.jmp(c.checked);
+  }
+}
+
+}  // namespace orrery::jit::x64
