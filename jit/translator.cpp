@@ -135,8 +135,10 @@ std::string Translator::statistics() const {
   return impl_->stats.text() + fmt::format(
                                    "links patched          {}\n"
                                    "blocks dropped         {}\n"
+                                   "units evicted          {}\n"
                                    "cache flushes          {}\n",
-                                   cache.links_patched, cache.blocks_dropped, cache.flushes);
+                                   cache.links_patched, cache.blocks_dropped, cache.units_evicted,
+                                   cache.flushes);
 }
 
 void Translator::Impl::attach(cpu::Vcpu& cpu) {
@@ -163,7 +165,9 @@ u32 Translator::Impl::key_of(const cpu::Vcpu& cpu) const {
 
 const x64::IndirectStubs& Translator::Impl::stubs_for(u32 key) {
   const auto [at, fresh] = indirect_stubs.try_emplace(key & ~block_key::kNoGroups);
-  if (fresh) at->second = x64::emit_indirect_stubs(cache.arena(), *layout, stubs, at->first);
+  if (fresh) {
+    cache.add_stubs([&] { at->second = x64::emit_indirect_stubs(cache.arena(), *layout, stubs, at->first); });
+  }
   return at->second;
 }
 
@@ -205,8 +209,7 @@ BlockId Translator::Impl::translate(cpu::Vcpu& cpu, const u8* host, u32 key) {
   const auto started = std::chrono::steady_clock::now();
   const u64 rip = cpu.state.rip();
   if (!cache.has_room()) {
-    cache.flush();
-    indirect_stubs.clear();
+    if (cache.make_room() == CodeCache::Gone::kEverything) indirect_stubs.clear();
     pending_link = kNone;
   }
   const u64 in_page = memory::kPageBytes - (rip & (memory::kPageBytes - 1));

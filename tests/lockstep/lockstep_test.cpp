@@ -47,10 +47,29 @@ TEST_P(LockstepProgram, EnginesAreAlike) {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, LockstepProgram,
-                         testing::Values("smc", "smc_stores", "smc_smp2", "precise_state", "strings", "avx", "exceptions",
-                                         "memory_groups", "paging", "ipi_smp4", "instruction_faults",
-                                         "mxcsr_change", "paging_la57"),
+                         testing::Values("smc", "smc_stores", "smc_smp2", "precise_state", "strings", "avx",
+                                         "exceptions", "memory_groups", "paging", "ipi_smp4",
+                                         "instruction_faults", "mxcsr_change", "paging_la57"),
                          [](const testing::TestParamInfo<std::string>& test) { return test.param; });
+
+// Ten times as much translated code as the smallest cache holds: units are evicted while code in others,
+// tables and returns lead into them.
+TEST(SmallCache, EnginesAreAlikeWhileUnitsAreEvicted) {
+  Lockstep::Options options{.machine = {}, .processors_every = 997, .memory_every = 1'000'000};
+  options.machine.translator.hot_runs = 1;
+  options.machine.translator.cache_bytes = jit::kMinCacheBytes;
+  const auto lockstep = make(config_of("large_code", ORRERY_LOCKSTEP_PROGRAMS), std::move(options));
+  EXPECT_EQ(lockstep->run(kMaxTicks), StopReason::kDebugExit) << lockstep->message();
+  EXPECT_EQ(lockstep->leader().exit_value(), 0u);
+  const std::string statistics = lockstep->follower().engine_statistics();
+  u64 evicted = 0, host_bytes = 0;
+  const size_t at = statistics.find("units evicted"), bytes_at = statistics.find("host bytes");
+  ASSERT_TRUE(at != std::string::npos && bytes_at != std::string::npos) << statistics;
+  std::sscanf(statistics.c_str() + at, "units evicted %lu", &evicted);
+  std::sscanf(statistics.c_str() + bytes_at, "host bytes %lu", &host_bytes);
+  EXPECT_GT(evicted, 200u) << statistics;
+  EXPECT_GT(host_bytes, 5 * 10 * jit::kMinCacheBytes) << statistics;
+}
 
 /// The report of a run whose translator emits what `sabotage` makes of the guest's instructions.
 std::string report_of(const std::string& program, std::function<void(jit::GuestInsn&)> sabotage,
