@@ -66,6 +66,7 @@ class Vcpu final : public memory::FrameListener, public memory::MapListener {
   /// What a translator keeps at a fixed distance from `state`. Not part of the machine's state. What
   /// translated code uses most stands last: within reach of an 8-bit displacement.
   struct TranslatorSlots {
+    alignas(16) u8 x87_image[512]{};  // FXSAVE's or FLDENV's, for the x87 state on its way
     u64 entry = 0;         // where translated code is entered
     u64 jump_table = 0;    // this vCPU's table of indirect targets
     u64 engine = 0;        // the translator and ...
@@ -73,6 +74,8 @@ class Vcpu final : public memory::FrameListener, public memory::MapListener {
     u64 underflow = 0;     // where a return leads that has no call
     u64 native_stack = 0;  // the host's stack pointer, without return addresses of translated calls
     u32 host_mxcsr = 0;
+    u16 host_fcw = 0;
+    u64 x87_loaded = 0;      // the guest's x87 state, but for its pointers, is in the host's
     PageSlot pages[8] = {};  // of the accesses of a running loop ...
     u64 kept_operand = 0;    // what a loop's last comparison read from memory
     u64 pages_known = 0;     // ... as far as nothing has run since that could have changed them

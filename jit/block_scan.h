@@ -19,6 +19,7 @@ enum class Plan : u8 {
   kBranch,
   kStack,
   kSystem,
+  kX87,  // as itself, on the host's x87 stack
 };
 
 /// One guest instruction as the translator sees it.
@@ -32,15 +33,41 @@ struct GuestInsn {
   u64 flags_live_after = 0;
 };
 
-/// Whether `g` has a vector register among its operands. MOVSD and CMPSD name string instructions, too, so
-/// their row does not tell.
+/// Whether `g` has a vector register among its operands, or MXCSR. MOVSD and CMPSD name string instructions,
+/// too, and MMX has rows with SSE, so their row does not tell.
 inline bool uses_vectors(const GuestInsn& g) {
+  switch (g.z.mnemonic) {
+    case ZYDIS_MNEMONIC_CVTPS2PI:
+    case ZYDIS_MNEMONIC_CVTTPS2PI:
+    case ZYDIS_MNEMONIC_CVTPD2PI:
+    case ZYDIS_MNEMONIC_CVTTPD2PI:
+      return true;
+    default:
+      break;
+  }
   for (unsigned i = 0; i < g.z.operand_count; ++i) {
     if (g.operands[i].type != ZYDIS_OPERAND_TYPE_REGISTER) continue;
     const ZydisRegisterClass kind = ZydisRegisterGetClass(g.operands[i].reg.value);
     if (kind == ZYDIS_REGCLASS_XMM || kind == ZYDIS_REGCLASS_YMM) return true;
   }
   return false;
+}
+
+/// Whether `g` has an MMX register among its operands; its row may be one that XMM registers share.
+inline bool uses_mmx(const GuestInsn& g) {
+  for (unsigned i = 0; i < g.z.operand_count; ++i) {
+    if (g.operands[i].type == ZYDIS_OPERAND_TYPE_REGISTER &&
+        ZydisRegisterGetClass(g.operands[i].reg.value) == ZYDIS_REGCLASS_MMX) {
+      return true;
+    }
+  }
+  return false;
+}
+
+/// Whether `g`, translated, needs the guest's x87 state in the host.
+inline bool needs_x87(const GuestInsn& g) {
+  return g.plan == Plan::kX87 ||
+         (g.plan == Plan::kRewrite && (uses_mmx(g) || g.z.mnemonic == ZYDIS_MNEMONIC_EMMS));
 }
 
 /// The number 0 to 15 of a general register of any size; AH to BH give their registers'.

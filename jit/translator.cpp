@@ -160,6 +160,7 @@ u32 Translator::Impl::key_of(const cpu::Vcpu& cpu) const {
   constexpr u32 kAllMasked = kMasks & ~cpu::mxcsr::MM;
   const bool has_avx = (host_features >> static_cast<unsigned>(Feature::kAvx)) & 1;
   if (has_avx && (cpu.state.mxcsr & kMasks) == kAllMasked) key |= block_key::kNativeSimd;
+  if ((cpu.state.fcw & 0x3f) == 0x3f && (cpu.state.fsw & cpu::fsw::ES) == 0) key |= block_key::kNativeX87;
   return key;
 }
 

@@ -52,7 +52,8 @@ std::optional<Access> access_of(u64 rip, const GuestInsn& g) {
     if (g.z.mnemonic == ZYDIS_MNEMONIC_CALL && relative) return Access{cpu::kRsp, -8, 8, true};
     return std::nullopt;
   }
-  if (g.plan != Plan::kRewrite || g.z.mnemonic == ZYDIS_MNEMONIC_LEA) return std::nullopt;
+  if ((g.plan != Plan::kRewrite && g.plan != Plan::kX87) || g.z.mnemonic == ZYDIS_MNEMONIC_LEA)
+    return std::nullopt;
   for (unsigned i = 0; i < g.z.operand_count; ++i) {
     const ZydisDecodedOperand& o = g.operands[i];
     if (o.type != ZYDIS_OPERAND_TYPE_MEMORY) continue;

@@ -23,7 +23,8 @@ bool BlockEmitter::emit() {
   find_live_flags(insns_, [this](const GuestInsn& g) {
     const bool checked = groups_.is_member(static_cast<size_t>(&g - insns_.data()));
     if (g.plan == Plan::kStack) return !checked;
-    if (g.plan != Plan::kRewrite) return g.plan != Plan::kNothing;
+    if (g.z.mnemonic == ZYDIS_MNEMONIC_FLDCW) return true;
+    if (g.plan != Plan::kRewrite && g.plan != Plan::kX87) return g.plan != Plan::kNothing;
     const ZydisDecodedOperand* const memory = memory_operand(g);
     return memory != nullptr && (!checked || required_alignment(g, memory->size / 8) > 1);
   });
@@ -45,13 +46,25 @@ bool BlockEmitter::emit() {
   Label load = a_.newLabel(), loaded = a_.newLabel();
   out_.uses_vectors = std::any_of(insns_.begin(), insns_.end(), [](const GuestInsn& g) {
     constexpr u32 kVector = cpu::isa::trait::kSse | cpu::isa::trait::kAvx;
-    const bool vector = uses_vectors(g) || (cpu::isa::rows()[g.insn.row].traits & kVector) != 0;
+    const bool vector =
+        uses_vectors(g) || ((cpu::isa::rows()[g.insn.row].traits & kVector) != 0 && !uses_mmx(g));
     return g.plan == Plan::kRewrite && vector;
   });
+  Label load_x87;
+  if (std::any_of(insns_.begin(), insns_.end(), [](const GuestInsn& g) { return needs_x87(g); })) {
+    load_x87 = a_.newLabel();
+    x87_loaded_ = true;
+  }
   if (out_.uses_vectors) {
     a_.cmp(byte_ptr(kState, ORRERY_SLOT(context_.layout, vectors_loaded)), 0);
     a_.je(load);
     a_.bind(loaded);
+  }
+  const Label x87_loaded = a_.newLabel();
+  if (load_x87.isValid()) {
+    a_.cmp(byte_ptr(kState, ORRERY_SLOT(context_.layout, x87_loaded)), 0);
+    a_.je(load_x87);
+    a_.bind(x87_loaded);
   }
   set_pages_known(true);
   emit_insns();
@@ -62,6 +75,7 @@ bool BlockEmitter::emit() {
     a_.bind(loop_budget_);
     emit_recipe(loop_producer_);
     emit_save_flags();
+    store_x87_pointers(loop_pointers_);
   }
   a_.bind(budget);
   a_.add(ticks, count);
@@ -73,6 +87,11 @@ bool BlockEmitter::emit() {
     a_.call(address_of(context_.stubs.load_vectors));
     a_.jmp(loaded);
   }
+  if (load_x87.isValid()) {
+    a_.bind(load_x87);
+    call_load_x87();
+    a_.jmp(x87_loaded);
+  }
   return !failed_;
 }
 
@@ -83,10 +102,13 @@ void BlockEmitter::emit_insns() {
     emit_insn(insns_[current_]);
     if (failed_) return;
   }
-  if (!ended_) leave_to(next_rip(insns_.back()));
+  if (ended_) return;
+  flush_x87_pointers();
+  leave_to(next_rip(insns_.back()));
 }
 
 void BlockEmitter::emit_insn(GuestInsn& g) {
+  keep_x87_pointers(g);
   switch (g.plan) {
     case Plan::kHandler:
       handler_site(g);
@@ -108,12 +130,16 @@ void BlockEmitter::emit_insn(GuestInsn& g) {
     case Plan::kSystem:
       emit_system(g);
       break;
+    case Plan::kX87:
+      x87(g);
+      break;
   }
   // Where the engine comes back to behind this instruction.
   if (!sites_.empty() && sites_.back().index == current_ && sites_.back().in_loop == in_loop_ &&
       sites_.back().resumes) {
     sites_.back().behind = a_.newLabel();
     sites_.back().flags = flags_;
+    sites_.back().x87_loaded = x87_loaded_;
     a_.bind(sites_.back().behind);
   }
 }
@@ -129,7 +155,9 @@ Label BlockEmitter::site(bool resumes) {
                       .resumes = resumes && !groups_.open_behind(current_),
                       .in_line = false,
                       .flags = Flags::kImage,
-                      .recipe = flags_ == Flags::kRecipe ? producer_ : kNoProducer});
+                      .recipe = flags_ == Flags::kRecipe ? producer_ : kNoProducer,
+                      .x87_loaded = false,
+                      .pointers = x87_pointers_});
   }
   return sites_.back().entry;
 }
@@ -148,6 +176,7 @@ void BlockEmitter::leave_at_site(size_t number) {
 }
 
 void BlockEmitter::handler_site(const GuestInsn& g) {
+  flush_x87_pointers();
   save_flags();
   const bool last = current_ + 1 == insns_.size();
   const bool ends = (cpu::isa::rows()[g.insn.row].traits & cpu::isa::trait::kEndsTrace) != 0 || !g.valid;
@@ -155,6 +184,7 @@ void BlockEmitter::handler_site(const GuestInsn& g) {
   sites_.back().in_line = true;
   leave_at_site(sites_.size() - 1);
   flags_ = Flags::kImage;
+  x87_loaded_ = false;
   if (last && ends) {
     ended_ = true;
   } else if (sites_.back().resumes) {
@@ -181,7 +211,8 @@ BlockEmitter::PendingLink& BlockEmitter::new_link(u64 target) {
                     .ticks_back = 0,
                     .key_bits = 0,
                     .in_line = true,
-                    .call = false});
+                    .call = false,
+                    .pointers = x87_pointers_});
   return links_.back();
 }
 
@@ -225,9 +256,11 @@ void BlockEmitter::emit_cold() {
       emit_recipe(s.recipe);
       emit_save_flags();
     }
+    store_x87_pointers(s.pointers);
     leave_at_site(i);
     if (!s.resumes || s.in_loop) continue;
     a_.bind(s.resume);
+    if (s.x87_loaded) call_load_x87();
     set_pages_known(false);
     if (s.flags == Flags::kHost || s.flags == Flags::kBoth) emit_restore_flags();
     a_.jmp(s.behind);
@@ -246,6 +279,7 @@ void BlockEmitter::emit_cold() {
       a_.bind(link.entry);
       if (link.recipe != kNoProducer) emit_recipe(link.recipe);
       if (link.flags == Flags::kHost || link.recipe != kNoProducer) emit_save_flags();
+      store_x87_pointers(link.pointers);
       if (link.ticks_back != 0) a_.add(qword_ptr(kState, context_.layout.ticks_left), link.ticks_back);
       emit_link(link);
     }

@@ -82,6 +82,14 @@ class BlockEmitter {
   /// kRecipe: neither has them, but `emit_recipe(producer_)` makes them.
   enum class Flags : u8 { kImage, kHost, kBoth, kRecipe };
   static constexpr size_t kNoProducer = ~size_t{0};
+  /// FIP, FOP, FCS, and FDP and FDS, as they ought to be: those of these instructions. Null: the state has
+  /// them. `moved`: what to add to the address of `data`, whose registers have moved on.
+  struct X87Pointers {
+    const GuestInsn* instruction = nullptr;
+    const GuestInsn* data = nullptr;
+    i32 moved = 0;
+    bool operator==(const X87Pointers&) const = default;
+  };
   struct PendingSite {
     asmjit::Label entry;
     asmjit::Label resume;  // where the engine comes back to
@@ -89,9 +97,11 @@ class BlockEmitter {
     u16 index;
     bool in_loop;
     bool resumes;
-    bool in_line;   // a handler's: `resume` is `behind`
-    Flags flags;    // that the code behind expects
-    size_t recipe;  // for the flags at `entry`; kNoProducer: the image has them
+    bool in_line;          // a handler's: `resume` is `behind`
+    Flags flags;           // that the code behind expects
+    size_t recipe;         // for the flags at `entry`; kNoProducer: the image has them
+    bool x87_loaded;       // when the code behind runs
+    X87Pointers pointers;  // at `entry`
   };
   struct PendingLink {
     asmjit::Label entry;  // of the cold path to it, unless `in_line`
@@ -102,8 +112,9 @@ class BlockEmitter {
     u32 ticks_back;  // of the instructions that a side exit leaves out
     u32 key_bits;
     bool in_line;
-    bool call;            // not a jump
-    u8 opcode_bytes = 1;  // of what is patched
+    bool call;             // not a jump
+    X87Pointers pointers;  // at `entry`
+    u8 opcode_bytes = 1;   // of what is patched
   };
   struct Aligned {
     u8 group;
@@ -234,6 +245,22 @@ class BlockEmitter {
   // divide.cpp
   void divide(const GuestInsn& g);
 
+  // x87.cpp
+  void x87(const GuestInsn& g);
+  /// The guest's x87 state into the host's, if it may not be there. Uses temporaries and EFLAGS, saving flags
+  /// that are wanted.
+  void need_x87();
+  void call_load_x87() { a_.call(address_of(context_.stubs.load_x87)); }
+  /// Before `g`: stores the pointers if `g` may leave the block in line, or loses what they are made of. Side
+  /// exits store them.
+  void keep_x87_pointers(const GuestInsn& g);
+  void flush_x87_pointers() {
+    store_x87_pointers(x87_pointers_);
+    x87_pointers_ = {};
+  }
+  /// Leaves EFLAGS alone. Uses the temporaries.
+  void store_x87_pointers(const X87Pointers& pointers);
+
   const EmitterContext& context_;
   asmjit::x86::Assembler& a_;
   const Request request_;
@@ -248,6 +275,8 @@ class BlockEmitter {
   std::vector<u32> starts_;
   MemoryGroups groups_;
   std::vector<Aligned> aligned_;
+  X87Pointers x87_pointers_, loop_pointers_;  // now; at a loop's jump back
+  bool x87_loaded_ = false;
   asmjit::Label overflow_, has_room_;   // of the host's stack, at the block's call
   size_t loop_producer_ = kNoProducer;  // whose flags the last jump, back to the first instruction, looks at
   asmjit::Label first_turn_, loop_entry_, loop_head_, loop_budget_;
@@ -292,6 +321,9 @@ i32 BlockEmitter::access(unsigned bytes, bool write, unsigned alignment, Address
   return offset;
 }
 
+/// Whether `g` runs natively, but for its operands: x87 by Plan::kX87, MMX by Plan::kRewrite.
+bool x87_is_native(const EmitterContext& context, u32 key, const GuestInsn& g);
+bool mmx_is_native(const EmitterContext& context, u32 key, const GuestInsn& g);
 /// How `g` is translated in a block with this key.
 Plan make_plan(const EmitterContext& context, u32 key, const GuestInsn& g);
 /// The memory operand that `g` accesses, or null.

@@ -68,10 +68,14 @@ void BlockEmitter::conditional_jump(const GuestInsn& g) {
 void BlockEmitter::final_jump(const GuestInsn& g, u64 target) {
   const u32 jump = host_instruction(g.z.mnemonic);
   if (is_loop()) {
+    // Turns end alike: what the pointers are at the jump is the same in both versions.
+    DCHECK(!in_loop_ || x87_pointers_ == loop_pointers_);
+    loop_pointers_ = x87_pointers_;
     if (a_.emit(jump, in_loop_ ? loop_head_ : loop_entry_) != kErrorOk) failed_ = true;
     return;
   }
   save_flags();
+  flush_x87_pointers();
   PendingLink& link = new_link(target);
   link.opcode_bytes = 2;
   a_.bind(link.jump);

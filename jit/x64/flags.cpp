@@ -34,6 +34,9 @@ u32 register_bit(ZydisRegister reg) {
 }  // namespace
 
 u32 registers_written(const GuestInsn& g) {
+  // These have no operands.
+  if (g.z.mnemonic == ZYDIS_MNEMONIC_VZEROALL || g.z.mnemonic == ZYDIS_MNEMONIC_VZEROUPPER)
+    return 0xffffu << kFirstVector;
   u32 set = 0;
   for (unsigned i = 0; i < g.z.operand_count; ++i) {
     const ZydisDecodedOperand& o = g.operands[i];
@@ -128,8 +131,9 @@ bool BlockEmitter::recipe_holds(size_t producer, size_t from) const {
     const GuestInsn& g = insns_[i];
     if (g.plan == Plan::kNothing) continue;
     if (g.plan == Plan::kBranch) return flags_read(g) != 0;  // a conditional jump makes them again
-    if (g.plan != Plan::kRewrite && g.plan != Plan::kStack) return false;
-    if (g.plan == Plan::kRewrite) {
+    const bool native = g.plan == Plan::kRewrite || g.plan == Plan::kX87;
+    if (!native && g.plan != Plan::kStack) return false;
+    if (native) {
       if (flags_read(g) != 0 || flags_defined(g) == cpu::rflags::kArithmetic) return true;
       if (changes_flags(g)) return false;
     }

@@ -35,8 +35,8 @@ void BlockEmitter::find_loop() {
   for (size_t i = 0; i + 1 < insns_.size(); ++i) {
     const GuestInsn& g = insns_[i];
     if (g.plan == Plan::kNothing || (g.plan == Plan::kBranch && flags_read(g) != 0)) continue;
-    if (g.plan != Plan::kRewrite && g.plan != Plan::kStack) return;
-    if (g.plan == Plan::kRewrite && changes_flags(g)) {
+    if (g.plan != Plan::kRewrite && g.plan != Plan::kStack && g.plan != Plan::kX87) return;
+    if (g.plan != Plan::kStack && changes_flags(g)) {
       producer = flags_defined(g) == cpu::rflags::kArithmetic ? i : kNoProducer;
       written_since = 0;
     } else {
@@ -53,6 +53,7 @@ void BlockEmitter::emit_loop() {
   loop_budget_ = a_.newLabel();
   flags_ = Flags::kRecipe;
   producer_ = loop_producer_;
+  x87_pointers_ = loop_pointers_;
   a_.bind(loop_head_);
   a_.sub(qword_ptr(kState, context_.layout.ticks_left), static_cast<u32>(insns_.size()));
   a_.js(loop_budget_);
@@ -105,6 +106,7 @@ void BlockEmitter::emit_loop_cold() {
   emit_save_flags();
   a_.cmp(byte_ptr(kState, ORRERY_SLOT(context_.layout, pages_known)), 0);
   a_.jne(loop_head_);
+  store_x87_pointers(loop_pointers_);
   a_.jmp(first_turn_);
   for (size_t slot = 0; slot < page_caches_.size(); ++slot) {
     const PageCache& c = page_caches_[slot];

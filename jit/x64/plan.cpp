@@ -162,6 +162,7 @@ bool operands_can_be_renamed(const GuestInsn& g) {
         if (host >= 8 || (ZydisRegisterGetClass(reg) == ZYDIS_REGCLASS_GPR8 && guest >= 4)) needs_rex = true;
         break;
       }
+      case ZYDIS_REGCLASS_MMX:
       case ZYDIS_REGCLASS_XMM:
       case ZYDIS_REGCLASS_YMM:
       case ZYDIS_REGCLASS_FLAGS:
@@ -185,13 +186,13 @@ Plan make_plan(const EmitterContext& context, u32 key, const GuestInsn& g) {
   if (is_stack(m, g)) return Plan::kStack;
   if (is_nothing(m)) return Plan::kNothing;
   if (is_system(m, key)) return Plan::kSystem;
-  const bool vector = uses_vectors(g) || (row.traits & (trait::kSse | trait::kAvx)) != 0;
+  if (x87_is_native(context, key, g)) return m == ZYDIS_MNEMONIC_FWAIT ? Plan::kNothing : Plan::kX87;
+  const bool mmx = uses_mmx(g) || m == ZYDIS_MNEMONIC_EMMS;
+  const bool vector = uses_vectors(g) || (!mmx && (row.traits & (trait::kSse | trait::kAvx)) != 0);
   const bool sse_form = (m == ZYDIS_MNEMONIC_MOVSD || m == ZYDIS_MNEMONIC_CMPSD) && vector;
-  if (row.translate != cpu::isa::Translate::kRewrite && !sse_form) return Plan::kHandler;
-  if ((row.traits & (trait::kX87 | trait::kMmx | trait::kPrivileged)) != 0 &&
-      (row.traits & (trait::kSse | trait::kAvx)) == 0) {
-    return Plan::kHandler;
-  }
+  if (mmx && !mmx_is_native(context, key, g)) return Plan::kHandler;
+  if (row.translate != cpu::isa::Translate::kRewrite && !sse_form && !mmx) return Plan::kHandler;
+  if ((row.traits & (trait::kX87 | trait::kPrivileged)) != 0) return Plan::kHandler;
   if ((row.traits & trait::kEndsTrace) != 0 || is_irregular(m, g)) return Plan::kHandler;
   if (vector && (key & block_key::kNativeSimd) == 0) return Plan::kHandler;
 

@@ -63,6 +63,7 @@ void BlockEmitter::rewrite(const GuestInsn& g) {
     load_effective_address(g);
     return;
   }
+  if (needs_x87(g)) need_x87();
   i32 displacement = 0;
   if (memory != nullptr) {
     const unsigned bytes = memory->size / 8;
@@ -124,6 +125,8 @@ void BlockEmitter::rewrite(const GuestInsn& g) {
           operands[count++] = xmm(id);
         } else if (kind == ZYDIS_REGCLASS_YMM) {
           operands[count++] = ymm(id);
+        } else if (kind == ZYDIS_REGCLASS_MMX) {
+          operands[count++] = mm(id);
         } else if (o.reg.value >= ZYDIS_REGISTER_AH && o.reg.value <= ZYDIS_REGISTER_BH) {
           operands[count++] = gpb_hi(static_cast<u32>(o.reg.value - ZYDIS_REGISTER_AH));
         } else {

@@ -52,23 +52,33 @@ Stubs emit_stubs(CodeArena& arena, const cpu::Vcpu::Layout& layout) {
   Stubs stubs;
   stubs.exit = emit_stub(arena, [&](Assembler& a) {
     const Label save = a.newLabel(), saved = a.newLabel();
+    const Label save_fpu = a.newLabel(), fpu_saved = a.newLabel();
     save_registers(a);
     a.mov(rax, kAddress);
     a.cmp(byte_ptr(kState, ORRERY_SLOT(layout, vectors_loaded)), 0);
     a.jne(save);
     a.bind(saved);
+    a.cmp(byte_ptr(kState, ORRERY_SLOT(layout, x87_loaded)), 0);
+    a.jne(save_fpu);
+    a.bind(fpu_saved);
     leave(a, layout);
     a.bind(save);
     save_vectors(a, layout);
     a.jmp(saved);
+    a.bind(save_fpu);
+    save_x87(a, layout);
+    a.jmp(fpu_saved);
   });
   stubs.site = emit_stub(arena, [&](Assembler& a) {
     const Label save = a.newLabel(), saved = a.newLabel(), load = a.newLabel(), loaded = a.newLabel();
-    const Label left = a.newLabel();
+    const Label save_fpu = a.newLabel(), fpu_saved = a.newLabel(), left = a.newLabel();
     save_registers(a);
     a.cmp(byte_ptr(kState, ORRERY_SLOT(layout, vectors_loaded)), 0);
     a.jne(save);
     a.bind(saved);
+    a.cmp(byte_ptr(kState, ORRERY_SLOT(layout, x87_loaded)), 0);
+    a.jne(save_fpu);
+    a.bind(fpu_saved);
     a.mov(rdi, qword_ptr(kState, ORRERY_SLOT(layout, engine)));
     a.mov(rsi, kState);
     a.mov(rdx, kAddress);
@@ -90,6 +100,9 @@ Stubs emit_stubs(CodeArena& arena, const cpu::Vcpu::Layout& layout) {
     a.bind(save);
     save_vectors(a, layout);
     a.jmp(saved);
+    a.bind(save_fpu);  // what comes behind the site loads it
+    save_x87(a, layout);
+    a.jmp(fpu_saved);
     a.bind(load);
     load_vectors(a, layout);
     a.jmp(loaded);
@@ -108,6 +121,10 @@ Stubs emit_stubs(CodeArena& arena, const cpu::Vcpu::Layout& layout) {
   });
   stubs.load_vectors = emit_stub(arena, [&](Assembler& a) {
     load_vectors(a, layout);
+    a.ret();
+  });
+  stubs.load_x87 = emit_stub(arena, [&](Assembler& a) {
+    load_x87(a, layout);
     a.ret();
   });
   stubs.enter = reinterpret_cast<Enter>(reinterpret_cast<u64>(arena.executable(enter)));

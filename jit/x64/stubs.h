@@ -33,6 +33,7 @@ struct Stubs {
   u32 exit = 0;           // arena offsets: kAddress holds the result
   u32 site = 0;           // likewise: calls TranslatorSlots::run_site and goes on with its result
   u32 load_vectors = 0;   // called; leaves everything else alone
+  u32 load_x87 = 0;       // called; uses the temporaries and EFLAGS
 };
 
 /// Emits one piece of code at the end of the arena; checks that it was encoded without errors.
@@ -51,6 +52,11 @@ u32 emit_stub(CodeArena& arena, Emit emit) {
 }
 
 Stubs emit_stubs(CodeArena& arena, const cpu::Vcpu::Layout& layout);
+/// The guest's x87 state into the host's, unless it is there; else the host's stack is empty. Uses the
+/// temporaries and EFLAGS.
+void load_x87(asmjit::x86::Assembler& a, const cpu::Vcpu::Layout& layout);
+/// Back into CpuState, leaving the host's stack empty and its own control word. Uses rcx, rdx and EFLAGS.
+void save_x87(asmjit::x86::Assembler& a, const cpu::Vcpu::Layout& layout);
 /// What blocks of one key share to find the translation of a guest RIP in kAddress.
 struct IndirectStubs {
   u32 jump = 0;       // jumps there, or leaves with ExitKind::kIndirect, RIP stored; kAddress is canonical

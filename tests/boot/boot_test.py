@@ -202,6 +202,25 @@ def case_lockstep_typed(machine: Machine) -> None:
         expect(hash_of(replayed) == hash_of(output), f"the replay by {engine} ended elsewhere", output + replayed)
 
 
+def case_x87(machine: Machine) -> None:
+    """x87 and MMX code among context switches and signals, in both engines, whose machines end alike; its result on this machine
+    is the oracle."""
+    program, script = machine.scratch / "x87", machine.scratch / "run"
+    subprocess.run(["gcc", "-static", "-O2", "-o", str(program), str(HERE / "guest" / "x87.c")], check=True)
+    expected = subprocess.run([str(program)], stdout=subprocess.PIPE, check=True).stdout.strip()
+    expect(b"255" not in expected, f"the program disagrees with itself here: {expected!r}")
+    script.write_text("/orrery/x87\n")
+    machine.initrd = machine.scratch / "x87.cpio.gz"
+    subprocess.run([str(HERE.parent.parent / "tools" / "make_initramfs.sh"), str(machine.guest), str(machine.initrd),
+                    str(script), str(program)], check=True)
+    ends = []
+    for engine in ("interpreter", "jit"):
+        output = machine.boot("", "--clock", "fixed", "--state-hash", "--engine", engine)
+        expect(expected in output, f"{engine}: not {expected!r}", output)
+        ends.append(hash_of(output))
+    expect(ends[0] == ends[1], f"the engines differ: {ends}")
+
+
 def case_idle(machine: Machine) -> None:
     """A guest that waits at its prompt: under 2 % of a core, and under 64 MiB besides the guest's memory."""
     process = subprocess.Popen(machine.boot_arguments("", ["--clock", "follow"]), stdin=subprocess.PIPE,

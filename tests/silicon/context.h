@@ -59,7 +59,8 @@ struct Result {
   Context context;
   unsigned vector = kNoFault;
   u32 error_code = 0;
-  u64 address = 0;  // CR2 of #PF
+  u64 address = 0;       // CR2 of #PF
+  u16 fcs = 0, fds = 0;  // of the emulated CPU
 };
 
 using Memory = std::array<u8, kDataBytes>;

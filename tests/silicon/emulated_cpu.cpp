@@ -171,6 +171,7 @@ void EmulatedCpu::load(const Context& context) {
   s.fip = fx.fip;
   s.fdp = fx.fdp;
   s.fcs = s.fds = 0;
+  s.fcs = s.fds = 0;
   const unsigned top = (fx.fsw >> 11) & 7;
   for (unsigned i = 0; i < 8; ++i) {
     s.fpr[(top + i) & 7].significand = fx.st[i][0];
@@ -209,6 +210,8 @@ void EmulatedCpu::take(Result& r) const {
   out.fop = s.fop;
   out.fip = s.fip;
   out.fdp = s.fdp;
+  r.fcs = s.fcs;
+  r.fds = s.fds;
   const unsigned top = (s.fsw >> 11) & 7;
   for (unsigned i = 0; i < 8; ++i) {
     out.st[i][0] = s.fpr[(top + i) & 7].significand;

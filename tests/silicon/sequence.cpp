@@ -174,7 +174,14 @@ struct SequenceMaker::Draft {
   unsigned wanted = 0;  // pieces
 };
 
-SequenceMaker::SequenceMaker(Mode mode, bool undefined_too) : mode_(mode), forms_(make_forms(mode)) {
+SequenceMaker::SequenceMaker(Mode mode, bool undefined_too, std::string_view favoured)
+    : mode_(mode), forms_(make_forms(mode)) {
+  constexpr std::string_view kNames[kGroups] = {"integer", "x87", "mmx", "sse", "avx"};
+  if (const auto* const at = std::find(std::begin(kNames), std::end(kNames), favoured);
+      at != std::end(kNames)) {
+    for (u8& w : weights_) w = 6;
+    weights_[at - kNames] = 76;
+  }
   const auto add = [](std::vector<Choice>& to, const Form& form) {
     if (to.empty() || to.back().forms[0]->row != form.row) to.emplace_back();
     to.back().forms.push_back(&form);
@@ -275,11 +282,10 @@ Piece SequenceMaker::make_piece(Draft& d, const Form& form, const Encoding& e) c
 
 void SequenceMaker::add_instruction(Draft& d) const {
   Random& r = d.random;
-  constexpr u8 kWeights[kGroups] = {50, 12, 8, 15, 15};
   while (true) {
     u64 draw = r.below(100);
     unsigned g = 0;
-    while (draw >= kWeights[g]) draw -= kWeights[g++];
+    while (draw >= weights_[g]) draw -= weights_[g++];
     if (groups_[g].empty()) continue;
     const Choice& choice = groups_[g][r.below(groups_[g].size())];
     const Form& form = *choice.forms[r.below(choice.forms.size())];

@@ -45,8 +45,9 @@ void make_memory(u64 state_seed, u8* memory);
 
 class SequenceMaker {
  public:
-  /// With `undefined_too`, instructions that leave flags undefined are drawn.
-  SequenceMaker(Mode mode, bool undefined_too);
+  /// With `undefined_too`, instructions that leave flags undefined are drawn. Of `favoured` (integer, x87,
+  /// mmx, sse, avx; or empty) are three instructions of four.
+  SequenceMaker(Mode mode, bool undefined_too, std::string_view favoured = {});
   Sequence make(u64 seed) const;
   /// Names of the rows that are drawn.
   std::vector<std::string_view> rows() const;
@@ -64,6 +65,7 @@ class SequenceMaker {
   std::vector<Form> forms_;
   static constexpr unsigned kGroups = 5;
   std::vector<Choice> groups_[kGroups];
+  u8 weights_[kGroups] = {50, 12, 8, 15, 15};  // percent
   std::vector<Choice> relative_, indirect_;
 };
 
