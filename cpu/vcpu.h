@@ -67,11 +67,11 @@ class Vcpu final : public memory::FrameListener, public memory::MapListener {
   /// translated code uses most stands last: within reach of an 8-bit displacement.
   struct TranslatorSlots {
     alignas(16) u8 x87_image[512]{};  // FXSAVE's or FLDENV's, for the x87 state on its way
-    u64 entry = 0;         // where translated code is entered
-    u64 jump_table = 0;    // this vCPU's table of indirect targets
-    u64 engine = 0;        // the translator and ...
-    u64 run_site = 0;      // ... its function that runs an instruction's handler
-    u64 underflow = 0;     // where a return leads that has no call
+    u64 entry = 0;                    // where translated code is entered
+    u64 jump_table = 0;               // this vCPU's table of indirect targets
+    u64 engine = 0;                   // the translator and ...
+    u64 run_site = 0;                 // ... its function that runs an instruction's handler
+    u64 underflow = 0;                // where a return leads that has no call
     u64 native_stack = 0;  // the host's stack pointer, without return addresses of translated calls
     u32 host_mxcsr = 0;
     u16 host_fcw = 0;

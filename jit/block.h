@@ -11,7 +11,7 @@ namespace block_key {
 inline constexpr u32 kDecodeMask = 0xff;   // cpu::decode_key
 inline constexpr unsigned kViewShift = 8;  // privilege view: Vcpu::view_index, 2 bits
 inline constexpr u32 kNativeSimd =
-    1 << 10;                               // every MXCSR exception is masked, so SIMD can't trap on the host
+    1 << 10;  // every MXCSR exception is masked, so SIMD can't trap on the host
 inline constexpr u32 kNativeX87 =
     1 << 11;  // every x87 exception is masked and none is pending, so x87 and MMX can't trap on the host
 // Indirect jumps look for keys below 1 << 12 (JumpEntry).

@@ -145,7 +145,8 @@ TEST(WrongEmitter, AnOldTranslationIsSuspected) {
   EXPECT_TRUE(in_order(report, {"only code that was translated before", "\n  > ", "adc r9, rax"}));
 }
 
-// Debian's kernel, hundreds of millions of instructions in; ORRERY_LOCKSTEP_GUEST is the folder of tools/fetch_guest.sh.
+// Debian's kernel, hundreds of millions of instructions in; ORRERY_LOCKSTEP_GUEST is the folder of
+// tools/fetch_guest.sh.
 TEST(WrongEmitter, IsNamedDeepInABoot) {
   const char* const guest = std::getenv("ORRERY_LOCKSTEP_GUEST");
   if (guest == nullptr) GTEST_SKIP() << "a test of `full`";
