@@ -296,7 +296,8 @@ Result<> VirtualMachine::Impl::power_on() {
 }
 
 void VirtualMachine::Impl::correct_clock() {
-  if (inputs.mode() == InputPort::Mode::kReplay) return;
+  // Reading the thread's CPU time is a system call, and this runs between any two slices.
+  if (config.clock != ClockPolicy::kFollow || inputs.mode() == InputPort::Mode::kReplay) return;
   if (const auto rate = governor.correction(HostClock::now(), timeline.now() - idle_ticks, thread_cpu_ns())) {
     u8 payload[8];
     store_le<u64>(payload, *rate);
@@ -342,7 +343,7 @@ std::optional<StopReason> VirtualMachine::Impl::pending_stop() {
 }
 
 StopReason VirtualMachine::Impl::run(Tick max_tick) {
-  governor.start(HostClock::now(), thread_cpu_ns());
+  governor.start(HostClock::now(), config.clock == ClockPolicy::kFollow ? thread_cpu_ns() : 0);
   bool first = true;
   while (true) {
     if (stop_requested.exchange(false)) return StopReason::kRequested;
