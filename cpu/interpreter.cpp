@@ -79,7 +79,7 @@ const Insn* Interpreter::fetch(Vcpu& cpu, unsigned& count) {
   }
   for (; have < sizeof bytes; ++have) {
     if (have >= limit_bytes) break;
-    const u64 at = cpu.long_mode() ? linear + have : (linear + have) & 0xffffffffu;
+    const u64 at = cpu.long64() ? linear + have : (linear + have) & 0xffffffffu;
     bool io = false;
     const u8* byte = cpu.fetch_host(at, &io);
     if (byte != nullptr) {

@@ -112,14 +112,12 @@ struct CpuState {
   u64 pat = 0x0007040600070406;
   u64 tsc_offset = 0;  // guest TSC = machine TSC + offset
   u64 tsc_aux = 0;
-  u64 spec_ctrl = 0;
   u64 debugctl = 0;
   u64 last_branch_from = 0;
   u64 last_branch_to = 0;
   u64 last_exception_from = 0;
   u64 last_exception_to = 0;
   u64 xss = 0;
-  u64 misc_enable = 0;
   u64 mtrr_def_type = 0;
   u64 mtrr_fixed[11] = {};
   u64 mtrr_base[8] = {};

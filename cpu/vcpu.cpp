@@ -54,7 +54,6 @@ void Vcpu::reset(bool init) {
     state.ferr = old.ferr;
     state.ignne = old.ignne;
     state.pkru = old.pkru;
-    state.spec_ctrl = old.spec_ctrl;
     state.mcg_status = old.mcg_status;
     state.vm_hsave_pa = old.vm_hsave_pa;
     std::copy(std::begin(old.top_mem), std::end(old.top_mem), std::begin(state.top_mem));
@@ -302,14 +301,12 @@ void visit_cpu_state(StateVisitor& v, CpuState& s) {
   v.field("pat", s.pat);
   v.field("tsc_offset", s.tsc_offset);
   v.field("tsc_aux", s.tsc_aux);
-  v.field("spec_ctrl", s.spec_ctrl);
   v.field("debugctl", s.debugctl);
   v.field("last_branch_from", s.last_branch_from);
   v.field("last_branch_to", s.last_branch_to);
   v.field("last_exception_from", s.last_exception_from);
   v.field("last_exception_to", s.last_exception_to);
   v.field("xss", s.xss);
-  v.field("misc_enable", s.misc_enable);
   v.field("mtrr_def_type", s.mtrr_def_type);
   v.array("mtrr_fixed", s.mtrr_fixed);
   v.array("mtrr_base", s.mtrr_base);

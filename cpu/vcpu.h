@@ -401,6 +401,10 @@ class Vcpu final : public memory::FrameListener, public memory::MapListener {
   bool read_for_write_slow(SegmentIndex segment, u64 linear, void* out, unsigned size);
   void commit_slow(u64 linear, const void* data, unsigned size);
   bool access_checks(SegmentIndex segment, u64 linear, unsigned size);
+  /// Linear addresses of programs outside 64-bit mode have 32 bits, and go round. [SDM3 3.3]
+  u64 wrapped(u64 linear) const { return long64_ ? linear : linear & 0xffffffffu; }
+  /// The same for system structures, which have 64 in all of long mode; there they must be canonical.
+  bool system_linear(u64& linear, unsigned size);
   void fill_fast(u64 linear, u64 physical, const TlbEntry* entry);
   void physical_read(u64 physical, void* out, unsigned size);
   void physical_write(u64 physical, const void* data, unsigned size);

@@ -18,20 +18,20 @@ bool changes_block_key(std::string_view name) {
 
 }  // namespace
 
-BlockScanner::BlockScanner(const cpu::Decoder& decoder) : decoder_(decoder), zydis_(decoder.zydis64()) {}
+BlockScanner::BlockScanner(const cpu::Decoder& decoder) : decoder_(decoder) {}
 
 bool BlockScanner::add(std::span<const u8> bytes, u16 offset, u32 decode_key,
                        std::vector<GuestInsn>& out) const {
   GuestInsn& g = out.emplace_back();
-  const cpu::Decoder::Status status = decoder_.decode(bytes, decode_key, g.insn);
+  bool exact = false;
+  const cpu::Decoder::Status status = decoder_.decode(bytes, decode_key, g.insn, g.z, g.operands, exact);
   if (status == cpu::Decoder::Status::kTruncated) {
     out.pop_back();
     return false;
   }
   g.offset = offset;
   g.valid = status == cpu::Decoder::Status::kOk && g.insn.handler != cpu::exec::raise_ud &&
-            g.insn.handler != cpu::exec::raise_nm &&
-            ZYAN_SUCCESS(ZydisDecoderDecodeFull(&zydis_, bytes.data(), g.insn.length, &g.z, g.operands));
+            g.insn.handler != cpu::exec::raise_nm && exact;
   return true;
 }
 

@@ -24,6 +24,7 @@ enum class Plan : u8 {
 
 /// One guest instruction as the translator sees it.
 struct GuestInsn {
+  GuestInsn() {}  // NOLINT: leaves Zydis' kilobyte as it is
   cpu::Insn insn;
   ZydisDecodedInstruction z;
   ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
@@ -91,7 +92,6 @@ class BlockScanner {
   /// Decodes one instruction at the end of `out`; false if it is not whole.
   bool add(std::span<const u8> bytes, u16 offset, u32 decode_key, std::vector<GuestInsn>& out) const;
   const cpu::Decoder& decoder_;
-  const ZydisDecoder& zydis_;
 };
 
 }  // namespace orrery::jit

@@ -104,7 +104,7 @@ struct Translator::Impl {
   std::vector<u8> heat;
   std::optional<cpu::Vcpu::Layout> layout;
   x64::Stubs stubs;
-  std::map<u32, x64::IndirectStubs> indirect_stubs;  // by block key, without kNoGroups
+  std::vector<x64::IndirectStubs> indirect_stubs;  // by block key, without kNoGroups
   cpu::Vcpu* running = nullptr;
   asmjit::CodeHolder code;
   std::vector<GuestInsn> scanned;
@@ -165,11 +165,13 @@ u32 Translator::Impl::key_of(const cpu::Vcpu& cpu) const {
 }
 
 const x64::IndirectStubs& Translator::Impl::stubs_for(u32 key) {
-  const auto [at, fresh] = indirect_stubs.try_emplace(key & ~block_key::kNoGroups);
-  if (fresh) {
-    cache.add_stubs([&] { at->second = x64::emit_indirect_stubs(cache.arena(), *layout, stubs, at->first); });
+  const u32 wanted = key & ~block_key::kNoGroups;
+  if (wanted >= indirect_stubs.size()) indirect_stubs.resize(wanted + 1);
+  x64::IndirectStubs& at = indirect_stubs[wanted];
+  if (at.jump == 0) {
+    cache.add_stubs([&] { at = x64::emit_indirect_stubs(cache.arena(), *layout, stubs, wanted); });
   }
-  return at->second;
+  return at;
 }
 
 BlockId Translator::Impl::find_block(cpu::Vcpu& cpu, u32 key_bits) {

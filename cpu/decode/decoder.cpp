@@ -155,7 +155,6 @@ Decoder::Decoder(const CpuModel& model) : impl_(std::make_unique<Impl>()) {
     impl_->row_of_mnemonic[m] = isa::row_of(name);
   }
 }
-const ZydisDecoder_& Decoder::zydis64() const { return impl_->decoders[decode_key::kBits64]; }
 
 Decoder::~Decoder() = default;
 Decoder::Decoder(Decoder&&) noexcept = default;
@@ -207,6 +206,12 @@ bool Decoder::decode_locked_cr0(std::span<const u8> bytes, u32 key, Insn& insn) 
 Decoder::Status Decoder::decode(std::span<const u8> bytes, u32 key, Insn& insn) const {
   ZydisDecodedInstruction z;
   ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
+  bool exact = false;
+  return decode(bytes, key, insn, z, operands, exact);
+}
+
+Decoder::Status Decoder::decode(std::span<const u8> bytes, u32 key, Insn& insn, ZydisDecodedInstruction& z,
+                                ZydisDecodedOperand* operands, bool& exact) const {
   const bool real = (key & decode_key::kRealOrVm86) != 0;
   const u32 bits = key & decode_key::kBitsMask;
   const ZydisDecoder& decoder = impl_->decoders[real && bits == decode_key::kBits16 ? 3 : bits];
@@ -217,6 +222,7 @@ Decoder::Status Decoder::decode(std::span<const u8> bytes, u32 key, Insn& insn) 
   insn.base = insn.index = kZeroRegister;
   insn.length = 1;
   ZyanStatus status = ZydisDecoderDecodeFull(&decoder, bytes.data(), given, &z, operands);
+  exact = ZYAN_SUCCESS(status);
   u8 copy[ZYDIS_MAX_INSTRUCTION_LENGTH];
   if (!ZYAN_SUCCESS(status) && impl_->amd && with_ignored_w(bytes.first(given), copy))
     status = ZydisDecoderDecodeFull(&decoder, copy, given, &z, operands);

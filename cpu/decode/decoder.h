@@ -8,7 +8,8 @@
 #include "cpu/cpuid/model.h"
 #include "cpu/insn.h"
 
-struct ZydisDecoder_;
+struct ZydisDecodedInstruction_;
+struct ZydisDecodedOperand_;
 
 namespace orrery::cpu {
 
@@ -34,9 +35,10 @@ class Decoder {
   };
   /// Decodes one instruction from at most 15 of `bytes`.
   Status decode(std::span<const u8> bytes, u32 key, Insn& insn) const;
-
-  /// How 64-bit code is decoded for this model, for those who need Zydis' whole view of an instruction.
-  const ZydisDecoder_& zydis64() const;
+  /// The same, with Zydis' whole view of the instruction for those who need it: it is only true of `bytes` if
+  /// `exact`. `operands`: ZYDIS_MAX_OPERAND_COUNT of them.
+  Status decode(std::span<const u8> bytes, u32 key, Insn& insn, ZydisDecodedInstruction_& z,
+                ZydisDecodedOperand_* operands, bool& exact) const;
 
   /// "mov rax, [rbx+8]" for people; the same bytes. `address` makes branch targets absolute.
   static std::string disassemble(std::span<const u8> bytes, unsigned code_bits, u64 address);

@@ -4,6 +4,7 @@
 // A gather makes progress: an element that has been read is in the destination and gone from the mask when a
 // later one faults, so it goes on from there. Not modelled: nothing.
 #include "cpu/exec/simd_operands.h"
+#include "cpu/exec/unaligned.h"
 
 namespace orrery::cpu::exec {
 namespace {
@@ -13,58 +14,18 @@ bool chosen(const V& mask, unsigned i) {
   return mask.template at<std::make_signed_t<T>>(i) < 0;
 }
 
-/// Reads an element, of which no alignment is ever required: not even by RFLAGS.AC.
-template <class T>
-bool read_element(Vcpu& cpu, SegmentIndex segment, u64 offset, T& out) {
-  if (!cpu.alignment_checked()) [[likely]]
-    return cpu.read(segment, offset, out);
-  u8 bytes[sizeof(T)];
-  for (unsigned i = 0; i < sizeof(T); ++i) {
-    if (!cpu.read(segment, offset + i, bytes[i])) return false;
-  }
-  __builtin_memcpy(&out, bytes, sizeof(T));
-  return true;
-}
-template <class T>
-bool probe_element(Vcpu& cpu, SegmentIndex segment, u64 offset) {
-  if (!cpu.alignment_checked()) [[likely]]
-    return cpu.probe_write(segment, offset, sizeof(T));
-  for (unsigned i = 0; i < sizeof(T); ++i) {
-    if (!cpu.probe_write(segment, offset + i, 1)) return false;
-  }
-  return true;
-}
-template <class T>
-bool write_element(Vcpu& cpu, SegmentIndex segment, u64 offset, T value) {
-  if (!cpu.alignment_checked()) [[likely]]
-    return cpu.write(segment, offset, value);
-  for (unsigned i = 0; i < sizeof(T); ++i) {
-    if (!cpu.write(segment, offset + i, static_cast<u8>(value >> (8 * i)))) return false;
-  }
-  return true;
-}
-
-/// Outside 64-bit mode the segment's limit counts for the whole operand, if any element of it is chosen.
-template <class R, class T>
-bool within_segment(Vcpu& cpu, const Insn& insn, u64 offset, const typename R::Value& mask, Access access) {
-  if (cpu.long64()) return true;
-  bool any = false;
-  for (unsigned i = 0; i < R::kBytes / sizeof(T); ++i) any |= chosen<T>(mask, i);
-  u64 linear = 0;
-  return !any || cpu.segment_linear(insn.segment(), offset, R::kBytes, access, linear);
-}
-
-/// VMASKMOV dst, mask, m: elements that are not chosen are zero and can't fault.
+/// VMASKMOV dst, mask, m: elements that are not chosen are zero and can't fault. The others are accesses of
+/// their own, checked in order, against the segment's limit, too. Their offsets don't wrap at the address
+/// size.
 template <class R, class T>
 Outcome masked_load(Vcpu& cpu, const Insn& insn) {
   const typename R::Value mask = R::get(cpu, insn.op[1]);
   typename R::Value out{};
   const u64 offset = cpu.effective_address(insn);
-  if (!within_segment<R, T>(cpu, insn, offset, mask, Access::kRead)) return Outcome::kFault;
   for (unsigned i = 0; i < R::kBytes / sizeof(T); ++i) {
     if (!chosen<T>(mask, i)) continue;
-    const u64 at = (offset + i * sizeof(T)) & insn.address_mask();
-    if (!read_element(cpu, insn.segment(), at, out.template at<T>(i))) return Outcome::kFault;
+    if (!read_unaligned(cpu, insn.segment(), offset + i * sizeof(T), out.template at<T>(i)))
+      return Outcome::kFault;
   }
   R::set(cpu, insn.op[0], out);
   return Outcome::kNext;
@@ -74,13 +35,12 @@ template <class R, class T>
 Outcome masked_store(Vcpu& cpu, const Insn& insn) {
   const typename R::Value mask = R::get(cpu, insn.op[1]), data = R::get(cpu, insn.op[2]);
   const u64 offset = cpu.effective_address(insn);
-  if (!within_segment<R, T>(cpu, insn, offset, mask, Access::kWrite)) return Outcome::kFault;
-  const auto at = [&](unsigned i) { return (offset + i * sizeof(T)) & insn.address_mask(); };
+  const auto at = [&](unsigned i) { return offset + i * sizeof(T); };
   for (unsigned i = 0; i < R::kBytes / sizeof(T); ++i) {
-    if (chosen<T>(mask, i) && !probe_element<T>(cpu, insn.segment(), at(i))) return Outcome::kFault;
+    if (chosen<T>(mask, i) && !probe_unaligned<T>(cpu, insn.segment(), at(i))) return Outcome::kFault;
   }
   for (unsigned i = 0; i < R::kBytes / sizeof(T); ++i) {
-    if (chosen<T>(mask, i) && !write_element(cpu, insn.segment(), at(i), data.template at<T>(i)))
+    if (chosen<T>(mask, i) && !write_unaligned(cpu, insn.segment(), at(i), data.template at<T>(i)))
       return Outcome::kFault;
   }
   return Outcome::kNext;
@@ -105,7 +65,7 @@ Outcome gather(Vcpu& cpu, const Insn& insn) {
     if (chosen<T>(mask, i)) {
       const u64 index = static_cast<u64>(i64{indices.at<Index>(i)});
       const u64 offset = (base + (index << insn.scale_shift())) & insn.address_mask();
-      if (!read_element(cpu, insn.segment(), offset, out.at<T>(i))) {
+      if (!read_unaligned(cpu, insn.segment(), offset, out.at<T>(i))) {
         Ymm::set(cpu, insn.op[0], out);
         Ymm::set(cpu, insn.op[2], mask);
         // A single-step trap goes before the fault of a gather that has come further. [SDM2 VGATHERDPS]

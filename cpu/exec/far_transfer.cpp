@@ -3,6 +3,7 @@
 #include "cpu/exec/far_transfer.h"
 
 #include "cpu/exec/common.h"
+#include "cpu/exec/far_pointer.h"
 #include "cpu/exec/selectors.h"
 #include "cpu/exec/stack.h"
 #include "cpu/system/exception.h"
@@ -15,22 +16,11 @@ constexpr unsigned kTss16 = 1, kCallGate16 = 4, kTaskGate = 5, kTss32 = 9, kCall
 
 enum class Via : u8 { kJmp, kCall };
 
-struct FarPointer {
-  u64 offset;
-  u16 selector;
-};
-
-bool read_far_pointer(Vcpu& cpu, const Insn& insn, FarPointer& out) {
-  if (!insn.mem_at(0)) {
-    out = {insn.imm & 0xffffffffu, static_cast<u16>(insn.imm >> 32)};
-    if (insn.operand_log2() == 1) out.offset &= 0xffff;
-    return true;
-  }
-  u8 raw[10];
-  // AMD's processors have no m16:64, whatever REX.W says [APM3 JMP (Far)].
-  const unsigned bytes = std::min(insn.operand_bytes(), cpu.model().amd ? 4u : 8u);
-  if (!cpu.read_bytes(insn.segment(), cpu.effective_address(insn), raw, bytes + 2)) return false;
-  out = {load_le_n(raw, bytes), load_le<u16>(raw + bytes)};
+/// Memory's, or the instruction's own.
+bool read_target(Vcpu& cpu, const Insn& insn, FarPointer& out) {
+  if (insn.mem_at(0)) return read_far_pointer(cpu, insn, out);
+  out = {insn.imm & 0xffffffffu, static_cast<u16>(insn.imm >> 32)};
+  if (insn.operand_log2() == 1) out.offset &= 0xffff;
   return true;
 }
 
@@ -52,24 +42,23 @@ bool check_code_segment(Vcpu& cpu, u16 selector, const Descriptor& d) {
   return d.present() || refuse(cpu, kNP, selector);
 }
 
-/// Pushes the return address (size T) where a call without a stack switch puts it; SP is lowered by `commit`.
+/// Writes CS and the return address (size T) where a call without a change of stack pushes them, and gives
+/// the stack pointer that comes of it. One push after the other: a fault leaves what has been written.
 template <class T>
 bool push_return_address(Vcpu& cpu, u64& sp, u64 mask) {
-  sp = cpu.state.gpr[kRsp];
-  if (!cpu.probe_write(kSs, (sp - 2 * sizeof(T)) & mask, sizeof(T)) ||
-      !cpu.write<T>(kSs, (sp - sizeof(T)) & mask, static_cast<T>(cpu.state.seg[kCs].selector)) ||
-      !cpu.write<T>(kSs, (sp - 2 * sizeof(T)) & mask, static_cast<T>(cpu.state.gpr[kRip]))) {
-    return false;
-  }
-  sp -= 2 * sizeof(T);
-  return true;
+  sp = cpu.state.gpr[kRsp] - 2 * sizeof(T);
+  return cpu.write<T>(kSs, (sp + sizeof(T)) & mask, static_cast<T>(cpu.state.seg[kCs].selector)) &&
+         cpu.write<T>(kSs, sp & mask, static_cast<T>(cpu.state.gpr[kRip]));
 }
 
+/// The stack counts before the target's limit. [APM3 CALL (Far)]; our profile's silicon has pushed when it
+/// faults.
 template <class T>
 Outcome call_code(Vcpu& cpu, u16 selector, Descriptor& code, u64 offset) {
   const u64 mask = stack_mask(cpu);
   u64 sp = 0;
-  if (!push_return_address<T>(cpu, sp, mask) || !mark_accessed(cpu, code)) return Outcome::kFault;
+  if (!push_return_address<T>(cpu, sp, mask) || !check_offset(cpu, code, offset) || !mark_accessed(cpu, code))
+    return Outcome::kFault;
   set_code_segment(cpu, code, selector, cpu.cpl());
   set_stack_pointer(cpu, sp, mask);
   cpu.state.gpr[kRip] = offset;
@@ -105,13 +94,15 @@ void enter_inner_ring(Vcpu& cpu, const Descriptor& code, u16 selector, u64 offse
 }
 
 /// A call to a more privileged ring: the TSS's stack, with the caller's stack pointer, parameters and return
-/// address.
+/// address. The new stack counts before the caller's, and both before the target's limit. [APM3 CALL (Far)]
 template <class T>
 Outcome call_inner_ring(Vcpu& cpu, const Descriptor& gate, Descriptor& code, u64 offset) {
   const unsigned ring = code.dpl();
   InnerStack stack;
-  if (!read_inner_stack(cpu, ring, 0, stack) || !check_offset(cpu, code, offset)) return Outcome::kFault;
+  if (!read_inner_stack(cpu, ring, 0, stack)) return Outcome::kFault;
+  const u32 stack_error = selector_error(stack.ss.selector);
   const auto parameters = static_cast<unsigned>(bits(gate.low, 36, 32));
+  if (!check_room<T>(cpu, ring, 4 + parameters, stack_error, stack)) return Outcome::kFault;
   T frame[4 + 31];
   frame[0] = static_cast<T>(cpu.state.gpr[kRip]);
   frame[1] = cpu.state.seg[kCs].selector;
@@ -120,9 +111,8 @@ Outcome call_inner_ring(Vcpu& cpu, const Descriptor& gate, Descriptor& code, u64
   }
   frame[2 + parameters] = static_cast<T>(cpu.state.gpr[kRsp] & stack_mask(cpu));
   frame[3 + parameters] = cpu.state.seg[kSs].selector;
-  const u32 stack_error = selector_error(stack.ss.selector);
   if (!push_inner_frame<T>(cpu, ring, {frame, 4 + parameters}, stack_error, stack) ||
-      !mark_accessed(cpu, code))
+      !check_offset(cpu, code, offset) || !mark_accessed(cpu, code))
     return Outcome::kFault;
   cpu.state.seg[kSs] = stack.ss;
   cpu.state.gpr[kRsp] = stack.sp;
@@ -140,7 +130,7 @@ Outcome call_gate_64(Vcpu& cpu, const Descriptor& gate, Descriptor& code) {
   const u64 frame[4] = {cpu.state.gpr[kRip], cpu.state.seg[kCs].selector, cpu.state.gpr[kRsp],
                         cpu.state.seg[kSs].selector};
   const unsigned words = inner ? 4 : 2;
-  if (!check_offset(cpu, code, offset) || !push_frame_64(cpu, ring, {frame, words}, 0, sp) ||
+  if (!push_frame_64(cpu, ring, {frame, words}, 0, sp) || !check_offset(cpu, code, offset) ||
       !mark_accessed(cpu, code)) {
     return Outcome::kFault;
   }
@@ -155,7 +145,6 @@ template <class T>
 Outcome call_gate(Vcpu& cpu, const Descriptor& gate, Descriptor& code) {
   const u64 offset = sizeof(T) == 2 ? gate.gate_offset() & 0xffff : gate.gate_offset();
   if (!code.is_conforming() && code.dpl() < cpu.cpl()) return call_inner_ring<T>(cpu, gate, code, offset);
-  if (!check_offset(cpu, code, offset)) return Outcome::kFault;
   return call_code<T>(cpu, gate.gate_selector(), code, offset);
 }
 
@@ -206,7 +195,7 @@ bool find_target(Vcpu& cpu, u16 selector, Descriptor& d) {
 
 Outcome jmp_far(Vcpu& cpu, const Insn& insn) {
   FarPointer to;
-  if (!read_far_pointer(cpu, insn, to)) return Outcome::kFault;
+  if (!read_target(cpu, insn, to)) return Outcome::kFault;
   if (!segmented(cpu)) {
     if (to.offset > cpu.state.seg[kCs].limit) return cpu.raise(kGP, 0);
     load_real_segment(cpu, kCs, to.selector);
@@ -224,12 +213,12 @@ Outcome jmp_far(Vcpu& cpu, const Insn& insn) {
 template <class T>
 Outcome call_far(Vcpu& cpu, const Insn& insn) {
   FarPointer to;
-  if (!read_far_pointer(cpu, insn, to)) return Outcome::kFault;
+  if (!read_target(cpu, insn, to)) return Outcome::kFault;
   if (!segmented(cpu)) {
-    if (to.offset > cpu.state.seg[kCs].limit) return cpu.raise(kGP, 0);
     const u64 mask = stack_mask(cpu);
     u64 sp = 0;
     if (!push_return_address<T>(cpu, sp, mask)) return Outcome::kFault;
+    if (to.offset > cpu.state.seg[kCs].limit) return cpu.raise(kGP, 0);
     load_real_segment(cpu, kCs, to.selector);
     cpu.mode_changed();
     set_stack_pointer(cpu, sp, mask);
@@ -239,7 +228,7 @@ Outcome call_far(Vcpu& cpu, const Insn& insn) {
   Descriptor d;
   if (!find_target(cpu, to.selector, d)) return Outcome::kFault;
   if (d.is_system()) return through_system_descriptor(cpu, to.selector, d, Via::kCall);
-  if (!check_code_segment(cpu, to.selector, d) || !check_offset(cpu, d, to.offset)) return Outcome::kFault;
+  if (!check_code_segment(cpu, to.selector, d)) return Outcome::kFault;
   return call_code<T>(cpu, to.selector, d, to.offset);
 }
 

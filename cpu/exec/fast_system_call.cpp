@@ -44,6 +44,7 @@ Outcome syscall(Vcpu& cpu, const Insn&) {
 
 Outcome sysret(Vcpu& cpu, const Insn& insn) {
   if ((cpu.state.efer & efer::SCE) == 0) return cpu.raise(kUD);
+  if (!cpu.model().amd && !cpu.long64()) return cpu.raise(kUD);
   if (cpu.cpl() != 0 || !cpu.protected_mode()) return cpu.raise(kGP, 0);
   CpuState& s = cpu.state;
   const bool to_64 = cpu.long64() && insn.has(insn_flag::kRexW);

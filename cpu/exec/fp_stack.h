@@ -133,7 +133,28 @@ inline void update_x87_summary(CpuState& s) {
   s.fsw = static_cast<u16>(pending ? s.fsw | fsw::ES | fsw::B : s.fsw & ~(fsw::ES | fsw::B));
 }
 
-/// Reads memory operand 0 as an x87 number. `Memory`: fp::F32, F64, F80, i16, i32 or i64.
+/// An operand of 80 bits is two accesses, of 8 and of 2 bytes: each is checked by itself, against the
+/// segment's limit, too, and the second one's offset wraps at the address size. The manuals leave that open;
+/// our profile's silicon does so.
+inline u64 offset_of_high(const Insn& insn, u64 low) { return (low + 8) & insn.address_mask(); }
+inline bool read_extended(Vcpu& cpu, const Insn& insn, Float80& out) {
+  const u64 low = cpu.effective_address(insn);
+  return cpu.read(insn.segment(), low, out.significand) &&
+         cpu.read(insn.segment(), offset_of_high(insn, low), out.sign_exponent);
+}
+inline bool probe_extended(Vcpu& cpu, const Insn& insn) {
+  const u64 low = cpu.effective_address(insn);
+  return cpu.probe_write(insn.segment(), low, 8) &&
+         cpu.probe_write(insn.segment(), offset_of_high(insn, low), 2);
+}
+/// After `probe_extended` it can't fault.
+inline bool write_extended(Vcpu& cpu, const Insn& insn, const Float80& v) {
+  const u64 low = cpu.effective_address(insn);
+  return cpu.write(insn.segment(), low, v.significand) &&
+         cpu.write(insn.segment(), offset_of_high(insn, low), v.sign_exponent);
+}
+
+/// Reads memory operand 0 as an x87 number. `Memory`: fp::F32, F64, i16, i32 or i64.
 template <class Memory>
 inline bool read_x87(Vcpu& cpu, const Insn& insn, fp::Unpacked& out) {
   const fp::Environment plain;
@@ -141,10 +162,6 @@ inline bool read_x87(Vcpu& cpu, const Insn& insn, fp::Unpacked& out) {
     Memory v{};
     if (!cpu.read(insn, v)) return false;
     out = fp::from_i64(v);
-  } else if constexpr (std::is_same_v<Memory, fp::F80>) {
-    Float80 v;
-    if (!cpu.read_bytes(insn.segment(), cpu.effective_address(insn), &v, 10)) return false;
-    out = fp::unpack<fp::F80>(plain, v);
   } else {
     typename Memory::Storage v{};
     if (!cpu.read(insn, v)) return false;

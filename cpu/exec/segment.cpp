@@ -1,6 +1,7 @@
 // Segment registers and descriptors: MOV, PUSH, POP of them, LDS LES LFS LGS LSS, LAR LSL VERR VERW ARPL,
 // LLDT SLDT LTR STR, SWAPGS, RDFSBASE and relatives. [SDM2], [APM3]
 #include "cpu/exec/common.h"
+#include "cpu/exec/far_pointer.h"
 #include "cpu/exec/selectors.h"
 #include "cpu/exec/stack.h"
 #include "cpu/flags.h"
@@ -60,24 +61,13 @@ Outcome pop_segment(Vcpu& cpu, const Insn& insn) {
 
 template <SegmentIndex kIndex>
 Outcome load_far_pointer(Vcpu& cpu, const Insn& insn) {
-  const u64 at = cpu.effective_address(insn);
-  // AMD's processors have no m16:64, whatever REX.W says [APM3 LGS].
-  const unsigned bytes = std::min(insn.operand_bytes(), cpu.model().amd ? 4u : 8u);
-  u64 offset = 0;
-  u16 selector;
-  u8 raw[10];
-  // m16:16 is two words, each with the alignment of its own.
-  const bool whole = bytes != 2;
-  if (!cpu.read_bytes(insn.segment(), at, raw, whole ? bytes + 2 : 2)) return Outcome::kFault;
-  if (!whole && !cpu.read_bytes(insn.segment(), (at + 2) & insn.address_mask(), raw + 2, 2))
+  FarPointer to;
+  if (!read_far_pointer(cpu, insn, to) || !load_data_segment(cpu, kIndex, to.selector))
     return Outcome::kFault;
-  offset = load_le_n(raw, bytes);
-  selector = load_le<u16>(raw + bytes);
-  if (!load_data_segment(cpu, kIndex, selector)) return Outcome::kFault;
-  if (bytes == 2) {
-    cpu.set_reg<u16>(insn.op[0], static_cast<u16>(offset));
+  if (insn.operand_log2() == 1) {
+    cpu.set_reg<u16>(insn.op[0], static_cast<u16>(to.offset));
   } else {
-    cpu.state.gpr[insn.op[0]] = offset;
+    cpu.state.gpr[insn.op[0]] = to.offset;
   }
   return Outcome::kEndTrace;
 }

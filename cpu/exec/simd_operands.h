@@ -71,8 +71,13 @@ struct Xmm {
   static bool load(Vcpu& cpu, const Insn& insn, Value& out) {
     return aligned(cpu, insn) && cpu.read(insn, out);
   }
-  /// The low quadword of an operand whose alignment counts as a whole one's, also for RFLAGS.AC.
+  /// The low quadword of an operand whose alignment counts as a whole one's, also for RFLAGS.AC, and which
+  /// must lie in its segment as a whole.
   static bool load_low(Vcpu& cpu, const Insn& insn, u64& out) {
+    u64 linear = 0;
+    if (!cpu.long64() &&
+        !cpu.segment_linear(insn.segment(), cpu.effective_address(insn), kBytes, Access::kRead, linear))
+      return false;
     if (!aligned(cpu, insn)) return false;
     if (cpu.alignment_checked()) [[unlikely]] {
       Value v;

@@ -276,24 +276,31 @@ bool monitor_allowed(const Vcpu& cpu) {
   if ((cpu.state.hwcr & hwcr::MonMwaitDis) != 0) return false;
   return cpu.cpl() == 0 || (cpu.state.hwcr & hwcr::MonMwaitUserEn) != 0;
 }
+/// The hints and extensions: ECX, but in 64-bit mode of Intel's processors all of RCX must be valid.
+/// [SDM2 MONITOR], [APM3 MONITOR]
+u64 monitor_extensions(const Vcpu& cpu) {
+  const bool wide = cpu.long64() && !cpu.model().amd;
+  return wide ? cpu.state.gpr[kRcx] : cpu.reg<u32>(kRcx);
+}
 Outcome monitor(Vcpu& cpu, const Insn& insn) {
   if (!monitor_allowed(cpu)) return cpu.raise(kUD);
-  if (cpu.state.gpr[kRcx] != 0) return cpu.raise(kGP, 0);
+  if (monitor_extensions(cpu) != 0) return cpu.raise(kGP, 0);
   u8 ignored;
   const u64 offset = cpu.state.gpr[kRax] & insn.address_mask();
   if (!cpu.read<u8>(insn.segment(), offset, ignored)) return Outcome::kFault;
   const u64 linear = offset + cpu.segment_base(insn.segment());
   u64 physical = 0;
-  if (cpu.translate_quietly(cpu.long_mode() ? linear : linear & 0xffffffffu, physical))
+  if (cpu.translate_quietly(cpu.long64() ? linear : linear & 0xffffffffu, physical))
     cpu.arm_monitor(physical);
   return Outcome::kNext;
 }
 Outcome mwait(Vcpu& cpu, const Insn&) {
   if (!monitor_allowed(cpu)) return cpu.raise(kUD);
-  if ((cpu.state.gpr[kRcx] & ~u64{1}) != 0) return cpu.raise(kGP, 0);
+  const u64 extensions = monitor_extensions(cpu);
+  if ((extensions & ~u64{1}) != 0) return cpu.raise(kGP, 0);
   if (cpu.state.monitor_armed) {
     cpu.state.activity = Activity::kMwait;
-    cpu.state.mwait_wakes_masked = (cpu.state.gpr[kRcx] & 1) != 0;
+    cpu.state.mwait_wakes_masked = (extensions & 1) != 0;
   } else {
     cpu.yield_requested = true;  // whoever waits in a loop lets the others run
   }

@@ -4,6 +4,7 @@
 // Environments have four layouts: 14 or 28 bytes, real mode or protected mode. [SDM1 figures 8-9 to 8-12]
 // Not modelled: FCS and FDS are stored as zero where the instruction ran in 64-bit mode.
 #include "cpu/exec/fp_stack.h"
+#include "cpu/exec/unaligned.h"
 
 namespace orrery::cpu::exec {
 namespace {
@@ -86,6 +87,50 @@ void take_environment(Vcpu& cpu, const Insn& insn, const u8* in) {
   update_x87_summary(s);
 }
 
+// ---- The images' parts: each field, and the 8 and the 2 bytes of each register, are accesses of their own,
+// one after the other, whose offsets wrap at the address size; a fault leaves what has been written. So it is
+// on our profile's silicon; the manuals leave it open. ----
+
+template <class Field>
+bool write_fields(Vcpu& cpu, const Insn& insn, const u8* image, unsigned bytes) {
+  const u64 first = cpu.effective_address(insn);
+  for (unsigned at = 0; at < bytes; at += sizeof(Field)) {
+    Field field;
+    __builtin_memcpy(&field, image + at, sizeof field);
+    if (!cpu.write(insn.segment(), (first + at) & insn.address_mask(), field)) return false;
+  }
+  return true;
+}
+template <class Field>
+bool read_fields(Vcpu& cpu, const Insn& insn, u8* image, unsigned bytes) {
+  const u64 first = cpu.effective_address(insn);
+  for (unsigned at = 0; at < bytes; at += sizeof(Field)) {
+    Field field;
+    if (!cpu.read(insn.segment(), (first + at) & insn.address_mask(), field)) return false;
+    __builtin_memcpy(image + at, &field, sizeof field);
+  }
+  return true;
+}
+bool write_environment(Vcpu& cpu, const Insn& insn) {
+  u8 image[28];
+  make_environment(cpu, insn, image);
+  const unsigned bytes = environment_bytes(insn);
+  return bytes == 14 ? write_fields<u16>(cpu, insn, image, bytes)
+                     : write_fields<u32>(cpu, insn, image, bytes);
+}
+bool read_environment(Vcpu& cpu, const Insn& insn, u8 (&image)[28]) {
+  const unsigned bytes = environment_bytes(insn);
+  return bytes == 14 ? read_fields<u16>(cpu, insn, image, bytes) : read_fields<u32>(cpu, insn, image, bytes);
+}
+/// Offsets of the two parts of ST(`i`) behind an environment.
+struct RegisterParts {
+  u64 low, high;
+};
+RegisterParts parts_of(const Vcpu& cpu, const Insn& insn, unsigned i) {
+  const u64 low = cpu.effective_address(insn) + environment_bytes(insn) + 10 * i;
+  return {low & insn.address_mask(), (low + 8) & insn.address_mask()};
+}
+
 void initialise(CpuState& s) {
   s.fcw = 0x37f;
   s.fsw = 0;
@@ -117,12 +162,8 @@ Outcome fninit(Vcpu& cpu, const Insn&) {
   return Outcome::kNext;
 }
 Outcome fnstenv(Vcpu& cpu, const Insn& insn) {
-  u8 image[28];
-  if (!probe_ends(cpu, insn, environment_bytes(insn), Access::kWrite)) return Outcome::kFault;
-  make_environment(cpu, insn, image);
-  if (!cpu.write_bytes(insn.segment(), cpu.effective_address(insn), image, environment_bytes(insn))) {
+  if (!probe_ends(cpu, insn, environment_bytes(insn), Access::kWrite) || !write_environment(cpu, insn))
     return Outcome::kFault;
-  }
   cpu.state.fcw |= 0x3f;
   update_x87_summary(cpu.state);
   return Outcome::kNext;
@@ -130,38 +171,42 @@ Outcome fnstenv(Vcpu& cpu, const Insn& insn) {
 Outcome fldenv(Vcpu& cpu, const Insn& insn) {
   if (x87_pending(cpu)) return cpu.raise(kMF);
   u8 image[28];
-  if (!probe_ends(cpu, insn, environment_bytes(insn), Access::kRead)) return Outcome::kFault;
-  if (!cpu.read_bytes(insn.segment(), cpu.effective_address(insn), image, environment_bytes(insn))) {
+  if (!probe_ends(cpu, insn, environment_bytes(insn), Access::kRead) || !read_environment(cpu, insn, image))
     return Outcome::kFault;
-  }
   take_environment(cpu, insn, image);
   return Outcome::kNext;
 }
 /// The environment, then ST(0) to ST(7) of 10 bytes each.
 Outcome fnsave(Vcpu& cpu, const Insn& insn) {
-  u8 image[28 + 80];
-  const unsigned environment = environment_bytes(insn);
-  if (!probe_ends(cpu, insn, environment + 80, Access::kWrite)) return Outcome::kFault;
-  make_environment(cpu, insn, image);
-  const unsigned top = (cpu.state.fsw >> fsw::kTopShift) & 7;
-  for (unsigned i = 0; i < 8; ++i)
-    __builtin_memcpy(image + environment + 10 * i, &cpu.state.fpr[(top + i) & 7], 10);
-  if (!cpu.write_bytes(insn.segment(), cpu.effective_address(insn), image, environment + 80))
+  if (!probe_ends(cpu, insn, environment_bytes(insn) + 80, Access::kWrite) || !write_environment(cpu, insn))
     return Outcome::kFault;
+  const unsigned top = (cpu.state.fsw >> fsw::kTopShift) & 7;
+  for (unsigned i = 0; i < 8; ++i) {
+    const Float80& st = cpu.state.fpr[(top + i) & 7];
+    const RegisterParts at = parts_of(cpu, insn, i);
+    if (!write_unaligned(cpu, insn.segment(), at.low, st.significand) ||
+        !write_unaligned(cpu, insn.segment(), at.high, st.sign_exponent))
+      return Outcome::kFault;
+  }
   initialise(cpu.state);
   return Outcome::kNext;
 }
 Outcome frstor(Vcpu& cpu, const Insn& insn) {
   if (x87_pending(cpu)) return cpu.raise(kMF);
-  u8 image[28 + 80];
-  const unsigned environment = environment_bytes(insn);
-  if (!probe_ends(cpu, insn, environment + 80, Access::kRead)) return Outcome::kFault;
-  if (!cpu.read_bytes(insn.segment(), cpu.effective_address(insn), image, environment + 80))
+  u8 image[28];
+  Float80 st[8];
+  if (!probe_ends(cpu, insn, environment_bytes(insn) + 80, Access::kRead) ||
+      !read_environment(cpu, insn, image))
     return Outcome::kFault;
+  for (unsigned i = 0; i < 8; ++i) {
+    const RegisterParts at = parts_of(cpu, insn, i);
+    if (!read_unaligned(cpu, insn.segment(), at.low, st[i].significand) ||
+        !read_unaligned(cpu, insn.segment(), at.high, st[i].sign_exponent))
+      return Outcome::kFault;
+  }
   take_environment(cpu, insn, image);
   const unsigned top = (cpu.state.fsw >> fsw::kTopShift) & 7;
-  for (unsigned i = 0; i < 8; ++i)
-    std::copy_n(image + environment + 10 * i, 10, reinterpret_cast<u8*>(&cpu.state.fpr[(top + i) & 7]));
+  for (unsigned i = 0; i < 8; ++i) cpu.state.fpr[(top + i) & 7] = st[i];
   return Outcome::kNext;
 }
 

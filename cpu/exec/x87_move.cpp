@@ -17,7 +17,7 @@ Outcome load(Vcpu& cpu, const Insn& insn) {
   if (x87_pending(cpu)) return cpu.raise(kMF);
   if constexpr (std::is_same_v<Memory, F80>) {  // a plain copy: no exceptions but the stack's
     Float80 v;
-    if (!cpu.read_bytes(insn.segment(), cpu.effective_address(insn), &v, 10)) return Outcome::kFault;
+    if (!read_extended(cpu, insn, v)) return Outcome::kFault;
     X87(cpu, insn).push_checked(v);
   } else {
     Unpacked u;
@@ -51,14 +51,19 @@ Outcome load_register(Vcpu& cpu, const Insn& insn) {
 template <class Memory, bool kPop>
 Outcome store(Vcpu& cpu, const Insn& insn) {
   if (x87_pending(cpu)) return cpu.raise(kMF);
-  constexpr unsigned kBytes = std::is_same_v<Memory, F80> ? 10 : sizeof(typename Memory::Storage);
-  if (!cpu.probe_write(insn.segment(), cpu.effective_address(insn), kBytes)) return Outcome::kFault;
+  constexpr bool kExtended = std::is_same_v<Memory, F80>;
+  if constexpr (kExtended) {
+    if (!probe_extended(cpu, insn)) return Outcome::kFault;
+  } else {
+    constexpr unsigned kBytes = sizeof(typename Memory::Storage);
+    if (!cpu.probe_write(insn.segment(), cpu.effective_address(insn), kBytes)) return Outcome::kFault;
+  }
   X87 f(cpu, insn);
   typename Memory::Storage v;
   if (f.empty(0)) {
     if (!f.underflow()) return Outcome::kNext;
     v = fp::indefinite<Memory>();
-  } else if constexpr (std::is_same_v<Memory, F80>) {
+  } else if constexpr (kExtended) {
     v = f.raw(0);
   } else {
     v = fp::convert<Memory>(f.env, f.get(0));
@@ -66,7 +71,11 @@ Outcome store(Vcpu& cpu, const Insn& insn) {
     f.env.flags &= static_cast<u8>(~fp::flag::DE);
     if (!f.report_store()) return Outcome::kNext;
   }
-  if (!cpu.write_bytes(insn.segment(), cpu.effective_address(insn), &v, kBytes)) return Outcome::kFault;
+  if constexpr (kExtended) {
+    if (!write_extended(cpu, insn, v)) return Outcome::kFault;
+  } else {
+    if (!cpu.write(insn, v)) return Outcome::kFault;
+  }
   if (kPop) f.pop();
   return Outcome::kNext;
 }
@@ -105,8 +114,11 @@ Outcome store_integer(Vcpu& cpu, const Insn& insn) {
 // ---- Packed BCD: 18 digits and a sign byte. [SDM1 4.7] ----
 Outcome fbld(Vcpu& cpu, const Insn& insn) {
   if (x87_pending(cpu)) return cpu.raise(kMF);
+  Float80 image;
+  if (!read_extended(cpu, insn, image)) return Outcome::kFault;
   u8 bcd[10];
-  if (!cpu.read_bytes(insn.segment(), cpu.effective_address(insn), bcd, 10)) return Outcome::kFault;
+  store_le<u64>(bcd, image.significand);
+  store_le<u16>(bcd + 8, image.sign_exponent);
   X87 f(cpu, insn);
   u64 value = 0;
   for (int i = 8; i >= 0; --i) value = value * 100 + (bcd[i] >> 4) * 10u + (bcd[i] & 15u);
@@ -118,7 +130,7 @@ Outcome fbld(Vcpu& cpu, const Insn& insn) {
 }
 Outcome fbstp(Vcpu& cpu, const Insn& insn) {
   if (x87_pending(cpu)) return cpu.raise(kMF);
-  if (!cpu.probe_write(insn.segment(), cpu.effective_address(insn), 10)) return Outcome::kFault;
+  if (!probe_extended(cpu, insn)) return Outcome::kFault;
   X87 f(cpu, insn);
   u8 bcd[10] = {0, 0, 0, 0, 0, 0, 0, 0xc0, 0xff, 0xff};  // the packed BCD indefinite
   if (f.empty(0)) {
@@ -140,7 +152,10 @@ Outcome fbstp(Vcpu& cpu, const Insn& insn) {
     }
     if (!f.report()) return Outcome::kNext;
   }
-  if (!cpu.write_bytes(insn.segment(), cpu.effective_address(insn), bcd, 10)) return Outcome::kFault;
+  Float80 image;
+  image.significand = load_le<u64>(bcd);
+  image.sign_exponent = load_le<u16>(bcd + 8);
+  if (!write_extended(cpu, insn, image)) return Outcome::kFault;
   f.pop();
   return Outcome::kNext;
 }

@@ -120,14 +120,14 @@ Outcome stmxcsr(Vcpu& cpu, const Insn& insn) {
 }
 
 // ---- FXSAVE, FXRSTOR ----
-/// An area whose first byte is out of reach raises what it raises; misaligned ones raise #GP(0), and where
-/// alignment is checked and doublewords are misaligned, too, #AC. [SDM2 FXSAVE]
+/// An area whose first doubleword is out of reach raises what that raises; misaligned ones raise #GP(0), and
+/// where alignment is checked and doublewords are misaligned, too, #AC. [SDM2 FXSAVE]
 bool fxsave_aligned(Vcpu& cpu, const Insn& insn) {
   const SegmentIndex segment = insn.segment();
   const u64 address = cpu.effective_address(insn);
   u64 linear = address + cpu.segment_base(segment);
   if (!cpu.long64()) {
-    if (!cpu.segment_linear(segment, address, 1, Access::kRead, linear)) return false;
+    if (!cpu.segment_linear(segment, address, 4, Access::kRead, linear)) return false;
   } else if (!cpu.canonical(linear)) {
     cpu.raise(segment == kSs ? kSS_ : kGP, 0);
     return false;
@@ -135,6 +135,15 @@ bool fxsave_aligned(Vcpu& cpu, const Insn& insn) {
   if (aligned(cpu, insn, 16)) return true;
   if (cpu.alignment_checked() && (linear & 3) != 0) cpu.raise(kAC, 0);
   return false;
+}
+
+/// Behind its last byte an area is checked piece by piece, in order; their offsets wrap at the address size.
+struct FxPiece {
+  u8 bytes[16];
+};
+constexpr unsigned kFxPiece = sizeof(FxPiece);
+u64 fx_piece(const Vcpu& cpu, const Insn& insn, unsigned at) {
+  return (cpu.effective_address(insn) + at) & insn.address_mask();
 }
 /// With EFER.FFXSR, CPL 0 in 64-bit mode skips the XMM registers. [APM2 11.5.2]
 bool fast_fxsr(const Vcpu& cpu) {
@@ -153,18 +162,22 @@ Outcome fxsave(Vcpu& cpu, const Insn& insn) {
     put_sse(cpu, image);
     bytes += 16 * xmm_count(cpu);
   }
-  const u64 address = cpu.effective_address(insn);
   if (!probe_last_byte(cpu, insn, kLegacyBytes, Access::kWrite)) return Outcome::kFault;
-  if (!cpu.probe_write(insn.segment(), address, kLegacyBytes)) return Outcome::kFault;
-  return cpu.write_bytes(insn.segment(), address, image.bytes, bytes) ? Outcome::kNext : Outcome::kFault;
+  for (unsigned at = 0; at < bytes; at += kFxPiece) {
+    if (!cpu.write(insn.segment(), fx_piece(cpu, insn, at), image.get<FxPiece>(at))) return Outcome::kFault;
+  }
+  return Outcome::kNext;
 }
 template <bool kWide>
 Outcome fxrstor(Vcpu& cpu, const Insn& insn) {
   if (!fxsave_aligned(cpu, insn)) return Outcome::kFault;
   Image image;
   if (!probe_last_byte(cpu, insn, kLegacyBytes, Access::kRead)) return Outcome::kFault;
-  if (!cpu.read_bytes(insn.segment(), cpu.effective_address(insn), image.bytes, kLegacyBytes))
-    return Outcome::kFault;
+  for (unsigned at = 0; at < kLegacyBytes; at += kFxPiece) {
+    FxPiece piece;
+    if (!cpu.read(insn.segment(), fx_piece(cpu, insn, at), piece)) return Outcome::kFault;
+    image.put(at, piece);
+  }
   const u32 new_mxcsr = image.get<u32>(kMxcsrOffset);
   if (!valid_mxcsr(new_mxcsr)) return cpu.raise(kGP, 0);
   take_x87(cpu, kWide, image);

@@ -1,7 +1,7 @@
-// The MSRs as one table. What it does not list does not exist: #GP(0).
+// The MSRs as one table. What it does not list does not exist: #GP(0). CPUID must say the same.
 //
-// Not modelled: performance counters, machine-check banks (none exist), microcode updates (accepted, without
-// effect).
+// Not modelled: performance counters (nor MPERF and APERF), SPEC_CTRL and its kin, machine-check banks (none
+// exist), microcode updates (accepted, without effect).
 #include "cpu/msr/msr.h"
 
 #include <algorithm>
@@ -51,6 +51,11 @@ u64 base_of(const Vcpu& cpu, u32) {
 // ---- Writing ----
 bool read_only(Vcpu&, u32, u64) { return false; }
 bool ignored(Vcpu&, u32, u64) { return true; }
+/// Nothing in it can be switched: the value that it has is the only one that it takes.
+template <u64 kValue>
+bool only(Vcpu&, u32, u64 value) {
+  return value == kValue;
+}
 template <u64 CpuState::*kField>
 bool any(Vcpu& cpu, u32, u64 value) {
   cpu.state.*kField = value;
@@ -187,6 +192,9 @@ bool write_kvm_time(Vcpu& cpu, u32, u64 value) {
   return true;
 }
 
+/// Fast strings and MONITOR are on; no branch trace store, no precise events. [SDM4 2.1]
+constexpr u64 kMiscEnable = 1u << 0 | 1u << 11 | 1u << 12 | 1u << 18;
+
 using S = CpuState;
 using isa::Feature;
 
@@ -198,37 +206,35 @@ constexpr Msr kTable[] = {
     {0x1b, 1, always, read_apic_base, write_apic_base},                          // APIC_BASE
     {0x3a, 1, intel, constant<1>, read_only},                                    // FEATURE_CONTROL: locked
     {0x8b, 1, always, field<&S::microcode_revision>, ignored},                   // PATCH_LEVEL
-    {0xe7, 2, always, tsc, ignored},                                             // MPERF, APERF
     {0xfe, 1, always, constant<0x508>, read_only},                               // MTRRcap: 8, fixed, WC
-    {0x174, 1, always, field<&S::sysenter_cs>, keeping<&S::sysenter_cs, 0xffffffff>},  // SYSENTER_CS
-    {0x175, 1, always, field<&S::sysenter_esp>, sysenter_pointer<&S::sysenter_esp>},   // SYSENTER_ESP
-    {0x176, 1, always, field<&S::sysenter_eip>, sysenter_pointer<&S::sysenter_eip>},   // SYSENTER_EIP
-    {0x179, 1, always, constant<0>, read_only},                                        // MCG_CAP: no banks
-    {0x17a, 1, always, field<&S::mcg_status>, keeping<&S::mcg_status, 7>},             // MCG_STATUS
-    {0x1a0, 1, intel, field<&S::misc_enable>, read_only},                              // MISC_ENABLE
-    {0x1d9, 1, always, field<&S::debugctl>, write_debugctl},                           // DEBUGCTL
-    {0x1db, 1, always, field<&S::last_branch_from>, read_only},                        //
-    {0x1dc, 1, always, field<&S::last_branch_to>, read_only},                          //
-    {0x1dd, 1, always, field<&S::last_exception_from>, read_only},                     //
-    {0x1de, 1, always, field<&S::last_exception_to>, read_only},                       //
-    {0x200, 16, always, read_variable_mtrr, write_variable_mtrr},                      // MTRRphysBase, Mask
-    {0x250, 1, always, read_fixed_mtrr<0>, write_fixed_mtrr<0>},                       // MTRRfix64K
-    {0x258, 2, always, read_fixed_mtrr<1>, write_fixed_mtrr<1>},                       // MTRRfix16K
-    {0x268, 8, always, read_fixed_mtrr<3>, write_fixed_mtrr<3>},                       // MTRRfix4K
-    {0x277, 1, always, field<&S::pat>, write_pat},                                     // PAT
-    {0x2ff, 1, always, field<&S::mtrr_def_type>, write_mtrr_def_type},                 // MTRRdefType
-    {0x6e0, 1, always, read_tsc_deadline, write_tsc_deadline},                         // TSC_DEADLINE
-    {0xda0, 1, with<Feature::kXsaves>, field<&S::xss>, within<&S::xss, 0>},            // XSS
-    {kMsrKvmWallClock, 1, kvm, field<&S::kvm_wall_clock>, write_kvm_wall},             //
-    {kMsrKvmSystemTime, 1, kvm, field<&S::kvm_system_time>, write_kvm_time},           //
-    {0xc0000080, 1, always, field<&S::efer>, write_efer_msr},                          // EFER
-    {0xc0000081, 1, always, field<&S::star>, any<&S::star>},                           // STAR
-    {0xc0000082, 1, always, field<&S::lstar>, canonical<&S::lstar>},                   // LSTAR
-    {0xc0000083, 1, always, field<&S::cstar>, canonical<&S::cstar>},                   // CSTAR
-    {0xc0000084, 1, always, field<&S::sfmask>, keeping<&S::sfmask, 0xffffffff>},       // SFMASK
-    {0xc00000e7, 2, amd, tsc, read_only},                  // MPERF, APERF, read-only
-    {0xc0000100, 1, always, base_of<kFs>, set_base<kFs>},  // FS.base
-    {0xc0000101, 1, always, base_of<kGs>, set_base<kGs>},  // GS.base
+    {0x174, 1, always, field<&S::sysenter_cs>, keeping<&S::sysenter_cs, 0xffffffff>},   // SYSENTER_CS
+    {0x175, 1, always, field<&S::sysenter_esp>, sysenter_pointer<&S::sysenter_esp>},    // SYSENTER_ESP
+    {0x176, 1, always, field<&S::sysenter_eip>, sysenter_pointer<&S::sysenter_eip>},    // SYSENTER_EIP
+    {0x179, 1, always, constant<0>, read_only},                                         // MCG_CAP: no banks
+    {0x17a, 1, always, field<&S::mcg_status>, keeping<&S::mcg_status, 7>},              // MCG_STATUS
+    {0x1a0, 1, intel, constant<kMiscEnable>, only<kMiscEnable>},                        // MISC_ENABLE
+    {0x1d9, 1, always, field<&S::debugctl>, write_debugctl},                            // DEBUGCTL
+    {0x1db, 1, always, field<&S::last_branch_from>, read_only},                         //
+    {0x1dc, 1, always, field<&S::last_branch_to>, read_only},                           //
+    {0x1dd, 1, always, field<&S::last_exception_from>, read_only},                      //
+    {0x1de, 1, always, field<&S::last_exception_to>, read_only},                        //
+    {0x200, 16, always, read_variable_mtrr, write_variable_mtrr},                       // MTRRphysBase, Mask
+    {0x250, 1, always, read_fixed_mtrr<0>, write_fixed_mtrr<0>},                        // MTRRfix64K
+    {0x258, 2, always, read_fixed_mtrr<1>, write_fixed_mtrr<1>},                        // MTRRfix16K
+    {0x268, 8, always, read_fixed_mtrr<3>, write_fixed_mtrr<3>},                        // MTRRfix4K
+    {0x277, 1, always, field<&S::pat>, write_pat},                                      // PAT
+    {0x2ff, 1, always, field<&S::mtrr_def_type>, write_mtrr_def_type},                  // MTRRdefType
+    {0x6e0, 1, always, read_tsc_deadline, write_tsc_deadline},                          // TSC_DEADLINE
+    {0xda0, 1, with<Feature::kXsaves>, field<&S::xss>, within<&S::xss, 0>},             // XSS
+    {kMsrKvmWallClock, 1, kvm, field<&S::kvm_wall_clock>, write_kvm_wall},              //
+    {kMsrKvmSystemTime, 1, kvm, field<&S::kvm_system_time>, write_kvm_time},            //
+    {0xc0000080, 1, always, field<&S::efer>, write_efer_msr},                           // EFER
+    {0xc0000081, 1, always, field<&S::star>, any<&S::star>},                            // STAR
+    {0xc0000082, 1, always, field<&S::lstar>, canonical<&S::lstar>},                    // LSTAR
+    {0xc0000083, 1, always, field<&S::cstar>, canonical<&S::cstar>},                    // CSTAR
+    {0xc0000084, 1, always, field<&S::sfmask>, keeping<&S::sfmask, 0xffffffff>},        // SFMASK
+    {0xc0000100, 1, always, base_of<kFs>, set_base<kFs>},                               // FS.base
+    {0xc0000101, 1, always, base_of<kGs>, set_base<kGs>},                               // GS.base
     {0xc0000102, 1, always, field<&S::kernel_gs_base>, canonical<&S::kernel_gs_base>},  // KernelGSbase
     {0xc0000103, 1, with<Feature::kRdtscp>, field<&S::tsc_aux>, within<&S::tsc_aux, 0xffffffff>},  // TSC_AUX
     {0xc0010010, 1, amd, field<&S::syscfg>, keeping<&S::syscfg, 0x00ffffff>},                      // SYSCFG

@@ -9,22 +9,9 @@
 namespace orrery::cpu {
 namespace {
 
-/// The alignment that #AC wants of an operand of `size` bytes: its own size, but at most 16; 8 for 80-bit
-/// numbers; that of the fields of x87 environments and states. [SDM3 6.15 #AC], [APM2 8.2.18]
-unsigned natural_alignment(unsigned size) {
-  switch (size) {
-    case 10:
-      return 8;
-    case 14:
-    case 94:
-      return 2;
-    case 28:
-    case 108:
-      return 4;
-    default:
-      return std::min(std::bit_floor(size), 16u);
-  }
-}
+/// The alignment that #AC wants of an operand of `size` bytes: its own size, but at most 16. [SDM3 6.15 #AC],
+/// [APM2 8.2.18]
+unsigned natural_alignment(unsigned size) { return std::min(std::bit_floor(size), 16u); }
 
 u64 bytes_to_page_end(u64 linear) { return memory::kPageBytes - (linear & (memory::kPageBytes - 1)); }
 
@@ -236,7 +223,7 @@ bool Vcpu::read_slow(SegmentIndex segment, u64 linear, void* out, unsigned size)
     fill_fast(linear, physical, entry);
   } else {
     const auto first = static_cast<unsigned>(in_page);
-    const u64 second_linear = long_mode() ? linear + first : (linear + first) & 0xffffffffu;
+    const u64 second_linear = wrapped(linear + first);
     u64 second = 0;
     if (!translate(linear, Access::kRead, Privilege::kCurrent, physical) ||
         !translate(second_linear, Access::kRead, Privilege::kCurrent, second)) {
@@ -260,7 +247,7 @@ bool Vcpu::write_slow(SegmentIndex segment, u64 linear, const void* data, unsign
     fill_fast(linear, physical, entry);
   } else {
     const auto first = static_cast<unsigned>(in_page);
-    const u64 second_linear = long_mode() ? linear + first : (linear + first) & 0xffffffffu;
+    const u64 second_linear = wrapped(linear + first);
     u64 second = 0;
     if (!translate(linear, Access::kWrite, Privilege::kCurrent, physical) ||
         !translate(second_linear, Access::kWrite, Privilege::kCurrent, second)) {
@@ -281,8 +268,7 @@ bool Vcpu::probe_write(SegmentIndex segment, u64 offset, unsigned size) {
   if (!access_checks(segment, linear, size)) return false;
   u64 physical = 0;
   for (u64 at = linear; at - linear < size; at = align_down(at, memory::kPageBytes) + memory::kPageBytes) {
-    const u64 wrapped = long_mode() ? at : at & 0xffffffffu;
-    if (!translate(wrapped, Access::kWrite, Privilege::kCurrent, physical)) return false;
+    if (!translate(wrapped(at), Access::kWrite, Privilege::kCurrent, physical)) return false;
   }
   return true;
 }
@@ -294,7 +280,7 @@ bool Vcpu::read_for_write_slow(SegmentIndex segment, u64 linear, void* out, unsi
   u64 second = 0;
   if (!translate(linear, Access::kWrite, Privilege::kCurrent, physical)) return false;
   if (first < size) {
-    const u64 second_linear = long_mode() ? linear + first : (linear + first) & 0xffffffffu;
+    const u64 second_linear = wrapped(linear + first);
     if (!translate(second_linear, Access::kWrite, Privilege::kCurrent, second)) return false;
   }
   physical_read(physical, out, first);
@@ -322,30 +308,33 @@ bool Vcpu::write_bytes(SegmentIndex segment, u64 offset, const void* data, unsig
   return write_slow(segment, linear, data, size);
 }
 
-bool Vcpu::read_linear_bytes(u64 linear, void* out, unsigned size, Privilege privilege) {
-  if (long_mode() && (!canonical(linear) || !canonical(linear + size - 1))) {
+bool Vcpu::system_linear(u64& linear, unsigned size) {
+  if (!long_mode()) {
+    linear &= 0xffffffffu;
+  } else if (!canonical(linear) || !canonical(linear + size - 1)) {
     raise(kGP, 0);
     return false;
-  }
-  if (watching()) note_watch(linear, size, Access::kRead);
-  auto* bytes = static_cast<u8*>(out);
-  while (size > 0) {
-    const auto part = static_cast<unsigned>(std::min<u64>(size, bytes_to_page_end(linear)));
-    u64 physical = 0;
-    if (!translate(linear, Access::kRead, privilege, physical)) return false;
-    physical_read(physical, bytes, part);
-    bytes += part;
-    size -= part;
-    linear = long_mode() ? linear + part : (linear + part) & 0xffffffffu;
   }
   return true;
 }
 
-bool Vcpu::write_linear_bytes(u64 linear, const void* data, unsigned size, Privilege privilege) {
-  if (long_mode() && (!canonical(linear) || !canonical(linear + size - 1))) {
-    raise(kGP, 0);
-    return false;
+bool Vcpu::read_linear_bytes(u64 linear, void* out, unsigned size, Privilege privilege) {
+  if (!system_linear(linear, size)) return false;
+  auto* bytes = static_cast<u8*>(out);
+  for (unsigned done = 0; done < size;) {
+    const u64 at = long_mode() ? linear + done : (linear + done) & 0xffffffffu;
+    const auto part = static_cast<unsigned>(std::min<u64>(size - done, bytes_to_page_end(at)));
+    u64 physical = 0;
+    if (!translate(at, Access::kRead, privilege, physical)) return false;
+    physical_read(physical, bytes + done, part);
+    done += part;
   }
+  if (watching()) note_watch(linear, size, Access::kRead);
+  return true;
+}
+
+bool Vcpu::write_linear_bytes(u64 linear, const void* data, unsigned size, Privilege privilege) {
+  if (!system_linear(linear, size)) return false;
   const auto first = static_cast<unsigned>(std::min<u64>(size, bytes_to_page_end(linear)));
   const u64 second_linear = long_mode() ? linear + first : (linear + first) & 0xffffffffu;
   u64 physical = 0;

@@ -156,16 +156,16 @@ bool deliver_long(Vcpu& cpu, const Fault& f, const Descriptor& gate) {
   frame[words++] = pushed_flags(cpu, f);
   frame[words++] = cpu.state.gpr[kRsp];
   frame[words++] = cpu.state.seg[kSs].selector;
-  const bool reachable = cpu.canonical(stack - 8 * words) && cpu.canonical(stack - 1);
-  if (reachable && !cpu.canonical(entry.offset)) {
-    return fail(cpu, kGP, ext_of(f),
-                fmt::format("vector {}: the handler {:#x} is not canonical", f.vector, entry.offset));
-  }
-  if (!push_frame_64(cpu, entry.new_cpl, {frame, words}, ext_of(f), stack) ||
-      !mark_accessed(cpu, entry.code)) {
+  // The stack counts before the handler [APM3 INT].
+  if (!push_frame_64(cpu, entry.new_cpl, {frame, words}, ext_of(f), stack)) {
     cpu.delivery_failure = fmt::format("vector {}: {}", f.vector, cpu.delivery_failure);
     return false;
   }
+  if (!cpu.canonical(entry.offset)) {
+    return fail(cpu, kGP, ext_of(f),
+                fmt::format("vector {}: the handler {:#x} is not canonical", f.vector, entry.offset));
+  }
+  if (!mark_accessed(cpu, entry.code)) return false;
   if (inner) set_null_stack_segment(cpu, entry.new_cpl);
   cpu.state.gpr[kRsp] = stack;
   cpu.state.gpr[kRip] = entry.offset;
@@ -201,16 +201,17 @@ bool deliver_protected(Vcpu& cpu, const Fault& f, const Descriptor& gate) {
       for (const SegmentIndex s : {kEs, kDs, kFs, kGs}) frame[words++] = cpu.state.seg[s].selector;
     }
   }
-  if (entry.offset > entry.code.limit())
-    return fail(cpu, kGP, ext_of(f), "the handler lies outside its code segment");
   // A new stack that is too small is named; the current one is not [SDM2 INT n].
   const u32 stack_error = (inner ? selector_error(stack.ss.selector) : 0) | ext_of(f);
   const u64 top = stack.sp;
-  if (!push_inner_frame<T>(cpu, entry.new_cpl, {frame, words}, stack_error, stack) ||
-      !mark_accessed(cpu, entry.code)) {
+  // It counts before the handler [SDM2 INT n], [APM3 INT].
+  if (!push_inner_frame<T>(cpu, entry.new_cpl, {frame, words}, stack_error, stack)) {
     cpu.delivery_failure = fmt::format("vector {}: the stack at {:#x} can't be written", f.vector, top);
     return false;
   }
+  if (entry.offset > entry.code.limit())
+    return fail(cpu, kGP, ext_of(f), "the handler lies outside its code segment");
+  if (!mark_accessed(cpu, entry.code)) return false;
   cpu.state.seg[kSs] = stack.ss;
   cpu.state.gpr[kRsp] = stack.sp;
   if (from_vm86) {

@@ -59,28 +59,64 @@ bool read_inner_stack_64(Vcpu& cpu, unsigned cpl, unsigned ist, u32 ext, u64& ou
   return cpu.read_linear<u64>(tss.base + slot, out, Privilege::kImplicit);
 }
 
+namespace {
+
+/// The new ring and its stack, while something of them is looked at or written; then the old ones again.
+class OnInnerStack {
+ public:
+  OnInnerStack(Vcpu& cpu, unsigned cpl, const Segment& ss)
+      : cpu_(cpu), ss_(cpu.state.seg[kSs]), flags_(cpu.state.rflags), cpl_(cpu.state.cpl) {
+    CpuState& s = cpu_.state;
+    s.seg[kSs] = ss;
+    // Out of ring 3 it is an implicit supervisor access: RFLAGS.AC, which programs may set, does not lift
+    // SMAP. Of inner rings it is an explicit one. [SDM3 4.6.1]
+    s.rflags &= ~(rflags::VM | (s.cpl == 3 && cpl != 3 ? rflags::AC : 0));
+    s.cpl = static_cast<u8>(cpl);
+    cpu_.mode_changed();
+  }
+  ~OnInnerStack() {
+    cpu_.state.seg[kSs] = ss_;
+    cpu_.state.rflags = flags_;
+    cpu_.state.cpl = cpl_;
+    cpu_.mode_changed();
+  }
+  OnInnerStack(const OnInnerStack&) = delete;
+  OnInnerStack& operator=(const OnInnerStack&) = delete;
+
+ private:
+  Vcpu& cpu_;
+  const Segment ss_;
+  const u64 flags_;
+  const u8 cpl_;
+};
+
+u64 mask_of(const InnerStack& stack) {
+  return (stack.ss.attributes & seg_attr::kDb) != 0 ? 0xffffffffu : 0xffffu;
+}
+
+}  // namespace
+
+template <class T>
+bool check_room(Vcpu& cpu, unsigned cpl, size_t words, u32 stack_error, const InnerStack& stack) {
+  const OnInnerStack inner(cpu, cpl, stack.ss);
+  for (size_t i = 1; i <= words; ++i) {
+    u64 linear = 0;
+    const u64 at = (stack.sp - i * sizeof(T)) & mask_of(stack);
+    if (!cpu.segment_linear(kSs, at, sizeof(T), Access::kWrite, linear)) {
+      cpu.raise(kSS_, stack_error);
+      return false;
+    }
+  }
+  return true;
+}
+
 template <class T>
 bool push_inner_frame(Vcpu& cpu, unsigned cpl, std::span<const T> words, u32 stack_error, InnerStack& stack) {
-  CpuState& s = cpu.state;
-  const u64 mask = (stack.ss.attributes & seg_attr::kDb) != 0 ? 0xffffffffu : 0xffffu;
+  const u64 mask = mask_of(stack);
   const u64 bottom = (stack.sp - words.size() * sizeof(T)) & mask;
-  // The new stack and privilege apply to the writes only.
-  const Segment old_ss = s.seg[kSs];
-  const u8 old_cpl = s.cpl;
-  const u64 old_flags = s.rflags;
-  s.seg[kSs] = stack.ss;
-  s.cpl = static_cast<u8>(cpl);
-  s.rflags &= ~rflags::VM;
-  cpu.mode_changed();
-  bool written = true;
-  for (size_t i = words.size(); written && i > 0; --i) {
-    written = cpu.write<T>(kSs, (bottom + (i - 1) * sizeof(T)) & mask, words[i - 1]);
-  }
-  s.seg[kSs] = old_ss;
-  s.cpl = old_cpl;
-  s.rflags = old_flags;
-  cpu.mode_changed();
-  if (!written) {
+  const OnInnerStack inner(cpu, cpl, stack.ss);
+  for (size_t i = words.size(); i > 0; --i) {
+    if (cpu.write<T>(kSs, (bottom + (i - 1) * sizeof(T)) & mask, words[i - 1])) continue;
     if (cpu.fault().vector == kSS_) cpu.raise(kSS_, stack_error);
     return false;
   }
@@ -93,8 +129,11 @@ bool push_frame_64(Vcpu& cpu, unsigned cpl, std::span<const u64> words, u32 stac
   if (!cpu.canonical(bottom) || !cpu.canonical(sp - 1)) {
     return fail(cpu, kSS_, stack_error, fmt::format("the stack {:#x} is not canonical", sp));
   }
-  // Written with the new ring's privilege; for a supervisor it is an implicit access: AC does not help.
-  const Privilege privilege = cpl == 3 ? Privilege::kUser : Privilege::kImplicit;
+  // Written with the new ring's privilege. Out of ring 3 it is an implicit supervisor access, which RFLAGS.AC
+  // does not help; of inner rings an explicit one. [SDM3 4.6.1]
+  const Privilege privilege = cpl == 3             ? Privilege::kUser
+                              : cpu.state.cpl == 3 ? Privilege::kImplicit
+                                                   : Privilege::kCurrent;
   const u8 old_cpl = cpu.state.cpl;
   cpu.state.cpl = static_cast<u8>(cpl);
   // It is pushed from the top down, which shows in CR2.
@@ -114,6 +153,8 @@ bool push_frame_64(Vcpu& cpu, unsigned cpl, std::span<const u64> words, u32 stac
   return true;
 }
 
+template bool check_room<u16>(Vcpu&, unsigned, size_t, u32, const InnerStack&);
+template bool check_room<u32>(Vcpu&, unsigned, size_t, u32, const InnerStack&);
 template bool push_inner_frame<u16>(Vcpu&, unsigned, std::span<const u16>, u32, InnerStack&);
 template bool push_inner_frame<u32>(Vcpu&, unsigned, std::span<const u32>, u32, InnerStack&);
 

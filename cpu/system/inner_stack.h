@@ -21,6 +21,10 @@ bool read_inner_stack(Vcpu& cpu, unsigned cpl, u32 ext, InnerStack& out);
 /// far.
 bool read_inner_stack_64(Vcpu& cpu, unsigned cpl, unsigned ist, u32 ext, u64& out);
 
+/// Whether `words` words fit below `stack.sp`; #SS(`stack_error`) if they don't.
+template <class T>
+bool check_room(Vcpu& cpu, unsigned cpl, size_t words, u32 stack_error, const InnerStack& stack);
+
 /// Writes `words` below `stack.sp`, the last one highest, with ring `cpl`'s rights, and lowers `stack.sp`.
 /// The vCPU's own state stays as it is. A violation of the stack's limits raises #SS(`stack_error`).
 template <class T>

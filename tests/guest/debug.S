@@ -135,6 +135,28 @@ data_breakpoints:
         movq    $0x7000000000, %rsi
         PAGE_FAULTS(2, $0x7000000000, "movl %ecx, (%rsi)")
         DR6_IS(0)
+        // So does one of the processor's own: a gate of the IDT that can't be read.
+        movl    $idt, %esi
+        movl    $0x5ff800, %edi                 // half of it lies in the next large page
+        movl    $256, %ecx
+        cld
+        rep movsq
+        movq    $0, pd + 24
+        invlpg  0x600000
+        movl    $0x5ff800, idtr + 2
+        lidt    idtr
+        movl    $0x600100, %eax
+        movq    %rax, %db1
+        set_dr7 0x00f00004                      // read or write, 4 bytes
+        PAGE_FAULTS(0, $0x600100, "int $0x90")
+        DR6_IS(0)
+        RUNS("nop")
+        DR6_IS(0)
+        movl    $idt, idtr + 2
+        lidt    idtr
+        movl    $word + 4, %eax
+        movq    %rax, %db1
+        movl    $word, %edi
         // Read or write, 8 bytes.
         movl    $word, %eax
         movq    %rax, %db1

@@ -126,5 +126,13 @@ TEST(TripleFault, NamesTheStackThatCouldNotBeWritten) {
                                      "#PF(0x2) address 0x7000000ff8", "#DF(0x0)"}));
 }
 
+TEST(TripleFault, EndsExceptionsThatRaiseEachOtherInTurn) {
+  const Ran ran = run_program("triple_fault_turns");
+  EXPECT_EQ(ran.reason, StopReason::kTripleFault);
+  EXPECT_TRUE(in_order(
+      ran.message, {"delivering #NP raises #AC again", "#AC(0x0)", "#NP(0x8b)", "#AC(0x0)", "#NP(0x8b)"}));
+  EXPECT_EQ(ran.message.find("#DF"), std::string::npos);
+}
+
 }  // namespace
 }  // namespace orrery::machine

@@ -30,6 +30,10 @@ faults_and_no_waits:
         FAULTS(GP, 0, "monitor")
         movl    $2, %ecx
         FAULTS(GP, 0, "mwait")
+        movq    $0x100000000, %rcx              // only ECX counts [APM3]
+        RUNS("monitor")
+        movl    %eax, line                      // disarms it
+        RUNS("mwait")
         xorl    %ecx, %ecx
         USER_FAULTS(UD, 0, "monitor")
         USER_FAULTS(UD, 0, "mwait")

@@ -299,6 +299,7 @@ void make_case(Random& random, const Form& form, const cpu::Insn& insn, Context&
   for (u64& r : c.gpr) r = random.chance(20) ? data_address(random, true) : integer(random);
   const std::string_view name = cpu::isa::rows()[insn.row].name;
   u8* fresh = nullptr;  // where the memory operand has been put
+  u16 gs = kLdtData;
   c.gpr[cpu::kRsp] =
       random.chance(95) ? kDataBase + 0x800 + (random.below(0x1000) & ~u64{7}) : data_address(random, false);
   // What string and other implicit operands use.
@@ -325,6 +326,15 @@ void make_case(Random& random, const Form& form, const cpu::Insn& insn, Context&
       c.gpr[insn.base] =
           (target - segment_base - static_cast<u64>(i64{insn.disp}) - (index << insn.scale_shift())) &
           insn.address_mask();
+      // Over the end of a segment.
+      if (form.mode == Mode::k32 && insn.segment() == cpu::kGs && random.chance(25)) {
+        const u64 n = 1 + random.below(std::size(kLdtSegments) - 1);
+        gs = static_cast<u16>(8 * n + kLdtData);
+        const u64 inside = random.chance(80) ? random.below(36) : 16 * random.below(36);
+        c.gpr[insn.base] = (kLdtSegments[n].limit + u64{1} - inside - static_cast<u64>(i64{insn.disp}) -
+                            (index << insn.scale_shift())) &
+                           insn.address_mask();
+      }
     }
     // A register bit index moves the operand; it must not land on the page that the instruction itself lies
     // on.
@@ -375,7 +385,7 @@ void make_case(Random& random, const Form& form, const cpu::Insn& insn, Context&
   if (form.mode == Mode::k32) {
     for (unsigned i = 0; i < 16; ++i) c.gpr[i] = i < 8 ? c.gpr[i] & 0xffffffff : 0;
     c.ds = c.es = kData;
-    c.gs = kLdtData;
+    c.gs = gs;
   }
   c.rflags =
       0x202 | (random.next() & 0x8d5) | (random.chance(20) ? 0x400 : 0) | (random.chance(5) ? 0x40000 : 0);

@@ -5,6 +5,7 @@
 #include <array>
 #include <cstddef>
 #include <cstring>
+#include <iterator>
 
 #include "base/types.h"
 
@@ -25,6 +26,19 @@ inline constexpr u32 kGsLimit32 = 0x17ff;
 enum class Mode : u8 { k64, k32 };
 /// The selectors of the host's kernel, which the emulated descriptor tables have, too.
 inline constexpr u16 kCode32 = 0x23, kData = 0x2b, kCode64 = 0x33, kLdtData = 0x07;
+
+/// The data segments of the LDT, from selector kLdtData on: the one above, and some that an operand can reach
+/// over the end of, where there is memory and where there is none.
+struct LdtSegment {
+  u32 base, limit;
+};
+inline constexpr LdtSegment kLdtSegments[] = {
+    {static_cast<u32>(kGsBase32), kGsLimit32},
+    {kDataBase, 0xfff},                     // ends between the writable pages
+    {kDataBase, kWritableBytes - 1},        // ends before the read-only page
+    {kDataBase + kDataBytes, 0xfff},        // all of it lies where nothing is
+    {kDataBase + 0x1000 - 0x10000, 0xffff}  // as large as 16-bit addresses reach; begins where nothing is
+};
 
 /// The 512-byte image of FXSAVE64. [SDM1 table 10-2]
 struct alignas(16) FxArea {

@@ -91,7 +91,10 @@ void EmulatedCpu::make_tables() {
                                   0x00affb000000ffff};  // 33: user code
   for (u64 i = 0; i < std::size(kDescriptors); ++i) put(kGdt + 8 * i, kDescriptors[i]);
   constexpr u64 kUserData32 = u64{0x40f3} << 40;
-  put(kLdt, kUserData32 | (kGsBase32 & 0xffffff) << 16 | (kGsBase32 >> 24) << 56 | kGsLimit32);
+  for (u64 i = 0; i < std::size(kLdtSegments); ++i) {
+    const u64 base = kLdtSegments[i].base;
+    put(kLdt + 8 * i, kUserData32 | (base & 0xffffff) << 16 | (base >> 24) << 56 | kLdtSegments[i].limit);
+  }
   put(kTss + 4, kStackTop);  // RSP0
   for (u64 vector = 0; vector < kVectors; ++vector) {
     const u64 dpl = vector == 3 || vector == 4 ? 3 : 0;
@@ -121,17 +124,24 @@ void EmulatedCpu::enter_user_mode(const Context& context) {
   constexpr u32 kUserData = kFlat | 3 | seg_attr::kDb;
   constexpr Segment kNull = {.base = 0, .limit = 0, .attributes = seg_attr::kUnusable, .selector = 0};
   constexpr Segment kFlatData = {.base = 0, .limit = 0xffffffff, .attributes = kUserData, .selector = kData};
-  constexpr Segment kLdtGs = {
-      .base = kGsBase32, .limit = kGsLimit32, .attributes = kUserData & ~seg_attr::kG, .selector = kLdtData};
   // 64-bit mode leaves null selectors usable here: nothing looks at them.
   constexpr Segment kIgnored = {.base = 0, .limit = 0xffffffff, .attributes = kUserData, .selector = 0};
   const auto chosen = [&](u16 selector) {
-    return selector == kData ? kFlatData : selector == kLdtData ? kLdtGs : kNull;
+    if (selector == kData) return kFlatData;
+    const unsigned index = selector >> 3;
+    if ((selector & 7) != kLdtData || index >= std::size(kLdtSegments)) return kNull;
+    return Segment{.base = kLdtSegments[index].base,
+                   .limit = kLdtSegments[index].limit,
+                   .attributes = kUserData & ~seg_attr::kG,
+                   .selector = selector};
   };
   const bool wide = mode_ == Mode::k64;
   for (unsigned i = 0; i < 6; ++i) s.seg[i] = wide ? kIgnored : kNull;
   s.seg[kSs] = kFlatData;
-  s.seg[kLdtr] = {.base = kLdt, .limit = 7, .attributes = seg_attr::kP | 2, .selector = 0x50};
+  s.seg[kLdtr] = {.base = kLdt,
+                  .limit = 8 * std::size(kLdtSegments) - 1,
+                  .attributes = seg_attr::kP | 2,
+                  .selector = 0x50};
   s.seg[kTr] = {.base = kTss, .limit = 0x67, .attributes = seg_attr::kP | 11, .selector = 0x40};
   if (wide) {
     s.seg[kGs].base = kGsBase;

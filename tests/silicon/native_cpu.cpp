@@ -108,13 +108,16 @@ NativeCpu::NativeCpu() {
   close(code_fd);
   std::memset(code_, 0xcc, 4096);
   silicon_has_avx = __builtin_cpu_supports("avx") != 0;
-  struct user_desc gs = {};
-  gs.base_addr = kGsBase32;
-  gs.limit = kGsLimit32;
-  gs.seg_32bit = 1;
-  gs.useable = 1;
-  constexpr int kWriteLdt = 0x11;
-  if (syscall(SYS_modify_ldt, kWriteLdt, &gs, sizeof gs) != 0) fail("silicon: modify_ldt");
+  for (unsigned i = 0; i < std::size(kLdtSegments); ++i) {
+    struct user_desc segment = {};
+    segment.entry_number = i;
+    segment.base_addr = kLdtSegments[i].base;
+    segment.limit = kLdtSegments[i].limit;
+    segment.seg_32bit = 1;
+    segment.useable = 1;
+    constexpr int kWriteLdt = 0x11;
+    if (syscall(SYS_modify_ldt, kWriteLdt, &segment, sizeof segment) != 0) fail("silicon: modify_ldt");
+  }
   set_mode(Mode::k64);
   const stack_t stack = {.ss_sp = g_signal_stack, .ss_flags = 0, .ss_size = sizeof g_signal_stack};
   if (sigaltstack(&stack, nullptr) != 0) fail("silicon: sigaltstack");
