@@ -31,9 +31,12 @@ u64 features_of_host() {
        {Feature::kBase, Feature::kFpu, Feature::kCx8, Feature::kCmov, Feature::kMmx, Feature::kFxsr,
         Feature::kSse, Feature::kSse2, Feature::kMmxExt, Feature::kPrefetchw, Feature::kTsc})
     add(f, 1);
-  add(Feature::kCx16, __builtin_cpu_supports("cmpxchg16b"));
-  add(Feature::kLahf, __builtin_cpu_supports("lahf_lm"));
-  add(Feature::kMovbe, __builtin_cpu_supports("movbe"));
+  unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
+  if (__get_cpuid(1, &eax, &ebx, &ecx, &edx) != 0) {
+    add(Feature::kCx16, ecx & bit_CMPXCHG16B);
+    add(Feature::kMovbe, ecx & bit_MOVBE);
+  }
+  if (__get_cpuid(0x80000001, &eax, &ebx, &ecx, &edx) != 0) add(Feature::kLahf, ecx & bit_LAHF_LM);
   add(Feature::kAdx, __builtin_cpu_supports("adx"));
   add(Feature::kSse3, __builtin_cpu_supports("sse3"));
   add(Feature::kSsse3, __builtin_cpu_supports("ssse3"));
@@ -109,7 +112,6 @@ struct Translator::Impl {
   asmjit::CodeHolder code;
   std::vector<GuestInsn> scanned;
   LinkId pending_link = kNone;  // leads to the block that is looked for next
-  bool pending_indirect = false;
   Statistics stats;
   File listing, perf_map;
 };
@@ -183,7 +185,11 @@ BlockId Translator::Impl::find_block(cpu::Vcpu& cpu, u32 key_bits) {
   if (host == nullptr) return kNone;
   const u32 key = key_of(cpu) | key_bits;
 
-  BlockId id = cache.find(host, rip, key);
+  // What was entered last from here at this place, else the whole cache.
+  JumpEntry& entry = reinterpret_cast<JumpEntry*>(cpu.translator.jump_table)[CodeCache::jump_index(rip)];
+  const u64 delta = reinterpret_cast<u64>(host) - rip;
+  const bool known = key_bits == 0 && entry.rip == rip && entry.delta_and_key == (delta | key);
+  BlockId id = known ? static_cast<BlockId>(entry.block) : cache.find(host, rip, key);
   if (id != kNone && cache.block(id).host2 != nullptr &&
       cpu.fetch_host(align_up(rip, memory::kPageBytes), &from_io) != cache.block(id).host2) {
     // The second page has moved, or faults: that is the interpreter's.
@@ -197,13 +203,12 @@ BlockId Translator::Impl::find_block(cpu::Vcpu& cpu, u32 key_bits) {
     id = translate(cpu, host, key);
     if (id == kNone) return kNone;
   }
-  const Block& b = cache.block(id);
-  if (pending_link != kNone) cache.connect(pending_link, id, reinterpret_cast<u64>(host) - rip);
-  if (pending_indirect) {
-    auto* const table = reinterpret_cast<JumpEntry*>(cpu.translator.jump_table);
-    table[CodeCache::jump_index(rip)] = {.rip = rip,
-                                         .delta_and_key = (reinterpret_cast<u64>(host) - rip) | key,
-                                         .code = reinterpret_cast<u64>(cache.arena().executable(b.code))};
+  if (pending_link != kNone) cache.connect(pending_link, id, delta);
+  if (!known && key_bits == 0) {
+    entry = {.rip = rip,
+             .delta_and_key = delta | key,
+             .code = reinterpret_cast<u64>(cache.arena().executable(cache.block(id).code)),
+             .block = id};
   }
   return id;
 }
@@ -368,12 +373,10 @@ void Translator::Impl::enter(cpu::Vcpu& cpu, BlockId id) {
       pending_link = exit_id;
       if (cache.link(exit_id).to != kNone) ++stats.guards_failed;
       break;
-    case ExitKind::kIndirect:
-      pending_indirect = true;
-      break;
     case ExitKind::kBudget:
       cpu.state.gpr[cpu::kRip] = cache.block(exit_id).rip;
       break;
+    case ExitKind::kIndirect:
     case ExitKind::kSite:
     case ExitKind::kBadReturn:
     case ExitKind::kLeft:
@@ -387,14 +390,12 @@ cpu::EngineExit Translator::run(cpu::Vcpu& cpu, bool skip_breakpoint) {
   while (cpu.ticks_left > 0) {
     if (cpu.attention()) [[unlikely]] {
       impl.pending_link = kNone;
-      impl.pending_indirect = false;
-      if (const auto exit = impl.interpreter.attend_once(cpu, skip_breakpoint)) return *exit;
+        if (const auto exit = impl.interpreter.attend_once(cpu, skip_breakpoint)) return *exit;
       continue;
     }
     const u32 key_bits = impl.pending_link == kNone ? 0 : impl.cache.link(impl.pending_link).key_bits;
     const BlockId id = impl.find_block(cpu, key_bits);
     impl.pending_link = kNone;
-    impl.pending_indirect = false;
     if (id == kNone || cpu.ticks_left < impl.cache.block(id).count) {
       ++impl.stats.traces_interpreted;
       impl.interpreter.run_one_trace(cpu);
@@ -404,7 +405,6 @@ cpu::EngineExit Translator::run(cpu::Vcpu& cpu, bool skip_breakpoint) {
     }
   }
   impl.pending_link = kNone;
-  impl.pending_indirect = false;
   return cpu::EngineExit::kTicks;
 }
 

@@ -219,8 +219,13 @@ bool Vcpu::read_slow(SegmentIndex segment, u64 linear, void* out, unsigned size)
   const u64 in_page = bytes_to_page_end(linear);
   if (in_page >= size) {
     if (!translate(linear, Access::kRead, Privilege::kCurrent, physical, &entry)) return false;
-    physical_read(physical, out, size);
     fill_fast(linear, physical, entry);
+    const FastEntry& e = view_[(linear >> 12) & FastBank::kIndexMask];
+    if ((linear ^ e.read_tag) <= memory::kPageBytes - size) {
+      std::memcpy(out, reinterpret_cast<const u8*>(linear + e.delta), size);
+    } else {
+      physical_read(physical, out, size);
+    }
   } else {
     const auto first = static_cast<unsigned>(in_page);
     const u64 second_linear = wrapped(linear + first);
@@ -243,8 +248,13 @@ bool Vcpu::write_slow(SegmentIndex segment, u64 linear, const void* data, unsign
   const u64 in_page = bytes_to_page_end(linear);
   if (in_page >= size) {
     if (!translate(linear, Access::kWrite, Privilege::kCurrent, physical, &entry)) return false;
-    physical_write(physical, data, size);
     fill_fast(linear, physical, entry);
+    const FastEntry& e = view_[(linear >> 12) & FastBank::kIndexMask];
+    if ((linear ^ e.write_tag) <= memory::kPageBytes - size) {
+      std::memcpy(reinterpret_cast<u8*>(linear + e.delta), data, size);
+    } else {
+      physical_write(physical, data, size);
+    }
   } else {
     const auto first = static_cast<unsigned>(in_page);
     const u64 second_linear = wrapped(linear + first);

@@ -22,7 +22,7 @@ bool BlockEmitter::emit() {
   groups_ = find_memory_groups(request_.rip, insns_, (request_.key & block_key::kNoGroups) == 0);
   find_live_flags(insns_, [this](const GuestInsn& g) {
     const bool checked = groups_.is_member(static_cast<size_t>(&g - insns_.data()));
-    if (g.plan == Plan::kStack) return !checked;
+    if (g.plan == Plan::kStack) return !checked || g.operands[0].type == ZYDIS_OPERAND_TYPE_MEMORY;
     if (g.z.mnemonic == ZYDIS_MNEMONIC_FLDCW) return true;
     if (g.plan != Plan::kRewrite && g.plan != Plan::kX87) return g.plan != Plan::kNothing;
     const ZydisDecodedOperand* const memory = memory_operand(g);

@@ -31,6 +31,7 @@ void BlockEmitter::emit_branch(const GuestInsn& g) {
       if (!relative) {
         jump_indirect(g, true);
       } else if (canonical(relative_target(g, next_rip(g)))) {
+        save_flags();
         site(false);
         push_constant(next_rip(g));
         call_and_land(g, relative_target(g, next_rip(g)));

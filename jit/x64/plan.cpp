@@ -46,6 +46,7 @@ bool is_stack(ZydisMnemonic m, const GuestInsn& g) {
   switch (m) {
     case ZYDIS_MNEMONIC_PUSH:
       return o.type == ZYDIS_OPERAND_TYPE_IMMEDIATE ||
+             (o.type == ZYDIS_OPERAND_TYPE_MEMORY && o.mem.type == ZYDIS_MEMOP_TYPE_MEM) ||
              (o.type == ZYDIS_OPERAND_TYPE_REGISTER &&
               ZydisRegisterGetClass(o.reg.value) == ZYDIS_REGCLASS_GPR64);
     case ZYDIS_MNEMONIC_POP:

@@ -27,6 +27,21 @@ void BlockEmitter::push(const GuestInsn& g) {
     return;
   }
   const Gp sp = gpq(kHostOf[cpu::kRsp]);
+  if (o.type == ZYDIS_OPERAND_TYPE_MEMORY) {
+    // The value waits in the state while the stack is checked.
+    const Mem value = qword_ptr(kState, 8 * cpu::kRip);
+    before_check();
+    linear_address(o.mem, g.z.address_width, g, kAddress);
+    check_access(8, false, 1, site(true));
+    after_check();
+    a_.mov(kAddress, qword_ptr(kAddress));
+    a_.mov(value, kAddress);
+    const i32 at = access(8, true, 1, [&] { a_.lea(kAddress, ptr(sp, -8)); });
+    a_.mov(kScratch, value);
+    a_.mov(qword_ptr(kAddress, at), kScratch);
+    a_.lea(sp, ptr(sp, -8));
+    return;
+  }
   const u8 guest = guest_number(o.reg.value);
   const i32 at = access(8, true, 1, [&] { a_.lea(kAddress, ptr(sp, -8)); });
   Gp value = kScratch;

@@ -73,6 +73,47 @@ before: fstps   slot
         movl    AREA + 12, %eax
         CHECK(%rax, $before)
 
+        // A loop of its own, of which a later turn faults: the pointers are of that turn's instructions so far, and of the turn
+        // before for data.
+        movl    $GONE - 256, %ebx
+        fninit
+        fldpi
+        arm     5f
+1:      fld     %st(0)
+2:      fchs
+3:      fstps   (%rbx)
+        addq    $4, %rbx
+        cmpq    $GONE + 256, %rbx
+        jne     1b
+        missed
+5:      CHECK(seen_rip, $3b)
+        CHECK(seen_cr2, $GONE)
+        CHECK(%rbx, $GONE)
+        fnstenv AREA
+        movl    AREA + 12, %eax
+        CHECK(%rax, $2b)
+        movl    AREA + 20, %eax
+        CHECK(%rax, $GONE-4)
+        movzwl  AREA + 4, %eax
+        CHECK(%rax, $0x3020)                    // two registers are in use, PE
+        // The same, to its end.
+        movl    $GONE - 256, %ebx
+        fninit
+        fldpi
+1:      fld     %st(0)
+        fchs
+3:      fstps   (%rbx)
+        addq    $4, %rbx
+        cmpq    $GONE, %rbx
+        jne     1b
+        fnstenv AREA
+        movl    AREA + 12, %eax
+        CHECK(%rax, $3b)
+        movl    AREA + 20, %eax
+        CHECK(%rax, $GONE-4)
+        movl    GONE - 4, %eax
+        CHECK(%rax, $0xc0490fdb)
+
         // A store that faults pops nothing, changes no pointer and no flag.
         movl    $60, %ecx
         fninit
