@@ -44,6 +44,9 @@ void InputPort::deliver(Channel channel, std::span<const u8> payload) {
         {.tick = timeline_.now(), .channel = channel, .payload = {payload.begin(), payload.end()}});
     if (!written && !log_error_) log_error_ = written.error();
   }
+  if (tap_) {
+    tap_({.tick = timeline_.now(), .channel = channel, .payload = {payload.begin(), payload.end()}});
+  }
   channels_[channel].receive(payload);
 }
 

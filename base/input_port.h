@@ -62,6 +62,15 @@ class InputPort {
   bool exhausted() const { return mode_ == Mode::kReplay && next_event_ >= replay_.events.size(); }
   const InputLog& replay_log() const { return replay_; }
 
+  // ---- Machine thread: one machine's inputs feed others (machine/lockstep.h) ----
+  /// `tap` sees everything that is delivered, when it is.
+  void set_tap(std::function<void(const InputEvent&)> tap) { tap_ = std::move(tap); }
+  /// In Replay: one more event, not before those that the log has.
+  void extend_replay(InputEvent event) { replay_.events.push_back(std::move(event)); }
+  /// In Replay: how many of the log's events have been delivered; going back when the machine has.
+  size_t replay_position() const { return next_event_; }
+  void set_replay_position(size_t events) { next_event_ = events; }
+
   /// Machine thread: sleeps until something is posted, `wake` is called or `until` has come.
   void wait_until(std::chrono::steady_clock::time_point until);
 
@@ -85,6 +94,7 @@ class InputPort {
   std::optional<Error> log_error_;
   InputLog replay_;
   size_t next_event_ = 0;
+  std::function<void(const InputEvent&)> tap_;
 
   std::mutex mutex_;  // guards posted_ and woken_
   std::condition_variable arrived_;

@@ -34,10 +34,19 @@ Result<int> run_machine(const Command& command) {
   block_console_signals();
   machine::VirtualMachine::Options options;
   options.record_path = command.record_path;
-  options.translation_listing = command.translation_listing;
-  options.perf_map = command.perf_map;
+  options.translator = command.translator;
+  options.replay_engine = command.replay_engine;
   options.interactive =
       command.config.serial.kind == machine::SerialConfig::Kind::kStdio && isatty(STDIN_FILENO) == 1;
+  if (command.config.engine == machine::EngineKind::kLockstep ||
+      command.replay_engine == machine::EngineKind::kLockstep) {
+    machine::Lockstep::Options both{.machine = std::move(options)};
+    TRY_ASSIGN(const std::unique_ptr<machine::Lockstep> lockstep,
+               command.kind == CommandKind::kReplay
+                   ? machine::Lockstep::create_replay(command.log_path, std::move(both))
+                   : machine::Lockstep::create(command.config, std::move(both)));
+    return Session(*lockstep, command).run();
+  }
   TRY_ASSIGN(const std::unique_ptr<machine::VirtualMachine> vm,
              command.kind == CommandKind::kReplay
                  ? machine::VirtualMachine::create_replay(command.log_path, std::move(options))

@@ -18,7 +18,7 @@ constexpr const char* kExitStatuses =
     "left\n"
     "  2          bad input or a host error; one line on standard error says which\n"
     "  3          triple fault with --no-reboot\n"
-    "  4          a replay ended in another state than its recording\n"
+    "  4          a replay ended in another state than its recording, or lockstep found a difference\n"
     "  (v<<1)|1   the guest wrote v to isa-debug-exit (port 0xf4)\n"
     "  128+n      stopped by signal n\n";
 
@@ -41,6 +41,7 @@ struct StopFlags {
   bool dump_state = false;
   bool perf_map = false;
   std::string translation_listing;
+  std::string translation_cache;
 };
 
 void add_machine_flags(CLI::App& app, MachineFlags& flags) {
@@ -59,7 +60,7 @@ void add_machine_flags(CLI::App& app, MachineFlags& flags) {
       ->allow_extra_args(false)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   app.add_option("--serial", flags.serial, "stdio, file:PATH or none");
-  app.add_option("--engine", flags.engine, "interpreter");
+  app.add_option("--engine", flags.engine, "interpreter, jit or lockstep (both, compared)");
   app.add_option("--clock", flags.clock, "fixed or follow");
   app.add_option("--seed", flags.seed, "of the guest's entropy");
   app.add_flag("--debugcon", flags.debugcon, "ports 0xe9 and 0x402 to standard error");
@@ -78,6 +79,7 @@ void add_stop_flags(CLI::App& app, StopFlags& flags) {
   app.add_flag("--perf-map", flags.perf_map, "name translated code for perf, in /tmp/perf-<pid>.map");
   app.add_option("--jit-listing", flags.translation_listing,
                  "write every translation, guest and host code, to this file");
+  app.add_option("--jit-cache", flags.translation_cache, "room for translations, 1M to 1G (256M)");
   app.add_flag("--state-hash", flags.state_hash, "print the state hash and the tick when the machine stops");
   app.add_option("--gdb", flags.gdb, "serve gdb at :PORT, HOST:PORT or unix:PATH and wait for it");
 }
@@ -127,8 +129,15 @@ Result<> apply_stop_flags(Command& command, const CLI::App& app, const StopFlags
   command.state_hash = flags.state_hash;
   command.statistics = flags.statistics;
   command.dump_state = flags.dump_state;
-  command.perf_map = flags.perf_map;
-  command.translation_listing = flags.translation_listing;
+  command.translator.perf_map = flags.perf_map;
+  command.translator.listing_path = flags.translation_listing;
+  if (app.count("--jit-cache") != 0) {
+    auto bytes = machine::parse_size(flags.translation_cache);
+    if (!bytes) return std::move(bytes).take_error().with_context("--jit-cache");
+    if (*bytes < jit::kMinCacheBytes || *bytes > jit::kMaxCacheBytes || *bytes % 4096 != 0)
+      return make_error("--jit-cache: '{}' is not a multiple of 4096 from 1M to 1G", flags.translation_cache);
+    command.translator.cache_bytes = *bytes;
+  }
   if (app.count("--max-ticks") != 0) {
     const std::string& text = flags.max_ticks;
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), command.max_ticks, 10);
@@ -190,6 +199,8 @@ Result<Command> parse_command_line(const std::vector<std::string>& arguments) {
 
   CLI::App* replay = app.add_subcommand("replay", "run a recording again");
   replay->add_option("LOG", command.log_path, "a file made by `orrery run --record`")->required();
+  std::string replay_engine;
+  replay->add_option("--engine", replay_engine, "instead of the one that recorded");
   add_stop_flags(*replay, stop_flags);
   replay->footer(kExitStatuses);
 
@@ -219,7 +230,15 @@ Result<Command> parse_command_line(const std::vector<std::string>& arguments) {
   }
   if (replay->parsed()) {
     command.kind = CommandKind::kReplay;
+    if (replay->count("--engine") != 0) {
+      machine::Config wanted;
+      auto set = machine::set_config_value(wanted, "engine", replay_engine);
+      if (!set) return std::move(set).take_error().with_context("--engine");
+      command.replay_engine = wanted.engine;
+    }
     TRY(apply_stop_flags(command, *replay, stop_flags));
+    if (command.gdb && command.replay_engine == machine::EngineKind::kLockstep)
+      return make_error("--gdb: not with the engine 'lockstep'; one engine is wanted");
     return command;
   }
   command.kind = CommandKind::kRun;
@@ -227,6 +246,8 @@ Result<Command> parse_command_line(const std::vector<std::string>& arguments) {
     return make_error("--record: a file name is wanted");
   TRY_ASSIGN(command.config, make_config(*run, machine_flags));
   TRY(apply_stop_flags(command, *run, stop_flags));
+  if (command.gdb && command.config.engine == machine::EngineKind::kLockstep)
+    return make_error("--gdb: not with the engine 'lockstep'; one engine is wanted");
   // Whoever asks for a debugger wants to see the first instruction.
   if (command.gdb) command.config.pause_on_start = true;
   return command;

@@ -9,6 +9,7 @@
 
 #include "base/result.h"
 #include "base/types.h"
+#include "jit/translator_config.h"
 #include "machine/config.h"
 
 namespace orrery::control {
@@ -30,16 +31,16 @@ struct Command {
   CommandKind kind = CommandKind::kText;
   /// kText: print this on standard output (help, the version) and leave with status 0.
   std::string text;
-  machine::Config config;           // kRun, kConfig
-  std::string log_path;             // kReplay: the log to replay
-  std::string record_path;          // kRun: empty: don't record
-  std::optional<GdbAddress> gdb;    // kRun, kReplay
-  Tick max_ticks = kNever;          // kRun, kReplay
-  bool state_hash = false;          // kRun, kReplay
-  bool dump_state = false;          // kRun, kReplay
-  bool statistics = false;          // kRun, kReplay
-  bool perf_map = false;            // kRun, kReplay
-  std::string translation_listing;  // kRun, kReplay
+  machine::Config config;                            // kRun, kConfig
+  std::string log_path;                              // kReplay: the log to replay
+  std::string record_path;                           // kRun: empty: don't record
+  std::optional<GdbAddress> gdb;                     // kRun, kReplay
+  Tick max_ticks = kNever;                           // kRun, kReplay
+  bool state_hash = false;                           // kRun, kReplay
+  bool dump_state = false;                           // kRun, kReplay
+  bool statistics = false;                           // kRun, kReplay
+  jit::TranslatorConfig translator;                  // kRun, kReplay
+  std::optional<machine::EngineKind> replay_engine;  // kReplay; none: the recorded one
 };
 
 /// `arguments` without the program's name. The error is one line.

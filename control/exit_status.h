@@ -12,7 +12,7 @@ inline constexpr int kOk = 0;
 inline constexpr int kBadInput = 2;
 /// A triple fault with --no-reboot.
 inline constexpr int kTripleFault = 3;
-/// A replay ended in another state than its recording.
+/// A replay ended in another state than its recording, or lockstep found a difference.
 inline constexpr int kDiverged = 4;
 /// Stopped by signal n: this plus n, as shells count.
 inline constexpr int kSignalBase = 128;

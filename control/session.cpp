@@ -110,7 +110,8 @@ StopReason Session::run_machine() {
     if (obey_debugger() == DebugEnd::kEnd) return end_.value_or(StopReason::kRequested);
   }
   while (true) {
-    const StopReason reason = vm_.run(command_.max_ticks);
+    const StopReason reason =
+        lockstep_ != nullptr ? lockstep_->run(command_.max_ticks) : vm_.run(command_.max_ticks);
     if (reason == StopReason::kRequested) {
       if (console_->stop_requested()) return reason;
       if (!server_) continue;
@@ -149,6 +150,8 @@ int Session::status_of(StopReason reason) const {
       return exit_status::kTripleFault;
     case StopReason::kHostError:
       return exit_status::kBadInput;
+    case StopReason::kDifference:
+      return exit_status::kDiverged;
     case StopReason::kRequested:
       return console_->signal() != 0 ? exit_status::kSignalBase + console_->signal() : exit_status::kOk;
     default:
@@ -162,11 +165,16 @@ Result<int> Session::finish(StopReason reason) {
   console_->finish();
   if (writes_to_terminal() && (command_.state_hash || console_->stop_requested())) std::fputc('\n', stdout);
   std::fflush(stdout);
-  if (reason == StopReason::kHostError) return make_error("{}", vm_.stop_message());
+  if (reason == StopReason::kHostError)
+    return make_error("{}", lockstep_ != nullptr ? lockstep_->message() : vm_.stop_message());
+  if (reason == StopReason::kDifference) std::fprintf(stderr, "orrery: %s", lockstep_->message().c_str());
   if (reason == StopReason::kTripleFault) std::fprintf(stderr, "orrery: %s\n", vm_.stop_message().c_str());
 
   if (command_.dump_state) std::fputs(vm_.dump_state().c_str(), stdout);
-  if (command_.statistics) std::fputs(vm_.engine_statistics().c_str(), stderr);
+  if (command_.statistics) {
+    const machine::VirtualMachine& counted = lockstep_ != nullptr ? lockstep_->follower() : vm_;
+    std::fputs(counted.engine_statistics().c_str(), stderr);
+  }
   if (command_.state_hash) {
     std::printf("state-hash: %016llx tick: %llu\n", static_cast<unsigned long long>(vm_.state_hash()),
                 static_cast<unsigned long long>(vm_.tick()));

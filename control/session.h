@@ -9,7 +9,7 @@
 #include "control/gdb_server.h"
 #include "control/gdb_stub.h"
 #include "control/host_console.h"
-#include "machine/virtual_machine.h"
+#include "machine/lockstep.h"
 
 namespace orrery::control {
 
@@ -17,6 +17,9 @@ class Session {
  public:
   /// `vm` outlives the session.
   Session(machine::VirtualMachine& vm, const Command& command) : vm_(vm), command_(command) {}
+  /// Two machines in step; people see the leader. No debugger.
+  Session(machine::Lockstep& lockstep, const Command& command)
+      : vm_(lockstep.leader()), lockstep_(&lockstep), command_(command) {}
   ~Session();
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
@@ -37,6 +40,7 @@ class Session {
   bool writes_to_terminal() const;
 
   machine::VirtualMachine& vm_;
+  machine::Lockstep* lockstep_ = nullptr;
   const Command& command_;
   std::unique_ptr<MachineDebugTarget> target_;
   std::unique_ptr<GdbStub> stub_;

@@ -22,6 +22,8 @@ using BlockId = u32;
 using LinkId = u32;
 using SiteId = u32;
 inline constexpr u32 kNone = 0xffffffff;
+/// Ids count within a unit of the cache, whose number stands above them; all 29 bits fit above an ExitKind.
+inline constexpr unsigned kUnitShift = 26, kUnits = 8;
 
 /// Why translated code came back to its engine; the id stands above the low three bits of its result.
 enum class ExitKind : u32 {
@@ -51,7 +53,7 @@ struct Link {
   u32 jump = 0;           // arena offset of the patched rel32
   u32 exit = 0;           // arena offset of the code that it leads to while unpatched
   u32 delta = kNone;      // arena offset of the guard's 64-bit immediate; kNone: within the page, no guard
-  LinkId next_incoming = kNone;
+  LinkId next_incoming = kNone, previous_incoming = kNone;
 };
 
 struct Block {
@@ -64,7 +66,7 @@ struct Block {
   u16 count = 0;  // guest instructions
   u16 bytes = 0;  // guest bytes
   bool uses_vectors = false;
-  u32 first_insn = 0;  // in the cache's pool
+  u32 first_insn = 0;  // in its unit's pool, with the unit above kUnitShift
   LinkId first_link = kNone;
   u16 links = 0;
   LinkId incoming = kNone;

@@ -35,11 +35,11 @@ bool BlockScanner::add(std::span<const u8> bytes, u16 offset, u32 decode_key,
   return true;
 }
 
-void BlockScanner::scan(const u8* host, const u8* host_end, u32 decode_key,
+void BlockScanner::scan(const u8* host, const u8* host_end, u32 decode_key, unsigned max_insns,
                         std::vector<GuestInsn>& out) const {
   out.clear();
   const u8* at = host;
-  while (out.size() < kMaxBlockInsns && at < host_end) {
+  while (out.size() < max_insns && at < host_end) {
     if (!add({at, static_cast<size_t>(host_end - at)}, static_cast<u16>(at - host), decode_key, out)) return;
     const GuestInsn& g = out.back();
     at += g.insn.length;

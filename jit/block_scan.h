@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "cpu/decode/decoder.h"
+#include "jit/translator_config.h"
 
 namespace orrery::jit {
 
@@ -77,14 +78,13 @@ inline u8 guest_number(ZydisRegister reg) {
   return ZydisRegisterGetClass(reg) == ZYDIS_REGCLASS_GPR8 && id >= 4 ? static_cast<u8>(id - 4) : id;
 }
 
-inline constexpr unsigned kMaxBlockInsns = 48;
-
-/// Decodes from `host` (guest RIP `rip`) to the first instruction that ends a trace, at most `host_end`.
-/// Empty if the first instruction is not whole. 64-bit code.
+/// Decodes from `host` (guest RIP `rip`) to the first instruction that ends a trace, at most `host_end`, at
+/// most `max_insns`. Empty if the first instruction is not whole. 64-bit code.
 class BlockScanner {
  public:
   explicit BlockScanner(const cpu::Decoder& decoder);
-  void scan(const u8* host, const u8* host_end, u32 decode_key, std::vector<GuestInsn>& out) const;
+  void scan(const u8* host, const u8* host_end, u32 decode_key, unsigned max_insns,
+            std::vector<GuestInsn>& out) const;
   /// One instruction from bytes that lie in two pages.
   void scan_one(std::span<const u8> bytes, u32 decode_key, std::vector<GuestInsn>& out) const;
 

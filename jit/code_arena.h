@@ -2,8 +2,10 @@
 // page is ever both.
 #pragma once
 
+#include <algorithm>
 #include <memory>
 
+#include "base/check.h"
 #include "base/result.h"
 #include "base/types.h"
 
@@ -18,28 +20,36 @@ class CodeArena {
   CodeArena& operator=(const CodeArena&) = delete;
 
   u32 size_bytes() const { return size_bytes_; }
+  /// Offsets: where the next piece goes, and what it must not reach beyond.
   u32 used() const { return used_; }
-  u32 free_bytes() const { return size_bytes_ - used_; }
+  u32 end() const { return end_; }
+  u32 free_bytes() const { return end_ - used_; }
+  /// The next pieces go from `used` on, up to `end`: another part of the arena.
+  void select(u32 used, u32 end) {
+    CHECK(used <= end && end <= size_bytes_);
+    used_ = used;
+    end_ = end;
+  }
   /// The same offset in the two views.
   u8* writable(u32 offset) const { return writable_ + offset; }
   const u8* executable(u32 offset) const { return executable_ + offset; }
   /// Takes `bytes` from the front of what is free.
   u32 take(u32 bytes) {
+    CHECK(bytes <= free_bytes());
     const u32 at = used_;
-    used_ = align16(used_ + bytes);
+    used_ = std::min(align16(used_ + bytes), end_);
     return at;
   }
-  /// Gives back everything from `offset` on.
-  void truncate(u32 offset) { used_ = offset; }
 
  private:
   CodeArena(u8* writable, const u8* executable, u32 size_bytes)
-      : writable_(writable), executable_(executable), size_bytes_(size_bytes) {}
+      : writable_(writable), executable_(executable), size_bytes_(size_bytes), end_(size_bytes) {}
   static u32 align16(u32 n) { return (n + 15) & ~15u; }
   u8* writable_;
   const u8* executable_;
   u32 size_bytes_;
   u32 used_ = 0;
+  u32 end_;
 };
 
 }  // namespace orrery::jit

@@ -2,12 +2,14 @@
 #include "jit/code_cache.h"
 
 #include "base/check.h"
+#include "jit/translator_config.h"
 
 namespace orrery::jit {
 namespace {
 
 constexpr u32 kLargestBlockBytes = 32 << 10;
-constexpr size_t kMaxInsns = 4u << 20;
+constexpr u32 kLargestStubsBytes = 4 << 10;
+constexpr size_t kMaxUnitInsns = 512 << 10;
 
 void store_rel32(u8* at, const u8* executable_at, const u8* target) {
   const auto distance = static_cast<i32>(target - (executable_at + 4));
@@ -19,32 +21,41 @@ void store_rel32(u8* at, const u8* executable_at, const u8* target) {
 CodeCache::CodeCache(memory::Ram& ram, std::unique_ptr<CodeArena> arena)
     : ram_(ram), arena_(std::move(arena)), buckets_(kBuckets, kNone) {
   ram_.add_listener(*this);
+  CHECK(arena_->size_bytes() >= kMinCacheBytes);
+  const u32 unit_bytes = (arena_->size_bytes() - kStubBytes) / kUnits / 16 * 16;
+  for (u32 i = 0; i < kUnits; ++i) {
+    units_[i].begin = kStubBytes + i * unit_bytes;
+    units_[i].end = units_[i].begin + unit_bytes;
+  }
+  arena_->select(0, kStubBytes);
 }
 
 CodeCache::~CodeCache() { ram_.remove_listener(*this); }
 
 BlockId CodeCache::find(const u8* host, u64 rip, u32 key) const {
-  for (BlockId id = buckets_[bucket_of(host, key)]; id != kNone; id = blocks_[id].next_in_bucket) {
-    const Block& b = blocks_[id];
+  for (BlockId id = buckets_[bucket_of(host, key)]; id != kNone; id = block(id).next_in_bucket) {
+    const Block& b = block(id);
     if (b.host == host && b.rip == rip && b.key == key) return id;
   }
   return kNone;
 }
 
 bool CodeCache::has_room() const {
-  return arena_->free_bytes() >= kLargestBlockBytes && insns_.size() < kMaxInsns;
+  return arena_->free_bytes() >= kLargestBlockBytes && units_[current_].insns.size() < kMaxUnitInsns &&
+         kStubBytes - stubs_used_ >= kLargestStubsBytes;
 }
 
-BlockId CodeCache::add(const Block& block, std::vector<Site>& sites, std::vector<Link>& links,
+BlockId CodeCache::add(const Block& made, std::vector<Site>& sites, std::vector<Link>& links,
                        const std::vector<cpu::Insn>& insns, const std::vector<u16>& offsets) {
   const BlockId id = next_block();
-  Block& b = blocks_.emplace_back(block);
-  b.first_insn = static_cast<u32>(insns_.size());
-  insns_.insert(insns_.end(), insns.begin(), insns.end());
-  offsets_.insert(offsets_.end(), offsets.begin(), offsets.end());
+  Unit& unit = units_[current_];
+  Block& b = unit.blocks.emplace_back(made);
+  b.first_insn = id_of(unit.insns.size());
+  unit.insns.insert(unit.insns.end(), insns.begin(), insns.end());
+  unit.offsets.insert(unit.offsets.end(), offsets.begin(), offsets.end());
   for (Site& s : sites) {
     if (s.resume != kNone) s.resume += b.code;
-    sites_.push_back(s);
+    unit.sites.push_back(s);
   }
   b.first_link = next_link();
   b.links = static_cast<u16>(links.size());
@@ -52,7 +63,7 @@ BlockId CodeCache::add(const Block& block, std::vector<Site>& sites, std::vector
     l.jump += b.code;
     l.exit += b.code;
     if (l.delta != kNone) l.delta += b.code;
-    links_.push_back(l);
+    unit.links.push_back(l);
   }
   BlockId& bucket = buckets_[bucket_of(b.host, b.key)];
   b.next_in_bucket = bucket;
@@ -65,19 +76,33 @@ BlockId CodeCache::add(const Block& block, std::vector<Site>& sites, std::vector
 void CodeCache::list_in_frame(BlockId id, unsigned which, const u8* host) {
   const memory::Frame frame = ram_.frame_of(host);
   FrameBlocks& blocks = frames_[frame];
-  blocks_[id].next_in_frame[which] = blocks.head;
+  block(id).next_in_frame[which] = blocks.head;
   blocks.head = id * 2 + which;
   blocks.misses = 0;
   if ((ram_.flags(frame) & memory::frame_flag::kTranslated) == 0)
     ram_.set_flag(frame, memory::frame_flag::kTranslated);
 }
 
+void CodeCache::unlist_in_frame(BlockId id, unsigned which, const u8* host) {
+  const memory::Frame frame = ram_.frame_of(host);
+  const auto found = frames_.find(frame);
+  CHECK(found != frames_.end());
+  u32* at = &found->second.head;
+  while (*at != id * 2 + which) at = &block(*at / 2).next_in_frame[*at % 2];
+  *at = block(id).next_in_frame[which];
+  if (found->second.head != kNone) return;
+  frames_.erase(found);
+  ram_.clear_flag(frame, memory::frame_flag::kTranslated);
+}
+
 void CodeCache::connect(LinkId id, BlockId to, u64 delta) {
-  Link& l = links_[id];
-  if (l.to != kNone || blocks_[l.block].host == nullptr) return;
-  Block& target = blocks_[to];
+  Link& l = link(id);
+  if (l.to != kNone || block(l.block).host == nullptr) return;
+  Block& target = block(to);
   l.to = to;
+  l.previous_incoming = kNone;
   l.next_incoming = target.incoming;
+  if (target.incoming != kNone) link(target.incoming).previous_incoming = id;
   target.incoming = id;
   if (l.delta != kNone) std::memcpy(arena_->writable(l.delta), &delta, sizeof delta);
   store_rel32(arena_->writable(l.jump), arena_->executable(l.jump), arena_->executable(target.code));
@@ -85,23 +110,25 @@ void CodeCache::connect(LinkId id, BlockId to, u64 delta) {
 }
 
 void CodeCache::disconnect(LinkId id) {
-  Link& l = links_[id];
-  BlockId* at = &blocks_[l.to].incoming;
-  while (*at != id) at = &links_[*at].next_incoming;
-  *at = l.next_incoming;
+  Link& l = link(id);
+  (l.previous_incoming == kNone ? block(l.to).incoming : link(l.previous_incoming).next_incoming) =
+      l.next_incoming;
+  if (l.next_incoming != kNone) link(l.next_incoming).previous_incoming = l.previous_incoming;
   l.to = kNone;
   store_rel32(arena_->writable(l.jump), arena_->executable(l.jump), arena_->executable(l.exit));
 }
 
 void CodeCache::drop(BlockId id) {
-  Block& b = blocks_[id];
+  Block& b = block(id);
   while (b.incoming != kNone) disconnect(b.incoming);
   for (LinkId l = b.first_link; l < b.first_link + b.links; ++l) {
-    if (links_[l].to != kNone) disconnect(l);
+    if (link(l).to != kNone) disconnect(l);
   }
   BlockId* at = &buckets_[bucket_of(b.host, b.key)];
-  while (*at != id) at = &blocks_[*at].next_in_bucket;
+  while (*at != id) at = &block(*at).next_in_bucket;
   *at = b.next_in_bucket;
+  unlist_in_frame(id, 0, b.host);
+  if (b.host2 != nullptr) unlist_in_frame(id, 1, b.host2);
   for (const auto& table : jump_tables_) {
     JumpEntry& e = table[jump_index(b.rip)];
     if (e.code == reinterpret_cast<u64>(arena_->executable(b.code))) e = {};
@@ -112,52 +139,65 @@ void CodeCache::drop(BlockId id) {
 
 void CodeCache::code_written(memory::Frame frame, u64 offset, u64 size) {
   const auto found = frames_.find(frame);
-  if (found == frames_.end()) {  // its blocks went with a flush
-    ram_.clear_flag(frame, memory::frame_flag::kTranslated);
-    return;
-  }
+  if (found == frames_.end()) return;
   const u8* const page = ram_.data() + frame * memory::kPageBytes;
   const u8* const start = page + offset;
   const bool all = found->second.misses >= kMissesToDrop;
+  // Dropping takes a block out of the list, and the last one takes the list; a block may be in it twice.
+  dropping_.clear();
   bool hit = false;
-  u32* at = &found->second.head;
-  while (*at != kNone) {
-    const BlockId id = *at / 2;
-    const unsigned which = *at % 2;
-    Block& b = blocks_[id];
+  for (u32 at = found->second.head; at != kNone; at = block(at / 2).next_in_frame[at % 2]) {
+    const Block& b = block(at / 2);
     // As in the decode cache: an invalid instruction at the end may depend on bytes behind it.
-    const u8* const first = which == 0 ? b.host : page;
-    const u32 bytes = which == 0 ? b.bytes + 15u : 15u;
+    const bool is_first = at % 2 == 0;
+    const u8* const first = is_first ? b.host : page;
+    const u32 bytes = is_first ? b.bytes + 15u : 15u;
     const bool overlaps = start < first + bytes && start + size > first;
     hit = hit || overlaps;
-    if (b.host != nullptr && (overlaps || all)) drop(id);
-    if (b.host == nullptr) {  // here, or by its other page
-      *at = b.next_in_frame[which];
-    } else {
-      at = &b.next_in_frame[which];
-    }
+    if (overlaps || all) dropping_.push_back(at / 2);
   }
   found->second.misses = hit ? 0 : found->second.misses + 1;
-  if (found->second.head != kNone) return;
-  frames_.erase(found);
-  ram_.clear_flag(frame, memory::frame_flag::kTranslated);
+  for (const BlockId id : dropping_) {
+    if (block(id).host != nullptr) drop(id);
+  }
 }
 
 JumpEntry* CodeCache::new_jump_table() {
   return jump_tables_.emplace_back(std::make_unique<JumpEntry[]>(kJumpEntries)).get();
 }
 
-void CodeCache::flush() {
-  blocks_.clear();
-  sites_.clear();
-  links_.clear();
-  insns_.clear();
-  offsets_.clear();
-  std::fill(buckets_.begin(), buckets_.end(), kNone);
-  frames_.clear();
-  arena_->truncate(stubs_end_);
-  for (const auto& table : jump_tables_) std::fill_n(table.get(), kJumpEntries, JumpEntry{});
-  ++flushes;
+void CodeCache::keep_stubs() {
+  first_stubs_end_ = stubs_used_ = arena_->used();
+  arena_->select(units_[current_].begin, units_[current_].end);
+}
+
+void CodeCache::evict(Unit& unit) {
+  const auto first = static_cast<BlockId>(&unit - units_.data()) << kUnitShift;
+  for (u32 i = 0; i < unit.blocks.size(); ++i) {
+    if (unit.blocks[i].host != nullptr) drop(first + i);
+  }
+  unit.blocks.clear();
+  unit.sites.clear();
+  unit.links.clear();
+  unit.insns.clear();
+  unit.offsets.clear();
+}
+
+CodeCache::Gone CodeCache::make_room() {
+  if (kStubBytes - stubs_used_ < kLargestStubsBytes) {
+    for (Unit& unit : units_) evict(unit);
+    stubs_used_ = first_stubs_end_;
+    current_ = 0;
+    arena_->select(units_[0].begin, units_[0].end);
+    ++flushes;
+    return Gone::kEverything;
+  }
+  current_ = (current_ + 1) % kUnits;
+  Unit& unit = units_[current_];
+  if (!unit.blocks.empty()) ++units_evicted;
+  evict(unit);
+  arena_->select(unit.begin, unit.end);
+  return Gone::kUnit;
 }
 
 }  // namespace orrery::jit

@@ -2,10 +2,15 @@
 // per machine, shared by its vCPUs.
 //
 // A frame that holds translated bytes carries frame_flag::kTranslated; a store to it drops just the blocks
-// that it overlaps. A dropped block's code stays in the arena until the next flush, so a vCPU that is inside
-// one can leave it in peace; nothing leads to it any more.
+// that it overlaps. A dropped block's code stays in the arena until its unit is evicted, so a vCPU that is
+// inside one can leave it in peace; nothing leads to it any more.
+//
+// The arena has a part for stubs and kUnits units, filled one after the other. When the last is full, the
+// oldest is evicted, and so on: what a guest runs now stays but for an eighth at a time. A unit has its own
+// pools, so that an eviction gives back all that its blocks had.
 #pragma once
 
+#include <array>
 #include <unordered_map>
 #include <vector>
 
@@ -21,57 +26,81 @@ class CodeCache final : public memory::FrameListener {
   ~CodeCache() override;
 
   CodeArena& arena() { return *arena_; }
-  Block& block(BlockId id) { return blocks_[id]; }
-  Site& site(SiteId id) { return sites_[id]; }
-  Link& link(LinkId id) { return links_[id]; }
-  cpu::Insn* insns_of(const Block& b) { return &insns_[b.first_insn]; }
+  Block& block(BlockId id) { return unit_of(id).blocks[index_of(id)]; }
+  const Block& block(BlockId id) const { return units_[id >> kUnitShift].blocks[index_of(id)]; }
+  Site& site(SiteId id) { return unit_of(id).sites[index_of(id)]; }
+  Link& link(LinkId id) { return unit_of(id).links[index_of(id)]; }
+  cpu::Insn* insns_of(const Block& b) { return &unit_of(b.first_insn).insns[index_of(b.first_insn)]; }
   /// Where each instruction of `b` begins, in bytes from the block's start.
-  u16* offsets_of(const Block& b) { return &offsets_[b.first_insn]; }
+  u16* offsets_of(const Block& b) { return &unit_of(b.first_insn).offsets[index_of(b.first_insn)]; }
 
   BlockId find(const u8* host, u64 rip, u32 key) const;
-  /// Nothing leads to `id` any more; its code stays until the next flush.
+  /// Nothing leads to `id` any more; its code stays until its unit is evicted.
   void drop(BlockId id);
   /// The ids that the next block, its sites and links will get.
-  BlockId next_block() const { return static_cast<BlockId>(blocks_.size()); }
-  SiteId next_site() const { return static_cast<SiteId>(sites_.size()); }
-  LinkId next_link() const { return static_cast<LinkId>(links_.size()); }
-  /// Whether another block of the largest size fits; if not, `flush` makes room.
+  BlockId next_block() const { return id_of(units_[current_].blocks.size()); }
+  SiteId next_site() const { return id_of(units_[current_].sites.size()); }
+  LinkId next_link() const { return id_of(units_[current_].links.size()); }
+  /// Whether another block of the largest size, and stubs for it, fit; if not, `make_room` makes room.
   bool has_room() const;
+  enum class Gone : u8 { kUnit, kEverything };
+  /// Evicts the oldest unit, or, when there is no room for stubs, everything but the first stubs. No vCPU may
+  /// be inside translated code; ids of blocks, sites and links that the caller has may be gone.
+  Gone make_room();
   BlockId add(const Block& block, std::vector<Site>& sites, std::vector<Link>& links,
               const std::vector<cpu::Insn>& insns, const std::vector<u16>& offsets);
   /// Patches `id` to lead to `to` directly; `delta`: what the guard of a link across pages compares.
   void connect(LinkId id, BlockId to, u64 delta);
-  /// Drops everything; no vCPU may be inside translated code.
-  void flush();
   /// A table of kJumpEntries that translated code reads: dropped blocks leave it. Lives until the cache goes.
   JumpEntry* new_jump_table();
   static u32 jump_index(u64 rip) { return static_cast<u32>((rip ^ (rip >> 12)) & (kJumpEntries - 1)); }
-  /// The arena up to here is not touched by `flush` (stubs).
-  void keep_stubs() { stubs_end_ = arena_->used(); }
+  /// What the arena holds so far (stubs) stays for good; blocks come next.
+  void keep_stubs();
+  /// What `emit` takes from the arena lies among the stubs.
+  template <class Emit>
+  void add_stubs(Emit emit) {
+    const u32 used = arena_->used(), end = arena_->end();
+    arena_->select(stubs_used_, kStubBytes);
+    emit();
+    stubs_used_ = arena_->used();
+    arena_->select(used, end);
+  }
 
   // memory::FrameListener
   void frame_guarded(memory::Frame) override {}
   void code_written(memory::Frame frame, u64 offset, u64 size) override;
 
-  u64 blocks_dropped = 0, flushes = 0, links_patched = 0;
+  u64 blocks_dropped = 0, units_evicted = 0, flushes = 0, links_patched = 0;
 
  private:
   static constexpr u32 kBuckets = 1u << 16;
+  static constexpr u32 kStubBytes = 128 << 10;
+  static constexpr u32 kIndexMask = (1u << kUnitShift) - 1;
+  struct Unit {
+    u32 begin = 0, end = 0;  // arena offsets
+    std::vector<Block> blocks;
+    std::vector<Site> sites;
+    std::vector<Link> links;
+    std::vector<cpu::Insn> insns;
+    std::vector<u16> offsets;
+  };
+  static u32 index_of(u32 id) { return id & kIndexMask; }
+  Unit& unit_of(u32 id) { return units_[id >> kUnitShift]; }
+  u32 id_of(size_t index) const { return current_ << kUnitShift | static_cast<u32>(index); }
   static u32 bucket_of(const u8* host, u32 key) {
     const u64 h = (reinterpret_cast<u64>(host) ^ (u64{key} << 40)) * 0x9e3779b97f4a7c15u;
     return static_cast<u32>(h >> 48);
   }
   void list_in_frame(BlockId id, unsigned which, const u8* host);
+  void unlist_in_frame(BlockId id, unsigned which, const u8* host);
   void disconnect(LinkId id);
+  void evict(Unit& unit);
 
   memory::Ram& ram_;
   std::unique_ptr<CodeArena> arena_;
-  u32 stubs_end_ = 0;
-  std::vector<Block> blocks_;
-  std::vector<Site> sites_;
-  std::vector<Link> links_;
-  std::vector<cpu::Insn> insns_;
-  std::vector<u16> offsets_;
+  u32 first_stubs_end_ = 0, stubs_used_ = 0;
+  std::array<Unit, kUnits> units_;
+  u32 current_ = 0;  // the unit that is being filled
   std::vector<BlockId> buckets_;
   /// The blocks of a frame, and how many stores in a row have missed them all.
   struct FrameBlocks {
@@ -82,6 +111,7 @@ class CodeCache final : public memory::FrameListener {
   /// the slow path of its stores.
   static constexpr u32 kMissesToDrop = 16;
   std::unordered_map<memory::Frame, FrameBlocks> frames_;
+  std::vector<BlockId> dropping_;  // code_written's
   std::vector<std::unique_ptr<JumpEntry[]>> jump_tables_;
 };
 

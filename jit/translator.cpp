@@ -5,6 +5,7 @@
 #include <cpuid.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 
 #include "base/check.h"
@@ -102,7 +103,7 @@ struct Translator::Impl {
   cpu::Interpreter interpreter;
   const u64 host_features;
   const bool host_is_profile;
-  u8 hot_runs = 0;
+  TranslatorConfig config;
   std::vector<u8> heat;
   std::optional<cpu::Vcpu::Layout> layout;
   x64::Stubs stubs;
@@ -119,7 +120,7 @@ Result<std::unique_ptr<Translator>> Translator::create(memory::Ram& ram, cpu::De
                                                        const Config& config) {
   TRY_ASSIGN(auto arena, CodeArena::create(config.cache_bytes));
   auto impl = std::make_unique<Impl>(ram, decode_cache, std::move(arena));
-  impl->hot_runs = config.hot_runs;
+  impl->config = config;
   if (!config.listing_path.empty()) {
     TRY_ASSIGN(impl->listing, open_listing(config.listing_path));
   }
@@ -136,8 +137,10 @@ std::string Translator::statistics() const {
   return impl_->stats.text() + fmt::format(
                                    "links patched          {}\n"
                                    "blocks dropped         {}\n"
+                                   "units evicted          {}\n"
                                    "cache flushes          {}\n",
-                                   cache.links_patched, cache.blocks_dropped, cache.flushes);
+                                   cache.links_patched, cache.blocks_dropped, cache.units_evicted,
+                                   cache.flushes);
 }
 
 void Translator::Impl::attach(cpu::Vcpu& cpu) {
@@ -167,7 +170,9 @@ const x64::IndirectStubs& Translator::Impl::stubs_for(u32 key) {
   const u32 wanted = key & ~block_key::kNoGroups;
   if (wanted >= indirect_stubs.size()) indirect_stubs.resize(wanted + 1);
   x64::IndirectStubs& at = indirect_stubs[wanted];
-  if (at.jump == 0) at = x64::emit_indirect_stubs(cache.arena(), *layout, stubs, wanted);
+  if (at.jump == 0) {
+    cache.add_stubs([&] { at = x64::emit_indirect_stubs(cache.arena(), *layout, stubs, wanted); });
+  }
   return at;
 }
 
@@ -193,7 +198,7 @@ BlockId Translator::Impl::find_block(cpu::Vcpu& cpu, u32 key_bits) {
   }
   if (id == kNone) {
     u8& runs = heat[(reinterpret_cast<u64>(host) ^ (reinterpret_cast<u64>(host) >> 16)) % kHeatSlots];
-    if (++runs < hot_runs) return kNone;
+    if (++runs < config.hot_runs) return kNone;
     runs = 0;
     id = translate(cpu, host, key);
     if (id == kNone) return kNone;
@@ -212,12 +217,11 @@ BlockId Translator::Impl::translate(cpu::Vcpu& cpu, const u8* host, u32 key) {
   const auto started = std::chrono::steady_clock::now();
   const u64 rip = cpu.state.rip();
   if (!cache.has_room()) {
-    cache.flush();
-    indirect_stubs.clear();
+    if (cache.make_room() == CodeCache::Gone::kEverything) indirect_stubs.clear();
     pending_link = kNone;
   }
   const u64 in_page = memory::kPageBytes - (rip & (memory::kPageBytes - 1));
-  scanner.scan(host, host + in_page, key & block_key::kDecodeMask, scanned);
+  scanner.scan(host, host + in_page, key & block_key::kDecodeMask, config.max_block_insns, scanned);
   const u8* second_page = nullptr;
   u8 crossing[15];
   if (scanned.empty()) {
@@ -237,6 +241,7 @@ BlockId Translator::Impl::translate(cpu::Vcpu& cpu, const u8* host, u32 key) {
                                     .host_features = host_features,
                                     .host_is_profile = host_is_profile};
   for (GuestInsn& g : scanned) g.plan = x64::make_plan(context, key, g);
+  if (config.sabotage) std::for_each(scanned.begin(), scanned.end(), config.sabotage);
   CodeArena& arena = cache.arena();
   while (true) {
     x64::EmittedBlock emitted;
@@ -268,11 +273,11 @@ BlockId Translator::Impl::translate(cpu::Vcpu& cpu, const u8* host, u32 key) {
     CHECK(code.copyFlattenedData(arena.writable(at), bytes) == asmjit::kErrorOk);
     emitter.finish(code);
     const u64 address = reinterpret_cast<u64>(arena.executable(at));
-    if (listing) {
-      std::fputs(list_block(rip, second_page != nullptr ? crossing : host, scanned,
-                            {arena.executable(at), bytes}, address, emitted.starts)
-                     .c_str(),
-                 listing.get());
+    if (listing || config.on_translation) {
+      const std::string text = list_block(rip, second_page != nullptr ? crossing : host, scanned,
+                                          {arena.executable(at), bytes}, address, emitted.starts);
+      if (listing) std::fputs(text.c_str(), listing.get());
+      if (config.on_translation) config.on_translation(rip, text);
     }
     if (perf_map) std::fputs(perf_map_line(address, bytes, rip).c_str(), perf_map.get());
     std::vector<cpu::Insn> insns;

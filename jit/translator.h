@@ -11,17 +11,13 @@
 #include "base/result.h"
 #include "cpu/interpreter.h"
 #include "jit/statistics.h"
+#include "jit/translator_config.h"
 
 namespace orrery::jit {
 
 class Translator final : public cpu::Engine {
  public:
-  struct Config {
-    u64 cache_bytes = u64{256} << 20;
-    std::string listing_path;  // every translation, guest and host code; empty: none
-    bool perf_map = false;     // write /tmp/perf-<pid>.map
-    u8 hot_runs = 4;           // the run of a place that translates it; the interpreter has those before
-  };
+  using Config = TranslatorConfig;
   /// Outlived by `ram`, `decode_cache` and every vCPU that it runs.
   static Result<std::unique_ptr<Translator>> create(memory::Ram& ram, cpu::DecodeCache& decode_cache,
                                                     const Config& config);

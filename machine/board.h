@@ -31,6 +31,7 @@ struct BoardServices {
   devices::MachineControl& control;
   /// For tests: if set, serial output goes here on the machine's thread instead of to `config.serial`.
   std::function<void(std::span<const u8>)> serial_output = {};
+  bool silent = false;  // nothing reaches the host's side of character devices
 };
 
 class Board {

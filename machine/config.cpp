@@ -102,7 +102,8 @@ std::string format_choice(T value, const Choice<T> (&choices)[N]) {
 
 constexpr Choice<BoardKind> kBoards[] = {{"minimal", BoardKind::kMinimal}, {"q35", BoardKind::kQ35}};
 constexpr Choice<EngineKind> kEngines[] = {{"interpreter", EngineKind::kInterpreter},
-                                           {"jit", EngineKind::kJit}};
+                                           {"jit", EngineKind::kJit},
+                                           {"lockstep", EngineKind::kLockstep}};
 constexpr Choice<ClockPolicy> kClocks[] = {{"fixed", ClockPolicy::kFixed}, {"follow", ClockPolicy::kFollow}};
 
 constexpr u64 kMaxQuantumTicks = 1'000'000'000;
@@ -116,7 +117,7 @@ constexpr ConfigKey kKeys[] = {
     {"board", ConfigType::kText, "the board: minimal or q35",
      [](Config& c, Text t) { return set_choice(c.board, t, kBoards); },
      [](const Config& c) { return format_choice(c.board, kBoards); }, nullptr},
-    {"engine", ConfigType::kText, "what runs the instructions: interpreter or jit",
+    {"engine", ConfigType::kText, "what runs the instructions: interpreter, jit or lockstep (both, compared)",
      [](Config& c, Text t) { return set_choice(c.engine, t, kEngines); },
      [](const Config& c) { return format_choice(c.engine, kEngines); }, nullptr},
     {"memory", ConfigType::kSize, "guest RAM, 1M to 64G, a multiple of 4096",

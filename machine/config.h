@@ -18,7 +18,8 @@
 namespace orrery::machine {
 
 enum class BoardKind : u8 { kMinimal, kQ35 };
-enum class EngineKind : u8 { kInterpreter, kJit };
+/// kLockstep: two machines, one of each kind (machine/lockstep.h); a VirtualMachine has one of the others.
+enum class EngineKind : u8 { kInterpreter, kJit, kLockstep };
 enum class ClockPolicy : u8 { kFixed, kFollow };
 
 struct DiskConfig {

@@ -21,6 +21,7 @@ constexpr unsigned kFirstDiskSlot = 4;
 
 Result<std::unique_ptr<devices::CharacterBackend>> open_serial(const BoardServices& services) {
   using Backend = std::unique_ptr<devices::CharacterBackend>;
+  if (services.silent) return Backend(std::make_unique<devices::NullCharacterBackend>());
   if (services.serial_output) {
     return Backend(std::make_unique<devices::CallbackCharacterBackend>(services.serial_output));
   }
@@ -41,7 +42,7 @@ Result<std::unique_ptr<devices::CharacterBackend>> open_serial(const BoardServic
 Result<BoardBackends> open_backends(const BoardServices& services) {
   BoardBackends backends;
   TRY_ASSIGN(backends.serial, open_serial(services));
-  if (services.config.debugcon) {
+  if (services.config.debugcon && !services.silent) {
     backends.debug_console = std::make_unique<DescriptorCharacterBackend>(
         STDERR_FILENO, DescriptorCharacterBackend::Ownership::kBorrowed, "standard error");
   } else {

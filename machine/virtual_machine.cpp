@@ -127,6 +127,7 @@ struct VirtualMachine::Impl final : public devices::MachineControl {
   /// At most one a second: a guest may triple-fault for ever.
   void report_shutdown() {
     const auto now = HostClock::now();
+    if (options.silent) return;
     if (last_report && now - *last_report < std::chrono::seconds(1)) return;
     last_report = now;
     std::fprintf(stderr, "orrery: %s", stop_message.c_str());
@@ -260,7 +261,8 @@ Result<> VirtualMachine::Impl::build(bool replaying) {
                                 .intr = IrqLine(intr, 0),
                                 .ignne = IrqLine(ignne, 0),
                                 .control = *this,
-                                .serial_output = options.serial_output}));
+                                .serial_output = options.serial_output,
+                                .silent = options.silent}));
   for (auto& vcpu : cpus) vcpu->set_interrupt_acknowledge(board->interrupt_acknowledge());
   apic_bus.set_eoi_sink(board->eoi_sink());
   if (IrqSink* const ferr = board->ferr_input()) cpus[0]->set_ferr_line(IrqLine(*ferr, 0));
@@ -270,10 +272,10 @@ Result<> VirtualMachine::Impl::build(bool replaying) {
 Result<std::unique_ptr<cpu::Engine>> VirtualMachine::Impl::make_engine() {
   if (config.engine == EngineKind::kInterpreter)
     return std::unique_ptr<cpu::Engine>(std::make_unique<cpu::Interpreter>());
+  if (config.engine == EngineKind::kLockstep)
+    return make_error("engine 'lockstep': it is not one machine; there are here: interpreter, jit");
 #if defined(ORRERY_JIT)
-  TRY_ASSIGN(auto translator, jit::Translator::create(*ram, *decode_cache,
-                                                      {.listing_path = options.translation_listing,
-                                                       .perf_map = options.perf_map}));
+  TRY_ASSIGN(auto translator, jit::Translator::create(*ram, *decode_cache, options.translator));
   return std::unique_ptr<cpu::Engine>(std::move(translator));
 #else
   return make_error("engine 'jit': this build has no translator for its host; there is: interpreter");
@@ -294,7 +296,8 @@ Result<> VirtualMachine::Impl::power_on() {
 }
 
 void VirtualMachine::Impl::correct_clock() {
-  if (inputs.mode() == InputPort::Mode::kReplay) return;
+  // Reading the thread's CPU time is a system call, and this runs between any two slices.
+  if (config.clock != ClockPolicy::kFollow || inputs.mode() == InputPort::Mode::kReplay) return;
   if (const auto rate = governor.correction(HostClock::now(), timeline.now() - idle_ticks, thread_cpu_ns())) {
     u8 payload[8];
     store_le<u64>(payload, *rate);
@@ -340,7 +343,7 @@ std::optional<StopReason> VirtualMachine::Impl::pending_stop() {
 }
 
 StopReason VirtualMachine::Impl::run(Tick max_tick) {
-  governor.start(HostClock::now(), thread_cpu_ns());
+  governor.start(HostClock::now(), config.clock == ClockPolicy::kFollow ? thread_cpu_ns() : 0);
   bool first = true;
   while (true) {
     if (stop_requested.exchange(false)) return StopReason::kRequested;
@@ -492,9 +495,20 @@ Result<std::unique_ptr<VirtualMachine>> VirtualMachine::create_replay(const std:
   TRY_ASSIGN(InputLog log, InputLog::load(log_path));
   auto restored = restore_machine(log.description);
   if (!restored) return std::move(restored).take_error().with_context(fmt::format("log '{}'", log_path));
+  if (options.replay_engine) restored.value().engine = *options.replay_engine;
   auto impl = std::make_unique<Impl>(*restored, std::move(options));
   TRY(impl->build(true));
   impl->inputs.start_replay(std::move(log));
+  return std::unique_ptr<VirtualMachine>(new VirtualMachine(std::move(impl)));
+}
+
+Result<std::unique_ptr<VirtualMachine>> VirtualMachine::create_follower(const Config& config,
+                                                                        Options options) {
+  auto impl = std::make_unique<Impl>(config, std::move(options));
+  TRY(impl->build(true));
+  InputLog endless;
+  endless.end_tick = kNever;
+  impl->inputs.start_replay(std::move(endless));
   return std::unique_ptr<VirtualMachine>(new VirtualMachine(std::move(impl)));
 }
 
@@ -536,6 +550,7 @@ void VirtualMachine::visit_state(StateVisitor& v) { impl_->visit(v); }
 unsigned VirtualMachine::cpus() const { return static_cast<unsigned>(impl_->cpus.size()); }
 cpu::Vcpu& VirtualMachine::vcpu(unsigned index) { return *impl_->cpus[index]; }
 InputPort& VirtualMachine::inputs() { return impl_->inputs; }
+memory::Ram& VirtualMachine::ram() { return *impl_->ram; }
 void VirtualMachine::type(std::span<const u8> bytes) {
   impl_->inputs.post(impl_->board->serial_channel(), bytes);
 }

@@ -5,16 +5,21 @@
 #include <atomic>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "base/input_port.h"
 #include "base/result.h"
+#include "jit/translator_config.h"
 #include "machine/config.h"
 
 namespace orrery::cpu {
 class Vcpu;
+}
+namespace orrery::memory {
+class Ram;
 }
 
 namespace orrery::machine {
@@ -32,6 +37,7 @@ enum class StopReason : u8 {
   kStep,         // a debugger's single step is done
   kEndOfLog,     // the replayed log has no more
   kHostError,    // `stop_message` is one line: a full disk, a damaged log
+  kDifference,   // Lockstep: the engines differ
 };
 
 enum class WatchKind : u8 { kWrite, kRead, kAccess };
@@ -41,19 +47,25 @@ class VirtualMachine {
   /// Builds the machine and loads the kernel. With `record_path`, everything from the first input on is
   /// logged; the file must not exist.
   struct Options {
-    std::string record_path;
+    std::string record_path = {};
     /// For tests: instead of the back end in `config.serial`, bytes go here (machine thread).
-    std::function<void(std::span<const u8>)> serial_output;
+    std::function<void(std::span<const u8>)> serial_output = {};
     /// Somebody may type while the machine idles: with `fixed`, idle time then passes as on the host.
     bool interactive = false;
-    /// The translator's, for people who look into it; nothing with other engines.
-    std::string translation_listing = {};
-    bool perf_map = false;
+    /// Nothing with other engines.
+    jit::TranslatorConfig translator = {};
+    /// For `create_replay`: this engine instead of the recorded one.
+    std::optional<EngineKind> replay_engine = {};
+    /// Nothing reaches the terminal, a serial output file or standard error.
+    bool silent = false;
   };
   static Result<std::unique_ptr<VirtualMachine>> create(const Config& config, Options options);
   /// The machine that `log_path` describes, ready to replay it. Refuses images that differ from the recorded
   /// ones.
   static Result<std::unique_ptr<VirtualMachine>> create_replay(const std::string& log_path, Options options);
+  /// A machine that replays what `inputs().extend_replay` adds, without an end; disks are snapshots. Another
+  /// machine with the same configuration (its `config()`, but for the engine) leads.
+  static Result<std::unique_ptr<VirtualMachine>> create_follower(const Config& config, Options options);
   ~VirtualMachine();
 
   const Config& config() const;
@@ -87,6 +99,7 @@ class VirtualMachine {
   unsigned cpus() const;
   cpu::Vcpu& vcpu(unsigned index);
   InputPort& inputs();
+  memory::Ram& ram();
   /// Any thread: bytes typed at the serial port.
   void type(std::span<const u8> bytes);
 

@@ -217,6 +217,7 @@ Outcome save_area(Vcpu& cpu, const Insn& insn) {
   const u64 address = cpu.effective_address(insn);
   const SegmentIndex segment = insn.segment();
   const unsigned bytes = kCompact ? compacted_bytes(wanted) : standard_bytes(wanted);
+  if (!probe_last_byte(cpu, insn, bytes, Access::kWrite)) return Outcome::kFault;
   if (!cpu.probe_write(segment, address, bytes)) return Outcome::kFault;
   u64 state_bv = stored, compact_bv = wanted | (u64{1} << 63);
   if (!kCompact) {

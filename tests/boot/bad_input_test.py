@@ -107,6 +107,7 @@ def check_flags(check: Checker, kernel: str) -> None:
             "--disk": ["", ",snapshot", "x,frobnicate"],
             "--set": ["a=b", "cpu.count", "cpu.count=0", "=", "", "disk.7.file=x", "memory=0"],
             "--record": [""],
+            "--jit-cache": ["", "0", "1048577", "2G", "much"],
     }.items():
         for value in values:
             check.refused(["run", "--kernel", kernel, f"{flag}={value}"], flag)

@@ -172,6 +172,36 @@ def case_vectors(machine: Machine) -> None:
     expect(expected in output, f"not {expected!r}", output)
 
 
+def case_lockstep(machine: Machine) -> None:
+    """Both engines, compared all the way to the shell and through some load; one of them speaks."""
+    output = machine.boot(f"{LOAD}; poweroff -f", "--engine", "lockstep", "--state-hash")
+    expect(output.count(b"load-done") == 1, "the load did not end once", output)
+    alone = machine.boot(f"{LOAD}; poweroff -f", "--engine", "interpreter", "--clock", "fixed", "--state-hash")
+    expect(hash_of(output) == hash_of(alone), "it ended elsewhere than one engine does", output + alone)
+
+
+def case_lockstep_cpus4(machine: Machine) -> None:
+    output = machine.boot(f"{LOAD}; poweroff -f", "--engine", "lockstep", "--cpus", "4")
+    expect(output.count(b"load-done") == 1, "the load did not end once", output)
+
+
+def case_lockstep_typed(machine: Machine) -> None:
+    """What is typed reaches both; a disk has an overlay on each side; what was recorded replays in step."""
+    image, log = machine.scratch / "disk.img", machine.scratch / "session.log"
+    with open(image, "wb") as file:
+        file.truncate(16 << 20)
+    subprocess.run(["/sbin/mkfs.ext4", "-q", "-F", str(image)], check=True)
+    untouched = image.read_bytes()
+    dialogue = [(b"# ", b"mount -t ext4 /dev/vda /mnt; seq 1 20000 > /mnt/n; sync; md5sum /mnt/n; echo on-$((2+3))\n"),
+                (b"on-5", b"head -c 16 /dev/urandom | md5sum; umount /mnt; echo off-$((2+3))\n"),
+                (b"off-5", b"poweroff -f\n")]
+    output = machine.converse(dialogue, "--engine", "lockstep", "--disk", str(image), "--record", str(log), "--state-hash")
+    expect(image.read_bytes() == untouched, "the disk was written to")
+    for engine in ("lockstep", "interpreter", "jit"):
+        replayed = machine.replay(log, "--engine", engine)
+        expect(hash_of(replayed) == hash_of(output), f"the replay by {engine} ended elsewhere", output + replayed)
+
+
 def case_x87(machine: Machine) -> None:
     """x87 and MMX code among context switches and signals, in both engines, whose machines end alike; its result on this machine
     is the oracle."""
@@ -301,6 +331,17 @@ def case_replay_fixed(machine: Machine) -> None:
 
 def case_replay_follow(machine: Machine) -> None:
     replay_case(machine, "follow")
+
+
+def case_replay_engines(machine: Machine) -> None:
+    """What one engine records, the other one replays, with the clock that follows the host's."""
+    for recorder, player in (("jit", "interpreter"), ("interpreter", "jit")):
+        log = machine.scratch / f"{recorder}.log"
+        dialogue = [(b"# ", b"date; head -c 16 /dev/urandom | md5sum; echo typed-$((2+3))\n"),
+                    (b"typed-5", b"sleep 1; poweroff -f\n")]
+        output = machine.converse(dialogue, "--engine", recorder, "--clock", "follow", "--record", str(log), "--state-hash")
+        replayed = machine.replay(log, "--engine", player)
+        expect(hash_of(replayed) == hash_of(output), f"{player} ended elsewhere than {recorder}", output + replayed)
 
 
 def main() -> int:

@@ -65,8 +65,8 @@ class Machine:
             process.wait()
         return bytes(output)
 
-    def replay(self, log: pathlib.Path) -> bytes:
-        done = subprocess.run([self.orrery, "replay", str(log), "--state-hash"], stdin=subprocess.DEVNULL,
+    def replay(self, log: pathlib.Path, *flags: str) -> bytes:
+        done = subprocess.run([self.orrery, "replay", str(log), "--state-hash", *flags], stdin=subprocess.DEVNULL,
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
         expect(done.returncode == 0, f"replay: exit status {done.returncode}", done.stdout)
         return done.stdout

@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "machine/virtual_machine.h"
+#include "tests/contract/virtio_driver.h"
 #include "tests/replay/machines.h"
 
 namespace orrery::machine {
@@ -141,6 +142,76 @@ TEST(RunInPieces, IsTheSameRun) {
   EXPECT_EQ(pieces.vm->state_hash(), whole.vm->state_hash());
   EXPECT_EQ(pieces.vm->dump_state(), whole.vm->dump_state());
 }
+
+#if defined(ORRERY_JIT)
+struct Crossing {
+  EngineKind recorder, player;
+  ClockPolicy clock;
+};
+class CrossEngineTest : public testing::TestWithParam<Crossing> {};
+
+// Keys typed into one engine's machine, replayed by the other engine's.
+TEST_P(CrossEngineTest, ALogOfOneEngineReplaysUnderTheOther) {
+  const auto [recorder, player, clock] = GetParam();
+  const std::string path =
+      std::filesystem::temp_directory_path() / fmt::format("orrery-cross-{}", ::getpid());
+  std::filesystem::remove(path);
+  Machine first("echo");
+  first.config.clock = clock;
+  first.config.engine = recorder;
+  first.options.record_path = path;
+  first.options.interactive = true;
+  ASSERT_TRUE(first.create()) << first.error;
+  std::thread typist([&first] {
+    for (const char key : std::string_view("hello p world, q")) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(2));
+      const u8 byte = static_cast<u8>(key);
+      first.vm->type({&byte, 1});
+    }
+  });
+  const StopReason reason = first.vm->run(u64{1} << 40);
+  typist.join();
+  ASSERT_EQ(reason, StopReason::kDebugExit) << first.vm->stop_message();
+  ASSERT_TRUE(first.vm->finish_recording());
+  for (const EngineKind engine : {player, recorder}) {
+    Machine again("echo");
+    again.options.replay_engine = engine;
+    ASSERT_TRUE(again.create_replay(path)) << again.error;
+    EXPECT_EQ(again.vm->config().engine, engine);
+    EXPECT_EQ(again.vm->run(), StopReason::kDebugExit) << again.vm->stop_message();
+    EXPECT_EQ(again.vm->tick(), first.vm->tick());
+    EXPECT_EQ(again.vm->state_hash(), first.vm->state_hash());
+    EXPECT_EQ(again.vm->state_hash(), again.vm->inputs().replay_log().end_state_hash);
+    EXPECT_EQ(again.text(), first.text());
+  }
+  std::filesystem::remove(path);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Engines, CrossEngineTest,
+    testing::Values(Crossing{EngineKind::kJit, EngineKind::kInterpreter, ClockPolicy::kFollow},
+                    Crossing{EngineKind::kInterpreter, EngineKind::kJit, ClockPolicy::kFixed}),
+    [](const auto& test) {
+      return test.param.recorder == EngineKind::kJit ? "TranslatorRecords" : "InterpreterRecords";
+    });
+
+TEST(SelfModifyingCode, ADiskReplacesTheLoopThatWaitsForIt) {
+  tests::TemporaryFile disk(64 << 10);
+  u64 hash = 0;
+  for (const EngineKind engine : {EngineKind::kInterpreter, EngineKind::kJit}) {
+    Machine machine("dma_code");
+    machine.config.engine = engine;
+    machine.config.disks = {{.file = disk.path(), .snapshot = true}};
+    ASSERT_TRUE(machine.create()) << machine.error;
+    EXPECT_EQ(machine.vm->run(100'000'000), StopReason::kDebugExit) << machine.text();
+    EXPECT_EQ(machine.vm->exit_value(), 0u) << machine.text();
+    if (engine == EngineKind::kJit) {
+      EXPECT_EQ(machine.vm->state_hash(), hash);
+    }
+    hash = machine.vm->state_hash();
+  }
+}
+#endif
 
 TEST(SaveAndRestore, TheOtherMachineGoesOnAlike) {
   for (const Tick at : {Tick{1}, Tick{30'000}, Tick{123'457}}) {

@@ -166,5 +166,32 @@ TEST(InputPortTest, ALogOfAnotherMachineIsAnError) {
   EXPECT_EQ(door.delivered, "");
 }
 
+// One port's deliveries, tapped, are another one's log while it grows; and from an earlier place again.
+TEST(InputPortTest, OnePortFeedsAnother) {
+  Door leader, follower;
+  InputLog endless;
+  endless.end_tick = kNever;
+  follower.port.start_replay(std::move(endless));
+  leader.port.set_tap([&](const InputEvent& input) { follower.port.extend_replay(input); });
+  leader.port.post(leader.keys, bytes_of("a"));
+  leader.at(5);
+  leader.port.inject(leader.clock, bytes_of("r"));
+  EXPECT_EQ(follower.port.next_tick(), 5u);
+  follower.at(5);
+  EXPECT_EQ(follower.port.replay_position(), 2u);
+  leader.port.post(leader.keys, bytes_of("b"));
+  leader.at(9);
+  follower.at(9);
+  EXPECT_EQ(leader.delivered, "k@5:a c@5:r k@9:b ");
+  EXPECT_EQ(follower.delivered, leader.delivered);
+  follower.delivered.clear();
+  follower.timeline.skip_to(6);
+  follower.port.set_replay_position(2);
+  EXPECT_EQ(follower.port.next_tick(), 9u);
+  follower.at(9);
+  EXPECT_EQ(follower.delivered, "k@9:b ");
+  EXPECT_TRUE(follower.port.exhausted());
+}
+
 }  // namespace
 }  // namespace orrery

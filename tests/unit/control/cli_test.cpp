@@ -83,6 +83,12 @@ TEST(CommandLine, ReplayConfigAndTexts) {
   ASSERT_TRUE(replay.ok());
   EXPECT_EQ(replay.value().kind, CommandKind::kReplay);
   EXPECT_EQ(replay.value().log_path, "log");
+  EXPECT_FALSE(replay.value().replay_engine.has_value());
+  EXPECT_EQ(parse_command_line({"replay", "log", "--engine", "lockstep"}).value().replay_engine,
+            machine::EngineKind::kLockstep);
+  EXPECT_EQ(parse_command_line({"run", "--engine", "lockstep"}).value().config.engine,
+            machine::EngineKind::kLockstep);
+  EXPECT_EQ(parse_command_line({"run", "--jit-cache", "2M"}).value().translator.cache_bytes, u64{2} << 20);
   EXPECT_EQ(parse_command_line({"config", "--cpus", "2"}).value().config.cpus, 2u);
   EXPECT_EQ(parse_command_line({"--version"}).value().text, "orrery 0.1.0\n");
   EXPECT_NE(parse_command_line({"--help"}).value().text.find("replay"), std::string::npos);
@@ -110,6 +116,11 @@ TEST(CommandLine, ErrorsAreOneLineAndNameTheThing) {
            {{"run", "/nonexistent/pc.toml"}, "/nonexistent/pc.toml"},
            {{"run", "--initrd", "i"}, "no kernel"},
            {{"run", "a.toml", "b.toml"}, "b.toml"},
+           {{"run", "--engine", "lockstep", "--gdb", ":1234"}, "--gdb: not with the engine 'lockstep'"},
+           {{"replay", "log", "--engine", "lockstep", "--gdb", ":1234"}, "--gdb: not with the engine"},
+           {{"replay", "log", "--engine", "abacus"}, "--engine: "},
+           {{"run", "--jit-cache", "1023K"}, "--jit-cache: '1023K'"},
+           {{"run", "--jit-cache", "2G"}, "--jit-cache: '2G'"},
            {{"replay"}, "LOG"}}) {
     const std::string message = error_of(arguments);
     EXPECT_NE(message.find(part), std::string::npos) << message;

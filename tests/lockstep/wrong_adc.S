@@ -1,0 +1,23 @@
+/* A loop in which ADC finds CF set from round 700,000 on, and in which a store's immediate is only read
+   back at the end. */
+#include "guest.inc"
+
+main64: xorl    %ecx, %ecx
+        xorl    %r9d, %r9d
+        movl    $FREE, %edi
+        movl    $3, %eax
+1:      incl    %ecx
+        movl    $0x1234, (%rdi)
+        leaq    (%rcx, %rcx, 2), %rbx
+        cmpl    $700000, %ecx
+        cmc
+        nop
+        adcq    %rax, %r9
+        movq    %r9, %r10
+        xorq    %rcx, %r10
+        cmpl    $1000000, %ecx
+        jne     1b
+        movl    (%rdi), %esi
+        CHECK(%rsi, $0x1234)
+        CHECK(%r9, $3300001)
+        ret

@@ -1,0 +1,121 @@
+// The code cache by itself: blocks without meaning, their links, and what an eviction leaves behind.
+#if defined(ORRERY_JIT)
+#include "jit/code_cache.h"
+
+#include <gtest/gtest.h>
+
+#include "jit/translator_config.h"
+
+namespace orrery::jit {
+namespace {
+
+constexpr u32 kCodeBytes = 8 << 10;
+
+struct CodeCacheTest : testing::Test {
+  std::unique_ptr<memory::Ram> ram = std::move(memory::Ram::create("test", 1 << 20)).value();
+  CodeCache cache{*ram, std::move(CodeArena::create(kMinCacheBytes)).value()};
+  JumpEntry* table = cache.new_jump_table();
+
+  CodeCacheTest() {
+    cache.arena().take(100);
+    cache.keep_stubs();
+  }
+
+  /// A block for the guest bytes at `offset` of RAM with one link: its jump at 0, its exit at 64.
+  BlockId add(u64 offset, u64 second_page = 0) {
+    if (!cache.has_room()) last_gone = cache.make_room();
+    Block b;
+    b.host = ram->data() + offset;
+    if (second_page != 0) b.host2 = ram->data() + second_page;
+    b.rip = 0x400000 + offset;
+    b.code = cache.arena().take(kCodeBytes);
+    b.code_bytes = kCodeBytes;
+    b.count = 1;
+    b.bytes = 4;
+    std::vector<Site> sites{{.block = cache.next_block(), .resume = 32}};
+    std::vector<Link> links{{.block = cache.next_block(), .target = 1, .jump = 1, .exit = 64}};
+    return cache.add(b, sites, links, {cpu::Insn{}}, {0});
+  }
+  /// Where the jump of `id`'s link leads, as an arena offset.
+  u32 leads_to(BlockId id) {
+    const Link& l = cache.link(cache.block(id).first_link);
+    i32 distance = 0;
+    std::memcpy(&distance, cache.arena().executable(l.jump), sizeof distance);
+    return l.jump + 4 + static_cast<u32>(distance);
+  }
+  bool translated(u64 offset) {
+    return (ram->flags(offset / memory::kPageBytes) & memory::frame_flag::kTranslated) != 0;
+  }
+  std::optional<CodeCache::Gone> last_gone;
+};
+
+TEST_F(CodeCacheTest, TheOldestUnitGoesFirstAndTakesWhatLeadsIntoIt) {
+  const BlockId oldest = add(0x1000, 0x2000);
+  const u32 oldest_code = cache.block(oldest).code;
+  const u64 oldest_rip = cache.block(oldest).rip;
+  // Fill everything else; the last blocks lie in the last unit.
+  BlockId last = oldest;
+  while (cache.units_evicted == 0 && (last >> kUnitShift) != kUnits - 1) last = add(0x8000);
+  ASSERT_EQ(last >> kUnitShift, kUnits - 1);
+  const BlockId other = add(0x3000);
+  cache.connect(cache.block(last).first_link, oldest, 0);
+  cache.connect(cache.block(other).first_link, oldest, 0);
+  cache.connect(cache.block(oldest).first_link, other, 0);
+  EXPECT_EQ(leads_to(last), oldest_code);
+  table[CodeCache::jump_index(oldest_rip)] = {
+      .rip = oldest_rip,
+      .delta_and_key = 0,
+      .code = reinterpret_cast<u64>(cache.arena().executable(oldest_code))};
+  EXPECT_TRUE(translated(0x1000) && translated(0x2000) && translated(0x3000));
+
+  while (cache.units_evicted == 0) add(0x9000);
+  EXPECT_EQ(last_gone, CodeCache::Gone::kUnit);
+  EXPECT_EQ(cache.find(ram->data() + 0x1000, oldest_rip, 0), kNone);
+  EXPECT_EQ(leads_to(last), cache.link(cache.block(last).first_link).exit);
+  EXPECT_EQ(leads_to(other), cache.link(cache.block(other).first_link).exit);
+  EXPECT_EQ(cache.block(other).incoming, kNone);
+  EXPECT_EQ(table[CodeCache::jump_index(oldest_rip)].code, 0u);
+  EXPECT_FALSE(translated(0x1000) || translated(0x2000));
+  EXPECT_TRUE(translated(0x3000));
+  EXPECT_EQ(cache.find(ram->data() + 0x3000, 0x403000, 0), other);
+  // A block of the freed unit takes the place, and links again.
+  const BlockId again = add(0x1000);
+  EXPECT_EQ(again >> kUnitShift, 0u);
+  cache.connect(cache.block(other).first_link, again, 0);
+  EXPECT_EQ(leads_to(other), cache.block(again).code);
+}
+
+TEST_F(CodeCacheTest, AStoreDropsWhatItOverlapsInEitherPage) {
+  const BlockId one = add(0x1ffe, 0x2000), two = add(0x1800), twice = add(0x4ffe, 0x4000);
+  ram->note_write(0x2001, 1);
+  EXPECT_EQ(cache.block(one).host, nullptr);
+  EXPECT_NE(cache.block(two).host, nullptr);
+  EXPECT_FALSE(translated(0x2000));
+  EXPECT_TRUE(translated(0x1000));
+  // Both pages of a block may be one frame.
+  ram->note_write(0x4001, 1);
+  EXPECT_EQ(cache.block(twice).host, nullptr);
+  EXPECT_FALSE(translated(0x4000));
+  ram->note_write(0x1802, 1);
+  EXPECT_FALSE(translated(0x1000));
+}
+
+TEST_F(CodeCacheTest, WithoutRoomForStubsEverythingGoes) {
+  const BlockId id = add(0x1000);
+  u32 first_stub = 0;
+  cache.add_stubs([&] { first_stub = cache.arena().take(2048); });
+  const u32 block_code = cache.block(id).code;
+  EXPECT_LT(first_stub, block_code);
+  while (cache.has_room()) cache.add_stubs([&] { cache.arena().take(2048); });
+  EXPECT_EQ(cache.make_room(), CodeCache::Gone::kEverything);
+  EXPECT_EQ(cache.find(ram->data() + 0x1000, 0x401000, 0), kNone);
+  EXPECT_FALSE(translated(0x1000));
+  u32 stub = 0;
+  cache.add_stubs([&] { stub = cache.arena().take(2048); });
+  EXPECT_EQ(stub, first_stub);
+  EXPECT_EQ(cache.block(add(0x1000)).code, block_code);
+}
+
+}  // namespace
+}  // namespace orrery::jit
+#endif
