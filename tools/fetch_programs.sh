@@ -1,11 +1,12 @@
 #!/bin/bash
-# Builds a disk of real programs from Debian's packages: openssl, python with its test suite, perl, gcc, sqlite3 and more.
+# Builds a disk of real programs from Debian's packages: openssl, python with its test suite, perl, gcc, node.js and more.
 #
 #   tools/fetch_programs.sh DIR
 #
 # DIR gets root/ (the packages' files, keys and data made once) and programs.img, an ext4 image of it: the guest and the
-# host run the same files, so that their outputs can be compared (tests/boot/programs_test.py). Packages with all that
-# they depend on come from apt-get, which is told that nothing is installed; the host's package system stays as it is.
+# host run the same files, so that their outputs (tests/boot/boot_programs.py) and times (tools/compare.py) can be
+# compared. Packages with all that they depend on come from apt-get, which is told that nothing is installed; the
+# host's package system stays as it is.
 # Needs no root, but package lists (tools/install_deps.sh) and e2fsprogs.
 set -euo pipefail
 
@@ -18,10 +19,11 @@ directory=$(cd "$1" && pwd)
 tools=$(cd "$(dirname "$0")" && pwd)
 script=$tools/../tests/boot/guest/programs.sh
 
-packages=(dash coreutils diffutils sed grep gawk openssl perl gzip bzip2 xz-utils zstd sqlite3 luajit bc
+packages=(dash coreutils diffutils sed grep gawk openssl perl gzip bzip2 xz-utils zstd sqlite3 luajit lua5.4 nodejs bc
   gcc-12 libc6-dev python3.11 libpython3.11-testsuite)
 
-if [ ! -e "$directory/root/complete" ]; then
+# `complete` names the packages: a longer list is fetched again.
+if [ "$(cat "$directory/root/complete" 2>/dev/null)" != "${packages[*]}" ]; then
   work=$(mktemp -d "$directory/fetch.XXXXXX")
   trap 'rm -rf "$work"' EXIT
   mkdir -p "$work/cache/archives/partial" "$work/root"
@@ -54,8 +56,8 @@ if [ ! -e "$directory/root/complete" ]; then
   for key in p256 p521; do
     openssl dgst -sha256 -sign "$root/orrery/$key.pem" -out "$root/orrery/$key.signature" "$root/orrery/numbers"
   done
-  : >"$root/complete"
-  rm -rf "$directory/root"
+  echo "${packages[*]}" >"$root/complete"
+  rm -rf "$directory/root" "$directory/programs.img"
   mv "$root" "$directory/root"
 fi
 

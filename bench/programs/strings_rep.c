@@ -16,7 +16,7 @@ static size_t scasb(const void* at, size_t n) {
 }
 
 int main(int argc, char** argv) {
-  const long rounds = scaled(argc, argv, 300000);
+  const long rounds = scaled(argc, argv, 450000);
   for (size_t i = 0; i < sizeof a; ++i) a[i] = (unsigned char)(i % 251);
   for (long r = 0; r < rounds; ++r) {
     movsb(b, a, sizeof a);

@@ -5,7 +5,7 @@
 #include "program.h"
 
 int main(int argc, char** argv) {
-  const long n = scaled(argc, argv, 3000);
+  const long n = scaled(argc, argv, 4500);
   for (long i = 0; i < n; ++i) {
     const pid_t child = fork();
     if (child == 0) _exit((int)(i & 63));
