@@ -278,6 +278,8 @@ class Vcpu final : public memory::FrameListener, public memory::MapListener {
   void flush_tlb_page_pcid(u64 linear, u16 pcid);
   /// Drops everything derived from the architectural TLB.
   void flush_fast();
+  /// The same, but for global pages.
+  void flush_fast_non_global();
   /// Loads the PAE page-directory pointers from CR3; raises #GP(0) on reserved bits. [SDM3 4.4.1]
   bool load_pdptes(u64 cr3);
   u16 current_pcid() const {

@@ -80,7 +80,7 @@ struct JumpEntry {
   u64 rip = 0;
   u64 delta_and_key = kNoPage;  // host address minus linear address of the code page, plus the block key
   u64 code = 0;
-  u64 block = 0;  // its BlockId
+  u64 block = 0;                         // its BlockId
   static constexpr u64 kNoPage = 0xfff;  // no block has this key
 };
 static_assert(sizeof(JumpEntry) == 32);

@@ -390,7 +390,7 @@ cpu::EngineExit Translator::run(cpu::Vcpu& cpu, bool skip_breakpoint) {
   while (cpu.ticks_left > 0) {
     if (cpu.attention()) [[unlikely]] {
       impl.pending_link = kNone;
-        if (const auto exit = impl.interpreter.attend_once(cpu, skip_breakpoint)) return *exit;
+      if (const auto exit = impl.interpreter.attend_once(cpu, skip_breakpoint)) return *exit;
       continue;
     }
     const u32 key_bits = impl.pending_link == kNone ? 0 : impl.cache.link(impl.pending_link).key_bits;
