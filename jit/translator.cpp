@@ -234,6 +234,14 @@ BlockId Translator::Impl::translate(cpu::Vcpu& cpu, const u8* host, u32 key) {
     if (scanned.empty() || scanned[0].insn.length <= in_page) return kNone;
   }
   const x64::IndirectStubs indirect = stubs_for(key);
+  u32 next_underflow = 0;
+  const ZydisMnemonic last_mnemonic = scanned.back().z.mnemonic;
+  if (scanned.back().valid &&
+      (last_mnemonic == ZYDIS_MNEMONIC_STAC || last_mnemonic == ZYDIS_MNEMONIC_CLAC)) {
+    const u32 view = block_key::view_of_supervisor(last_mnemonic == ZYDIS_MNEMONIC_STAC);
+    next_underflow =
+        stubs_for((key & ~(3u << block_key::kViewShift)) | (view << block_key::kViewShift)).underflow;
+  }
 
   const x64::EmitterContext context{.arena = cache.arena(),
                                     .stubs = stubs,
@@ -256,6 +264,7 @@ BlockId Translator::Impl::translate(cpu::Vcpu& cpu, const u8* host, u32 key) {
          .first_site = cache.next_site(),
          .first_link = cache.next_link(),
          .indirect = indirect,
+         .next_underflow = next_underflow,
          .page_delta = reinterpret_cast<u64>(host) - rip,
          .second_page_delta =
              second_page == nullptr ? 0 : reinterpret_cast<u64>(second_page) - (rip + in_page)},
@@ -319,6 +328,7 @@ x64::Resume Translator::Impl::run_site_for(void* engine, cpu::CpuState*, u64 exi
     cpu.state.gpr[cpu::kRsp] -= 8 + self.cache.insns_of(self.cache.block(site.block))[site.index].imm;
   }
   const x64::Resume resume = self.run_site(cpu, id);
+  cpu.translator.interrupt_waiting = cpu.interrupt_waiting();
   cpu.translator.flags_image = image_of(cpu.state.rflags);
   return resume;
 }
@@ -359,6 +369,7 @@ x64::Resume Translator::Impl::run_site(cpu::Vcpu& cpu, SiteId id) {
 void Translator::Impl::enter(cpu::Vcpu& cpu, BlockId id) {
   const Block& b = cache.block(id);
   running = &cpu;
+  cpu.translator.interrupt_waiting = cpu.interrupt_waiting();
   cpu.translator.flags_image = image_of(cpu.state.rflags);
   cpu.translator.underflow = reinterpret_cast<u64>(cache.arena().executable(stubs_for(b.key).underflow));
   ++stats.entries;

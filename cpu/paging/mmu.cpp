@@ -157,6 +157,7 @@ void Vcpu::fill_fast(u64 linear, u64 physical, const TlbEntry* entry) {
   bool writable =
       range.kind == memory::FlatRange::Kind::kRam && range.ram->flags(range.ram->frame_of(host)) == 0;
   if (entry != nullptr) {
+    if (entry->user) fast_keys_ |= 1u << entry->key;
     readable = allowed(*entry, Access::kRead, Privilege::kCurrent);
     writable = writable && entry->dirty && allowed(*entry, Access::kWrite, Privilege::kCurrent);
   }
@@ -383,7 +384,19 @@ const u8* Vcpu::fetch_host(u64 linear, bool* from_io) {
   return host;
 }
 
+void Vcpu::set_pkru(u32 value) {
+  const u32 changed = state.pkru ^ value;
+  state.pkru = value;
+  for (unsigned key = 0; key < 16; ++key) {
+    if (((changed >> (2 * key)) & 3) != 0 && ((fast_keys_ >> key) & 1) != 0) {
+      flush_fast();
+      return;
+    }
+  }
+}
+
 void Vcpu::flush_fast() {
+  fast_keys_ = 0;
   for (FastBank& bank : banks_) bank.flush();
 }
 
