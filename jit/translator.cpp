@@ -18,6 +18,9 @@ namespace orrery::jit {
 namespace {
 
 constexpr u32 kHeatSlots = 1u << 16;
+/// So many runs more does a place need whose code was written after it had been translated: it may be again,
+/// and a translation costs as much as dozens of runs.
+constexpr i8 kRunsAfterWrites = 28;
 
 using cpu::isa::Feature;
 
@@ -87,6 +90,10 @@ struct Translator::Impl {
     stats.misses.resize(cpu::isa::rows().size());
   }
 
+  i8& heat_of(const u8* host) {
+    const u64 address = reinterpret_cast<u64>(host);
+    return heat[(address ^ (address >> 16)) % kHeatSlots];
+  }
   void attach(cpu::Vcpu& cpu);
   u32 key_of(const cpu::Vcpu& cpu) const;
   /// `key_bits`: kNoGroups or 0.
@@ -104,7 +111,7 @@ struct Translator::Impl {
   const u64 host_features;
   const bool host_is_profile;
   TranslatorConfig config;
-  std::vector<u8> heat;
+  std::vector<i8> heat;  // runs of places that have no block; below 0 where code is written often
   std::optional<cpu::Vcpu::Layout> layout;
   x64::Stubs stubs;
   std::vector<x64::IndirectStubs> indirect_stubs;  // by block key, without kNoGroups
@@ -197,7 +204,9 @@ BlockId Translator::Impl::find_block(cpu::Vcpu& cpu, u32 key_bits) {
     return kNone;
   }
   if (id == kNone) {
-    u8& runs = heat[(reinterpret_cast<u64>(host) ^ (reinterpret_cast<u64>(host) >> 16)) % kHeatSlots];
+    for (const u8* const place : cache.overwritten) heat_of(place) = -kRunsAfterWrites;
+    cache.overwritten.clear();
+    i8& runs = heat_of(host);
     if (++runs < config.hot_runs) return kNone;
     runs = 0;
     id = translate(cpu, host, key);
