@@ -94,6 +94,8 @@ Vcpu::Layout Vcpu::layout() {
   return {.ticks_left = distance(&ticks_left),
           .translator = distance(&translator),
           .flat_bases = distance(&flat_base_),
+          .view = distance(&view_),
+          .fill_bank = distance(&fill_bank_),
           .banks = {distance(&banks_[0]), distance(&banks_[1]), distance(&banks_[2])},
           .code_banks = {distance(banks_[0].code_entries()), distance(banks_[1].code_entries()),
                          distance(banks_[2].code_entries())}};
@@ -151,6 +153,10 @@ bool Vcpu::has_wake_event() const {
   if (state.nmi_pending && !state.nmi_blocked) return true;
   const bool masked_too = state.activity == Activity::kMwait && state.mwait_wakes_masked;
   if ((state.rflags & rflags::IF) == 0 && !masked_too) return false;
+  return interrupt_waiting();
+}
+
+bool Vcpu::interrupt_waiting() const {
   return apic_->pending().has_value() || extint_posted_ || (extint_ && apic_->accepts_extint());
 }
 

@@ -75,14 +75,15 @@ class Vcpu final : public memory::FrameListener, public memory::MapListener {
     u64 native_stack = 0;  // the host's stack pointer, without return addresses of translated calls
     u32 host_mxcsr = 0;
     u16 host_fcw = 0;
-    u64 x87_loaded = 0;      // the guest's x87 state, but for its pointers, is in the host's
-    PageSlot pages[8] = {};  // of the accesses of a running loop ...
-    u64 kept_operand = 0;    // what a loop's last comparison read from memory
-    u64 pages_known = 0;     // ... as far as nothing has run since that could have changed them
-    u64 stack_limit = 0;     // how far such return addresses may reach
-    u64 vectors_loaded = 0;  // the guest's vector registers and MXCSR are in the host's
-    u64 windows[8] = {};     // host addresses that one check has cleared for several accesses of a block
-    u64 flags_image = 0;     // OF in bit 0, SF ZF AF PF CF in bits 8 to 15, as SETO AL and LAHF leave them
+    u64 x87_loaded = 0;         // the guest's x87 state, but for its pointers, is in the host's
+    PageSlot pages[8] = {};     // of the accesses of a running loop ...
+    u64 interrupt_waiting = 0;  // for RFLAGS.IF
+    u64 kept_operand = 0;       // what a loop's last comparison read from memory
+    u64 pages_known = 0;        // ... as far as nothing has run since that could have changed them
+    u64 stack_limit = 0;        // how far such return addresses may reach
+    u64 vectors_loaded = 0;     // the guest's vector registers and MXCSR are in the host's
+    u64 windows[8] = {};        // host addresses that one check has cleared for several accesses of a block
+    u64 flags_image = 0;        // OF in bit 0, SF ZF AF PF CF in bits 8 to 15, as SETO AL and LAHF leave them
   } translator;
   /// Ticks until the engine must come back; counted down by one per retired instruction. The timeline reads
   /// it.
@@ -276,8 +277,12 @@ class Vcpu final : public memory::FrameListener, public memory::MapListener {
   void flush_tlb_non_global();  // MOV CR3
   void flush_tlb_pcid(u16 pcid);
   void flush_tlb_page_pcid(u64 linear, u16 pcid);
+  /// WRPKRU and XRSTOR: what the quick TLB allows by keys whose rights change goes.
+  void set_pkru(u32 value);
   /// Drops everything derived from the architectural TLB.
   void flush_fast();
+  /// The same, but for global pages.
+  void flush_fast_non_global();
   /// Loads the PAE page-directory pointers from CR3; raises #GP(0) on reserved bits. [SDM3 4.4.1]
   bool load_pdptes(u64 cr3);
   u16 current_pcid() const {
@@ -293,7 +298,7 @@ class Vcpu final : public memory::FrameListener, public memory::MapListener {
   }
   /// Distances from `state`, in bytes, that translated code uses; the same for every Vcpu.
   struct Layout {
-    i32 ticks_left, translator, flat_bases, banks[3], code_banks[3];
+    i32 ticks_left, translator, flat_bases, view, fill_bank, banks[3], code_banks[3];
   };
   Layout layout();
   DecodeCache& decode_cache() { return services_.decode_cache; }
@@ -343,6 +348,8 @@ class Vcpu final : public memory::FrameListener, public memory::MapListener {
   InterruptAcknowledge* interrupt_acknowledge() { return acknowledge_; }
   /// Something could be taken right now: wakes a halted vCPU. Does not look at shadows.
   bool has_wake_event() const;
+  /// An interrupt would be taken if RFLAGS.IF were set and no shadow held it back.
+  bool interrupt_waiting() const;
 
   /// MONITOR: watches the line of `physical` for stores of any vCPU or device, until one comes or an event is
   /// taken.
@@ -432,6 +439,7 @@ class Vcpu final : public memory::FrameListener, public memory::MapListener {
   unsigned canonical_bits_ = 48;
   u32 decode_key_ = 0;
   FastEntry* view_ = nullptr;
+  u32 fast_keys_ = 0;              // bit n: entries of user pages with protection key n may be in the banks
   FastBank* fill_bank_ = nullptr;  // what view_ belongs to; null for the view that is never filled
   bool attention_ = true;
   bool extint_ = false;               // part of the state: visited

@@ -16,6 +16,8 @@ inline constexpr u32 kNativeX87 =
     1 << 11;  // every x87 exception is masked and none is pending, so x87 and MMX can't trap on the host
 // Indirect jumps look for keys below 1 << 12 (JumpEntry).
 inline constexpr u32 kNoGroups = 1 << 12;  // every memory access is checked by itself
+/// The privilege view at CPL 0 with SMAP, by RFLAGS.AC.
+constexpr u32 view_of_supervisor(bool ac) { return ac ? 2 : 1; }
 }  // namespace block_key
 
 using BlockId = u32;
@@ -80,7 +82,7 @@ struct JumpEntry {
   u64 rip = 0;
   u64 delta_and_key = kNoPage;  // host address minus linear address of the code page, plus the block key
   u64 code = 0;
-  u64 block = 0;  // its BlockId
+  u64 block = 0;                         // its BlockId
   static constexpr u64 kNoPage = 0xfff;  // no block has this key
 };
 static_assert(sizeof(JumpEntry) == 32);

@@ -44,7 +44,9 @@ void BlockScanner::scan(const u8* host, const u8* host_end, u32 decode_key, unsi
     const GuestInsn& g = out.back();
     at += g.insn.length;
     const cpu::isa::Row& row = cpu::isa::rows()[g.insn.row];
-    if (!g.valid || (row.traits & cpu::isa::trait::kEndsTrace) != 0 || changes_block_key(row.name)) return;
+    // STI ends the interpreter's trace for its shadow, which ends within the block (x64/system.cpp).
+    const bool ends = (row.traits & cpu::isa::trait::kEndsTrace) != 0 && row.name != std::string_view("STI");
+    if (!g.valid || ends || changes_block_key(row.name)) return;
     // A jump backwards is taken: it ends a loop.
     if ((row.traits & cpu::isa::trait::kConditional) != 0 && static_cast<i64>(g.insn.imm) < 0) return;
   }

@@ -158,7 +158,9 @@ void CodeCache::code_written(memory::Frame frame, u64 offset, u64 size) {
   }
   found->second.misses = hit ? 0 : found->second.misses + 1;
   for (const BlockId id : dropping_) {
-    if (block(id).host != nullptr) drop(id);
+    if (block(id).host == nullptr) continue;
+    overwritten.push_back(block(id).host);
+    drop(id);
   }
 }
 

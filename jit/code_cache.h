@@ -70,6 +70,8 @@ class CodeCache final : public memory::FrameListener {
   void frame_guarded(memory::Frame) override {}
   void code_written(memory::Frame frame, u64 offset, u64 size) override;
 
+  /// Where blocks began whose code has been written, until somebody takes them out.
+  std::vector<const u8*> overwritten;
   u64 blocks_dropped = 0, units_evicted = 0, flushes = 0, links_patched = 0;
 
  private:

@@ -18,6 +18,9 @@ namespace orrery::jit {
 namespace {
 
 constexpr u32 kHeatSlots = 1u << 16;
+/// So many runs more does a place need whose code was written after it had been translated: it may be again,
+/// and a translation costs as much as dozens of runs.
+constexpr i8 kRunsAfterWrites = 28;
 
 using cpu::isa::Feature;
 
@@ -87,6 +90,10 @@ struct Translator::Impl {
     stats.misses.resize(cpu::isa::rows().size());
   }
 
+  i8& heat_of(const u8* host) {
+    const u64 address = reinterpret_cast<u64>(host);
+    return heat[(address ^ (address >> 16)) % kHeatSlots];
+  }
   void attach(cpu::Vcpu& cpu);
   u32 key_of(const cpu::Vcpu& cpu) const;
   /// `key_bits`: kNoGroups or 0.
@@ -104,7 +111,7 @@ struct Translator::Impl {
   const u64 host_features;
   const bool host_is_profile;
   TranslatorConfig config;
-  std::vector<u8> heat;
+  std::vector<i8> heat;  // runs of places that have no block; below 0 where code is written often
   std::optional<cpu::Vcpu::Layout> layout;
   x64::Stubs stubs;
   std::vector<x64::IndirectStubs> indirect_stubs;  // by block key, without kNoGroups
@@ -197,7 +204,9 @@ BlockId Translator::Impl::find_block(cpu::Vcpu& cpu, u32 key_bits) {
     return kNone;
   }
   if (id == kNone) {
-    u8& runs = heat[(reinterpret_cast<u64>(host) ^ (reinterpret_cast<u64>(host) >> 16)) % kHeatSlots];
+    for (const u8* const place : cache.overwritten) heat_of(place) = -kRunsAfterWrites;
+    cache.overwritten.clear();
+    i8& runs = heat_of(host);
     if (++runs < config.hot_runs) return kNone;
     runs = 0;
     id = translate(cpu, host, key);
@@ -234,6 +243,14 @@ BlockId Translator::Impl::translate(cpu::Vcpu& cpu, const u8* host, u32 key) {
     if (scanned.empty() || scanned[0].insn.length <= in_page) return kNone;
   }
   const x64::IndirectStubs indirect = stubs_for(key);
+  u32 next_underflow = 0;
+  const ZydisMnemonic last_mnemonic = scanned.back().z.mnemonic;
+  if (scanned.back().valid &&
+      (last_mnemonic == ZYDIS_MNEMONIC_STAC || last_mnemonic == ZYDIS_MNEMONIC_CLAC)) {
+    const u32 view = block_key::view_of_supervisor(last_mnemonic == ZYDIS_MNEMONIC_STAC);
+    next_underflow =
+        stubs_for((key & ~(3u << block_key::kViewShift)) | (view << block_key::kViewShift)).underflow;
+  }
 
   const x64::EmitterContext context{.arena = cache.arena(),
                                     .stubs = stubs,
@@ -256,6 +273,7 @@ BlockId Translator::Impl::translate(cpu::Vcpu& cpu, const u8* host, u32 key) {
          .first_site = cache.next_site(),
          .first_link = cache.next_link(),
          .indirect = indirect,
+         .next_underflow = next_underflow,
          .page_delta = reinterpret_cast<u64>(host) - rip,
          .second_page_delta =
              second_page == nullptr ? 0 : reinterpret_cast<u64>(second_page) - (rip + in_page)},
@@ -319,6 +337,7 @@ x64::Resume Translator::Impl::run_site_for(void* engine, cpu::CpuState*, u64 exi
     cpu.state.gpr[cpu::kRsp] -= 8 + self.cache.insns_of(self.cache.block(site.block))[site.index].imm;
   }
   const x64::Resume resume = self.run_site(cpu, id);
+  cpu.translator.interrupt_waiting = cpu.interrupt_waiting();
   cpu.translator.flags_image = image_of(cpu.state.rflags);
   return resume;
 }
@@ -359,6 +378,7 @@ x64::Resume Translator::Impl::run_site(cpu::Vcpu& cpu, SiteId id) {
 void Translator::Impl::enter(cpu::Vcpu& cpu, BlockId id) {
   const Block& b = cache.block(id);
   running = &cpu;
+  cpu.translator.interrupt_waiting = cpu.interrupt_waiting();
   cpu.translator.flags_image = image_of(cpu.state.rflags);
   cpu.translator.underflow = reinterpret_cast<u64>(cache.arena().executable(stubs_for(b.key).underflow));
   ++stats.entries;
@@ -390,7 +410,7 @@ cpu::EngineExit Translator::run(cpu::Vcpu& cpu, bool skip_breakpoint) {
   while (cpu.ticks_left > 0) {
     if (cpu.attention()) [[unlikely]] {
       impl.pending_link = kNone;
-        if (const auto exit = impl.interpreter.attend_once(cpu, skip_breakpoint)) return *exit;
+      if (const auto exit = impl.interpreter.attend_once(cpu, skip_breakpoint)) return *exit;
       continue;
     }
     const u32 key_bits = impl.pending_link == kNone ? 0 : impl.cache.link(impl.pending_link).key_bits;

@@ -74,8 +74,7 @@ Outcome rdpkru(Vcpu& cpu, const Insn&) {
 Outcome wrpkru(Vcpu& cpu, const Insn&) {
   if ((cpu.state.cr4 & cr4::PKE) == 0) return cpu.raise(kUD);
   if (cpu.reg<u32>(kRcx) != 0 || cpu.reg<u32>(kRdx) != 0) return cpu.raise(kGP, 0);
-  cpu.state.pkru = cpu.reg<u32>(kRax);
-  cpu.flush_fast();
+  cpu.set_pkru(cpu.reg<u32>(kRax));
   return Outcome::kNext;
 }
 

@@ -322,8 +322,7 @@ Outcome restore_area(Vcpu& cpu, const Insn& insn) {
   if ((wanted & xcr0::PKRU) != 0) {
     const u32 pkru = image.get<u32>(kPkruOffset);
     if (pkru != s.pkru) {
-      s.pkru = pkru;
-      cpu.flush_fast();
+      cpu.set_pkru(pkru);
       return Outcome::kEndTrace;
     }
   }

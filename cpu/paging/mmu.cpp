@@ -157,16 +157,16 @@ void Vcpu::fill_fast(u64 linear, u64 physical, const TlbEntry* entry) {
   bool writable =
       range.kind == memory::FlatRange::Kind::kRam && range.ram->flags(range.ram->frame_of(host)) == 0;
   if (entry != nullptr) {
+    if (entry->user) fast_keys_ |= 1u << entry->key;
     readable = allowed(*entry, Access::kRead, Privilege::kCurrent);
     writable = writable && entry->dirty && allowed(*entry, Access::kWrite, Privilege::kCurrent);
   }
   const unsigned index = FastBank::index_of(linear);
   const u64 invalid = FastBank::invalid_tag(index);
-  fill_bank_->entries()[index] = {.read_tag = readable ? page : invalid,
-                                  .write_tag = writable ? page : invalid,
-                                  .reserved = 0,
-                                  .delta = reinterpret_cast<u64>(host) - page};
-  fill_bank_->note_fill(index);
+  fill_bank_->fill(index, {.read_tag = readable ? page : invalid,
+                           .write_tag = writable ? page : invalid,
+                           .global = entry != nullptr && entry->global ? 1u : 0u,
+                           .delta = reinterpret_cast<u64>(host) - page});
 }
 
 bool Vcpu::is_apic_page(u64 physical) const {
@@ -379,12 +379,29 @@ const u8* Vcpu::fetch_host(u64 linear, bool* from_io) {
   }
   const u8* const host = range.host + (physical - range.start);
   if (fill_bank_ != nullptr)
-    fill_bank_->fill_code(align_down(linear, memory::kPageBytes), reinterpret_cast<u64>(host) - linear);
+    fill_bank_->fill_code(align_down(linear, memory::kPageBytes), reinterpret_cast<u64>(host) - linear,
+                          entry != nullptr && entry->global);
   return host;
 }
 
+void Vcpu::set_pkru(u32 value) {
+  const u32 changed = state.pkru ^ value;
+  state.pkru = value;
+  for (unsigned key = 0; key < 16; ++key) {
+    if (((changed >> (2 * key)) & 3) != 0 && ((fast_keys_ >> key) & 1) != 0) {
+      flush_fast();
+      return;
+    }
+  }
+}
+
 void Vcpu::flush_fast() {
+  fast_keys_ = 0;
   for (FastBank& bank : banks_) bank.flush();
+}
+
+void Vcpu::flush_fast_non_global() {
+  for (FastBank& bank : banks_) bank.flush_non_global();
 }
 
 void Vcpu::flush_tlb_page_pcid(u64 linear, u16 pcid) {
@@ -404,12 +421,12 @@ void Vcpu::flush_tlb_all() {
 
 void Vcpu::flush_tlb_non_global() {
   tlb_.flush_non_global();
-  flush_fast();
+  flush_fast_non_global();
 }
 
 void Vcpu::flush_tlb_pcid(u16 pcid) {
   tlb_.flush_pcid(pcid);
-  flush_fast();
+  flush_fast_non_global();
 }
 
 void Vcpu::frame_guarded(memory::Frame frame) {

@@ -43,6 +43,13 @@ TlbEntry* Tlb::insert(const TlbEntry& entry, TlbEntry& evicted) {
     next = &huge_next_;
   }
   if (entry.size_log2 != 12) any_large_ = true;
+  // A global page is the same in every address space: none may keep another for it.
+  if (entry.global) {
+    for (unsigned way = 0; way < ways; ++way) {
+      if (set[way].page == entry.page && !matches(set[way], entry.page, entry.pcid))
+        set[way].page = TlbEntry::kInvalid;
+    }
+  }
   for (unsigned way = 0; way < ways; ++way) {
     if (matches(set[way], entry.page, entry.pcid)) {
       evicted = set[way];
@@ -116,19 +123,30 @@ void Tlb::visit_state(StateVisitor& v) {
   v.end();
 }
 
+template <class Each>
+void FastBank::for_each(Fills& fills, unsigned all, Each each) {
+  if (fills.count <= fills.index.size()) {
+    for (size_t i = 0; i < fills.count; ++i) each(fills.index[i]);
+  } else {
+    for (unsigned i = 0; i < all; ++i) each(i);
+  }
+  fills.count = 0;
+}
+
 void FastBank::flush() {
-  if (filled_count_ <= filled_.size()) {
-    for (size_t i = 0; i < filled_count_; ++i) invalidate(filled_[i]);
-  } else {
-    for (unsigned i = 0; i < kEntries; ++i) invalidate(i);
-  }
-  filled_count_ = 0;
-  if (code_filled_count_ <= code_filled_.size()) {
-    for (size_t i = 0; i < code_filled_count_; ++i) invalidate_code(code_filled_[i]);
-  } else {
-    for (unsigned i = 0; i < kCodeEntries; ++i) invalidate_code(i);
-  }
-  code_filled_count_ = 0;
+  for_each(fills_, kEntries, [this](unsigned i) { invalidate(i); });
+  for_each(global_fills_, kEntries, [this](unsigned i) { invalidate(i); });
+  for_each(code_fills_, kCodeEntries, [this](unsigned i) { invalidate_code(i); });
+  for_each(global_code_fills_, kCodeEntries, [this](unsigned i) { invalidate_code(i); });
+}
+
+void FastBank::flush_non_global() {
+  for_each(fills_, kEntries, [this](unsigned i) {
+    if (entries_[i].global == 0) invalidate(i);
+  });
+  for_each(code_fills_, kCodeEntries, [this](unsigned i) {
+    if (!code_global_[i]) invalidate_code(i);
+  });
 }
 
 void FastBank::drop_writes_to(u64 host_page) {

@@ -69,7 +69,7 @@ class Tlb {
 struct FastEntry {
   u64 read_tag;
   u64 write_tag;
-  u64 reserved;
+  u64 global;  // 1: of a global page
   u64 delta;
 };
 static_assert(sizeof(FastEntry) == 32);
@@ -96,11 +96,11 @@ class FastBank {
   static unsigned code_index_of(u64 linear) { return static_cast<unsigned>((linear >> 12) & kCodeIndexMask); }
   FastCodeEntry* code_entries() { return code_.data(); }
   void invalidate_code(unsigned i) { code_[i] = {(~u64{i} & kCodeIndexMask) << 12, 0}; }
-  void fill_code(u64 page, u64 delta) {
+  void fill_code(u64 page, u64 delta, bool global) {
     const unsigned i = code_index_of(page);
     code_[i] = {page, delta};
-    if (code_filled_count_ < code_filled_.size()) code_filled_[code_filled_count_] = static_cast<u16>(i);
-    ++code_filled_count_;
+    code_global_[i] = global;
+    (global ? global_code_fills_ : code_fills_).note(i);
   }
   static unsigned index_of(u64 linear) { return static_cast<unsigned>((linear >> 12) & kIndexMask); }
   FastEntry* entries() { return entries_.data(); }
@@ -111,25 +111,36 @@ class FastBank {
     const u64 tag = invalid_tag(i);
     entries_[i] = {tag, tag, 0, 0};
   }
-  void note_fill(unsigned i) {
-    if (filled_count_ < filled_.size()) filled_[filled_count_] = static_cast<u16>(i);
-    ++filled_count_;
+  void fill(unsigned i, const FastEntry& entry) {
+    entries_[i] = entry;
+    (entry.global != 0 ? global_fills_ : fills_).note(i);
   }
   void flush_page(u64 linear) {
     invalidate(index_of(linear));
     invalidate_code(code_index_of(linear));
   }
   void flush();
+  /// Entries of global pages stay.
+  void flush_non_global();
   /// Drops write tags whose host page is `host_page`.
   void drop_writes_to(u64 host_page);
 
  private:
   std::array<FastEntry, kEntries> entries_;
   std::array<FastCodeEntry, kCodeEntries> code_;
-  std::array<u16, 64> filled_{};  // indices filled since the last flush, while they fit
-  size_t filled_count_ = 0;
-  std::array<u16, 64> code_filled_{};
-  size_t code_filled_count_ = 0;
+  /// The indices filled since the last flush, while they fit.
+  struct Fills {
+    std::array<u16, 64> index{};
+    size_t count = 0;
+    void note(unsigned i) {
+      if (count < index.size()) index[count] = static_cast<u16>(i);
+      ++count;
+    }
+  };
+  template <class Each>
+  static void for_each(Fills& fills, unsigned all, Each each);
+  Fills fills_, global_fills_, code_fills_, global_code_fills_;
+  std::array<bool, kCodeEntries> code_global_{};
 };
 
 }  // namespace orrery::cpu

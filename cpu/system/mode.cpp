@@ -81,7 +81,7 @@ bool write_cr3(Vcpu& cpu, u64 value) {
   if (!pcide) {
     cpu.flush_tlb_non_global();
   } else if (keep) {
-    cpu.flush_fast();
+    cpu.flush_fast_non_global();
   } else {
     cpu.flush_tlb_pcid(cpu.current_pcid());
   }

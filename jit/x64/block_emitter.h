@@ -65,7 +65,8 @@ class BlockEmitter {
     SiteId first_site = 0;
     LinkId first_link = 0;
     IndirectStubs indirect;
-    u64 page_delta = 0;  // host minus linear address of the block's page
+    u32 next_underflow = 0;  // of the privilege view behind a block that ends with STAC or CLAC
+    u64 page_delta = 0;      // host minus linear address of the block's page
     u64 second_page_delta =
         0;  // host minus linear address of the second page of a crossing instruction; or 0
   };
@@ -241,6 +242,8 @@ class BlockEmitter {
   // system.cpp
   void emit_system(const GuestInsn& g);
   void push_flags();
+  void set_interrupt_flag(const GuestInsn& g);
+  void change_view(const GuestInsn& g);
 
   // divide.cpp
   void divide(const GuestInsn& g);

@@ -64,6 +64,9 @@ bool is_system(ZydisMnemonic m, u32 key) {
   const bool user = ((key >> block_key::kViewShift) & 3) == 0;
   switch (m) {
     case ZYDIS_MNEMONIC_CLI:
+    case ZYDIS_MNEMONIC_STI:
+    case ZYDIS_MNEMONIC_CLAC:
+    case ZYDIS_MNEMONIC_STAC:
     case ZYDIS_MNEMONIC_SWAPGS:
       return !user;
     case ZYDIS_MNEMONIC_PUSHFQ:

@@ -10,6 +10,13 @@ using namespace asmjit::x86;
 void BlockEmitter::emit_system(const GuestInsn& g) {
   save_flags();
   switch (g.z.mnemonic) {
+    case ZYDIS_MNEMONIC_STI:
+      set_interrupt_flag(g);
+      break;
+    case ZYDIS_MNEMONIC_STAC:
+    case ZYDIS_MNEMONIC_CLAC:
+      change_view(g);
+      break;
     case ZYDIS_MNEMONIC_CLI:
       a_.and_(dword_ptr(kState, ORRERY_STATE(rflags)), ~static_cast<u32>(cpu::rflags::IF));
       break;
@@ -30,6 +37,44 @@ void BlockEmitter::emit_system(const GuestInsn& g) {
       break;
   }
   flags_ = Flags::kImage;
+}
+
+// STI. Its shadow covers the next instruction, which runs in any case, because the block has the ticks for
+// it: nobody sees the shadow if no interrupt waits now.
+void BlockEmitter::set_interrupt_flag(const GuestInsn& g) {
+  if (current_ + 1 == insns_.size()) {
+    handler_site(g);
+    return;
+  }
+  a_.cmp(byte_ptr(kState, ORRERY_SLOT(context_.layout, interrupt_waiting)), 0);
+  a_.jne(site(true));
+  a_.or_(dword_ptr(kState, ORRERY_STATE(rflags)), static_cast<u32>(cpu::rflags::IF));
+}
+
+// STAC and CLAC with SMAP, the last of their block: what follows has another privilege view, and another
+// block key. Return addresses of the host lead to blocks of this one's, so they are forgotten.
+void BlockEmitter::change_view(const GuestInsn& g) {
+  const u64 next = next_rip(g);
+  if (current_ + 1 != insns_.size() || page_of(next) != page_of(request_.rip)) {
+    handler_site(g);
+    return;
+  }
+  a_.test(dword_ptr(kState, ORRERY_STATE(cr4)), static_cast<u32>(cpu::cr4::SMAP));
+  a_.jz(site(true));
+  const bool set = g.z.mnemonic == ZYDIS_MNEMONIC_STAC;
+  const Mem flags = dword_ptr(kState, ORRERY_STATE(rflags));
+  if (set) {
+    a_.or_(flags, static_cast<u32>(cpu::rflags::AC));
+  } else {
+    a_.and_(flags, ~static_cast<u32>(cpu::rflags::AC));
+  }
+  a_.lea(kAddress, ptr(kState, context_.layout.banks[block_key::view_of_supervisor(set)]));
+  a_.mov(qword_ptr(kState, context_.layout.view), kAddress);
+  a_.mov(qword_ptr(kState, context_.layout.fill_bank), kAddress);
+  a_.mov(rsp, qword_ptr(kState, ORRERY_SLOT(context_.layout, native_stack)));
+  a_.mov(kAddress, address_of(request_.next_underflow));
+  a_.push(kAddress);
+  leave_to(next);
 }
 
 // PUSHFQ: the arithmetic flags come from the image, the others from the state, VM and RF are 0.

@@ -125,8 +125,8 @@ void far_branches(Mode mode) {
     ++ends[want.vector];
     if (want.vector == kStopped || got.vector == kStopped) continue;
     static const cpu::isa::Row kAnyRow{};
-    const std::string text = compare(kAnyRow, {}, c.start, want, got, native.memory(), emulated.memory(),
-                                     memory.data(), true);
+    const std::string text =
+        compare(kAnyRow, {}, c.start, want, got, native.memory(), emulated.memory(), memory.data(), true);
     if (text.empty()) continue;
     ++failures;
     std::string bytes;
@@ -135,12 +135,13 @@ void far_branches(Mode mode) {
     for (u64 at = c.start.gpr[cpu::kRsp] - kDataBase, i = 0; at <= kDataBytes - 8 && i < 10; at += 4, ++i)
       stack += fmt::format(" {:x}", load_le<u32>(memory.data() + at));
     const unsigned bits = mode == Mode::k64 ? 64 : 32;
-    ADD_FAILURE() << "case " << n << ": " << bytes << " " << cpu::Decoder::disassemble(c.code, bits, kCodeStart)
-                  << "\n"
+    ADD_FAILURE() << "case " << n << ": " << bytes << " "
+                  << cpu::Decoder::disassemble(c.code, bits, kCodeStart) << "\n"
                   << text << "  stack:" << stack << "\n  start:\n"
                   << describe_context(c.start);
   }
-  fmt::print("far branches, {} bits: {} cases, {} failures; ended", mode == Mode::k64 ? 64 : 32, count, failures);
+  fmt::print("far branches, {} bits: {} cases, {} failures; ended", mode == Mode::k64 ? 64 : 32, count,
+             failures);
   for (const auto& [vector, times] : ends) fmt::print(" #{} {}", vector, times);
   fmt::print("\n");
 }
