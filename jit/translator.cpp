@@ -34,13 +34,23 @@ u64 features_of_host() {
        {Feature::kBase, Feature::kFpu, Feature::kCx8, Feature::kCmov, Feature::kMmx, Feature::kFxsr,
         Feature::kSse, Feature::kSse2, Feature::kMmxExt, Feature::kPrefetchw, Feature::kTsc})
     add(f, 1);
+  // What Clang's __builtin_cpu_supports has no name for is read from CPUID.
+  const bool avx = __builtin_cpu_supports("avx") != 0;  // the system's part, too
   unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
   if (__get_cpuid(1, &eax, &ebx, &ecx, &edx) != 0) {
     add(Feature::kCx16, ecx & bit_CMPXCHG16B);
     add(Feature::kMovbe, ecx & bit_MOVBE);
+    add(Feature::kF16c, avx && (ecx & bit_F16C) != 0);
   }
-  if (__get_cpuid(0x80000001, &eax, &ebx, &ecx, &edx) != 0) add(Feature::kLahf, ecx & bit_LAHF_LM);
-  add(Feature::kAdx, __builtin_cpu_supports("adx"));
+  if (__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) != 0) {
+    add(Feature::kAdx, ebx & bit_ADX);
+    add(Feature::kSha, ebx & bit_SHA);
+    add(Feature::kVaes, avx && (ecx & bit_VAES) != 0);
+  }
+  if (__get_cpuid(0x80000001, &eax, &ebx, &ecx, &edx) != 0) {
+    add(Feature::kLahf, ecx & bit_LAHF_LM);
+    add(Feature::kLzcnt, ecx & bit_LZCNT);
+  }
   add(Feature::kSse3, __builtin_cpu_supports("sse3"));
   add(Feature::kSsse3, __builtin_cpu_supports("ssse3"));
   add(Feature::kSse41, __builtin_cpu_supports("sse4.1"));
@@ -49,17 +59,13 @@ u64 features_of_host() {
   add(Feature::kPopcnt, __builtin_cpu_supports("popcnt"));
   add(Feature::kAes, __builtin_cpu_supports("aes"));
   add(Feature::kPclmul, __builtin_cpu_supports("pclmul"));
-  add(Feature::kAvx, __builtin_cpu_supports("avx"));
+  add(Feature::kAvx, avx);
   add(Feature::kAvx2, __builtin_cpu_supports("avx2"));
   add(Feature::kFma, __builtin_cpu_supports("fma"));
-  add(Feature::kF16c, __builtin_cpu_supports("f16c"));
   add(Feature::kBmi1, __builtin_cpu_supports("bmi"));
   add(Feature::kBmi2, __builtin_cpu_supports("bmi2"));
-  add(Feature::kLzcnt, __builtin_cpu_supports("lzcnt"));
-  add(Feature::kVaes, __builtin_cpu_supports("vaes"));
   add(Feature::kVpclmul, __builtin_cpu_supports("vpclmulqdq"));
   add(Feature::kGfni, __builtin_cpu_supports("gfni"));
-  add(Feature::kSha, __builtin_cpu_supports("sha"));
   return features;
 }
 
