@@ -33,7 +33,7 @@ CodeCache::CodeCache(memory::Ram& ram, std::unique_ptr<CodeArena> arena)
 CodeCache::~CodeCache() { ram_.remove_listener(*this); }
 
 BlockId CodeCache::find(const u8* host, u64 rip, u32 key) const {
-  for (BlockId id = buckets_[bucket_of(host, key)]; id != kNone; id = block(id).next_in_bucket) {
+  for (BlockId id = buckets_[bucket_of(host, rip, key)]; id != kNone; id = block(id).next_in_bucket) {
     const Block& b = block(id);
     if (b.host == host && b.rip == rip && b.key == key) return id;
   }
@@ -65,7 +65,7 @@ BlockId CodeCache::add(const Block& made, std::vector<Site>& sites, std::vector<
     if (l.delta != kNone) l.delta += b.code;
     unit.links.push_back(l);
   }
-  BlockId& bucket = buckets_[bucket_of(b.host, b.key)];
+  BlockId& bucket = buckets_[bucket_of(b.host, b.rip, b.key)];
   b.next_in_bucket = bucket;
   bucket = id;
   list_in_frame(id, 0, b.host);
@@ -124,7 +124,7 @@ void CodeCache::drop(BlockId id) {
   for (LinkId l = b.first_link; l < b.first_link + b.links; ++l) {
     if (link(l).to != kNone) disconnect(l);
   }
-  BlockId* at = &buckets_[bucket_of(b.host, b.key)];
+  BlockId* at = &buckets_[bucket_of(b.host, b.rip, b.key)];
   while (*at != id) at = &block(*at).next_in_bucket;
   *at = b.next_in_bucket;
   unlist_in_frame(id, 0, b.host);

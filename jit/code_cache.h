@@ -89,8 +89,9 @@ class CodeCache final : public memory::FrameListener {
   static u32 index_of(u32 id) { return id & kIndexMask; }
   Unit& unit_of(u32 id) { return units_[id >> kUnitShift]; }
   u32 id_of(size_t index) const { return current_ << kUnitShift | static_cast<u32>(index); }
-  static u32 bucket_of(const u8* host, u32 key) {
-    const u64 h = (reinterpret_cast<u64>(host) ^ (u64{key} << 40)) * 0x9e3779b97f4a7c15u;
+  /// RIP counts: programs that are loaded anywhere run the same bytes at many addresses.
+  static u32 bucket_of(const u8* host, u64 rip, u32 key) {
+    const u64 h = (reinterpret_cast<u64>(host) ^ (rip << 17) ^ (u64{key} << 40)) * 0x9e3779b97f4a7c15u;
     return static_cast<u32>(h >> 48);
   }
   void list_in_frame(BlockId id, unsigned which, const u8* host);
