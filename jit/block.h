@@ -86,6 +86,6 @@ struct JumpEntry {
   static constexpr u64 kNoPage = 0xfff;  // no block has this key
 };
 static_assert(sizeof(JumpEntry) == 32);
-inline constexpr unsigned kJumpEntries = 4096;
+inline constexpr unsigned kJumpEntries = 16384;
 
 }  // namespace orrery::jit

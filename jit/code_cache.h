@@ -75,7 +75,7 @@ class CodeCache final : public memory::FrameListener {
   u64 blocks_dropped = 0, units_evicted = 0, flushes = 0, links_patched = 0;
 
  private:
-  static constexpr u32 kBuckets = 1u << 16;
+  static constexpr u32 kBuckets = 1u << 18;
   static constexpr u32 kStubBytes = 128 << 10;
   static constexpr u32 kIndexMask = (1u << kUnitShift) - 1;
   struct Unit {
@@ -92,7 +92,7 @@ class CodeCache final : public memory::FrameListener {
   /// RIP counts: programs that are loaded anywhere run the same bytes at many addresses.
   static u32 bucket_of(const u8* host, u64 rip, u32 key) {
     const u64 h = (reinterpret_cast<u64>(host) ^ (rip << 17) ^ (u64{key} << 40)) * 0x9e3779b97f4a7c15u;
-    return static_cast<u32>(h >> 48);
+    return static_cast<u32>(h >> 46);
   }
   void list_in_frame(BlockId id, unsigned which, const u8* host);
   void unlist_in_frame(BlockId id, unsigned which, const u8* host);
