@@ -343,7 +343,7 @@ x64::Resume Translator::Impl::run_site_for(void* engine, cpu::CpuState*, u64 exi
     cpu.state.gpr[cpu::kRsp] -= 8 + self.cache.insns_of(self.cache.block(site.block))[site.index].imm;
   }
   const x64::Resume resume = self.run_site(cpu, id);
-  cpu.translator.interrupt_waiting = cpu.interrupt_waiting();
+  if (resume.code != nullptr) cpu.translator.interrupt_waiting = cpu.interrupt_waiting();
   cpu.translator.flags_image = image_of(cpu.state.rflags);
   return resume;
 }

@@ -220,9 +220,8 @@ bool Vcpu::read_slow(SegmentIndex segment, u64 linear, void* out, unsigned size)
   if (in_page >= size) {
     if (!translate(linear, Access::kRead, Privilege::kCurrent, physical, &entry)) return false;
     fill_fast(linear, physical, entry);
-    const FastEntry& e = view_[(linear >> 12) & FastBank::kIndexMask];
-    if ((linear ^ e.read_tag) <= memory::kPageBytes - size) {
-      std::memcpy(out, reinterpret_cast<const u8*>(linear + e.delta), size);
+    if (const u8* const host = quick_host(linear, size, Access::kRead)) {
+      std::memcpy(out, host, size);
     } else {
       physical_read(physical, out, size);
     }
@@ -249,9 +248,8 @@ bool Vcpu::write_slow(SegmentIndex segment, u64 linear, const void* data, unsign
   if (in_page >= size) {
     if (!translate(linear, Access::kWrite, Privilege::kCurrent, physical, &entry)) return false;
     fill_fast(linear, physical, entry);
-    const FastEntry& e = view_[(linear >> 12) & FastBank::kIndexMask];
-    if ((linear ^ e.write_tag) <= memory::kPageBytes - size) {
-      std::memcpy(reinterpret_cast<u8*>(linear + e.delta), data, size);
+    if (u8* const host = quick_host(linear, size, Access::kWrite)) {
+      std::memcpy(host, data, size);
     } else {
       physical_write(physical, data, size);
     }
@@ -273,8 +271,7 @@ bool Vcpu::write_slow(SegmentIndex segment, u64 linear, const void* data, unsign
 bool Vcpu::probe_write(SegmentIndex segment, u64 offset, unsigned size) {
   u64 linear = offset + flat_base_[segment];
   if (!long64_ && !segment_linear(segment, offset, size, Access::kWrite, linear)) return false;
-  const FastEntry& e = view_[(linear >> 12) & FastBank::kIndexMask];
-  if ((linear ^ e.write_tag) <= memory::kPageBytes - size) return true;
+  if (quick_host(linear, size, Access::kWrite) != nullptr) return true;
   if (!access_checks(segment, linear, size)) return false;
   u64 physical = 0;
   for (u64 at = linear; at - linear < size; at = align_down(at, memory::kPageBytes) + memory::kPageBytes) {

@@ -14,6 +14,7 @@
 #include <span>
 #include <vector>
 
+#include "base/bits.h"
 #include "cpu/vcpu.h"
 #include "jit/analysis/memory_groups.h"
 #include "jit/block.h"
@@ -21,6 +22,9 @@
 #include "jit/x64/stubs.h"
 
 namespace orrery::jit::x64 {
+
+/// With 48 bits: what is canonical with 57 only is left to handlers.
+inline bool is_canonical(u64 address) { return static_cast<u64>(sign_extend(address, 48)) == address; }
 
 /// How an instruction's flags are made again.
 struct FlagRecipe {
@@ -177,8 +181,10 @@ class BlockEmitter {
   /// The block once more, for its second turn and later ones.
   void emit_loop();
   void emit_loop_cold();
-  /// As check_access, with the page of the last turn at hand.
+  /// check_access in a loop: with the page of the last turn at hand.
   void check_loop_access(unsigned bytes, bool write, unsigned alignment, const asmjit::Label& miss);
+  /// The page of the quick TLB's entry at kIndex into a slot. Uses kScratch.
+  void remember_page(size_t slot, bool write);
   /// Notes that pages are, or are not, in their slots.
   void set_pages_known(bool known);
   i32 page_slot(size_t slot, size_t field) const {
@@ -207,8 +213,19 @@ class BlockEmitter {
   }
   /// The offset of the quick TLB's entry for kAddress into kIndex.
   void find_entry();
-  /// Checks `bytes` at kAddress and makes it a host address; what does not pass goes to `miss`. Uses kIndex,
-  /// kScratch and EFLAGS.
+  i32 entry_tag(bool write) const {
+    return bank_ +
+           static_cast<i32>(write ? offsetof(cpu::FastEntry, write_tag) : offsetof(cpu::FastEntry, read_tag));
+  }
+  i32 entry_delta() const { return bank_ + static_cast<i32>(offsetof(cpu::FastEntry, delta)); }
+  /// Whether `bytes` at kAddress lie in the page that `tag` is of; else to `miss`. Uses kScratch and EFLAGS.
+  void compare_page(unsigned bytes, const asmjit::x86::Mem& tag, const asmjit::Label& miss);
+  /// The other half of a check: the alignment, and kAddress becomes a host address.
+  void apply_delta(unsigned alignment, const asmjit::x86::Mem& delta, const asmjit::Label& miss);
+  /// Checks `bytes` at kAddress against the quick TLB and makes it a host address; what does not pass goes to
+  /// `miss`. Uses kIndex, kScratch and EFLAGS.
+  void check_entry(unsigned bytes, bool write, unsigned alignment, const asmjit::Label& miss);
+  /// The same by the quickest way that there is for the current instruction.
   void check_access(unsigned bytes, bool write, unsigned alignment, const asmjit::Label& miss);
 
   // rewrite.cpp
@@ -228,7 +245,6 @@ class BlockEmitter {
   void call_and_land(const GuestInsn& g, std::optional<u64> target);
   /// Ends the block with a link.
   void leave_to(u64 target);
-  void canonical_or(const Gp& address, const asmjit::Label& miss);
   void push_constant(u64 value);
   /// A register or checked memory operand into kAddress.
   void load_target(const GuestInsn& g, const asmjit::Label& miss);
@@ -296,11 +312,7 @@ i32 BlockEmitter::access(unsigned bytes, bool write, unsigned alignment, Address
   if (grouped.group == GroupedAccess::kNoGroup) {
     before_check();
     address();
-    if (is_loop()) {
-      check_loop_access(bytes, write, alignment, site(true));
-    } else {
-      check_access(bytes, write, alignment, site(true));
-    }
+    check_access(bytes, write, alignment, site(true));
     after_check();
     return 0;
   }

@@ -11,8 +11,6 @@ namespace {
 
 u64 relative_target(const GuestInsn& g, u64 next) { return next + g.insn.imm; }
 
-bool canonical(u64 address) { return static_cast<u64>(static_cast<i64>(address << 16) >> 16) == address; }
-
 }  // namespace
 
 void BlockEmitter::emit_branch(const GuestInsn& g) {
@@ -21,7 +19,7 @@ void BlockEmitter::emit_branch(const GuestInsn& g) {
     case ZYDIS_MNEMONIC_JMP:
       if (!relative) {
         jump_indirect(g, false);
-      } else if (canonical(relative_target(g, next_rip(g)))) {
+      } else if (is_canonical(relative_target(g, next_rip(g)))) {
         leave_to(relative_target(g, next_rip(g)));
       } else {
         handler_site(g);
@@ -30,7 +28,7 @@ void BlockEmitter::emit_branch(const GuestInsn& g) {
     case ZYDIS_MNEMONIC_CALL:
       if (!relative) {
         jump_indirect(g, true);
-      } else if (canonical(relative_target(g, next_rip(g)))) {
+      } else if (is_canonical(relative_target(g, next_rip(g)))) {
         save_flags();
         site(false);
         push_constant(next_rip(g));
@@ -50,7 +48,7 @@ void BlockEmitter::emit_branch(const GuestInsn& g) {
 
 void BlockEmitter::conditional_jump(const GuestInsn& g) {
   const u64 target = relative_target(g, next_rip(g));
-  if (!canonical(target)) {
+  if (!is_canonical(target)) {
     handler_site(g);
     return;
   }
@@ -83,15 +81,6 @@ void BlockEmitter::final_jump(const GuestInsn& g, u64 target) {
   if (a_.long_().emit(jump, link.exit) != kErrorOk) failed_ = true;
 }
 
-// Bits 47 to 63 must be equal.
-void BlockEmitter::canonical_or(const Gp& address, const Label& miss) {
-  a_.mov(kScratch, address);
-  a_.sar(kScratch, 47);
-  a_.add(kScratch, 1);
-  a_.cmp(kScratch, 1);
-  a_.ja(miss);
-}
-
 void BlockEmitter::push_constant(u64 value) {
   const Gp sp = gpq(kHostOf[cpu::kRsp]);
   const i32 at = access(8, true, 1, [&] { a_.lea(kAddress, ptr(sp, -8)); });
@@ -118,7 +107,7 @@ void BlockEmitter::load_target(const GuestInsn& g, const Label& miss) {
       load_guest(kAddress, guest);
     }
   }
-  canonical_or(kAddress, miss);
+  emit_canonical_check(a_, kAddress, miss);
   flags_ = Flags::kImage;
 }
 

@@ -18,10 +18,6 @@ constexpr size_t kMaxLoopInsns = 32;
 constexpr size_t kSlots = std::extent_v<decltype(cpu::Vcpu::TranslatorSlots::pages)>;
 constexpr size_t kTag = offsetof(cpu::Vcpu::PageSlot, tag), kDelta = offsetof(cpu::Vcpu::PageSlot, delta);
 
-i32 tag_of(bool write) {
-  return static_cast<i32>(write ? offsetof(cpu::FastEntry, write_tag) : offsetof(cpu::FastEntry, read_tag));
-}
-
 }  // namespace
 
 void BlockEmitter::find_loop() {
@@ -34,7 +30,9 @@ void BlockEmitter::find_loop() {
   u32 written_since = 0;
   for (size_t i = 0; i + 1 < insns_.size(); ++i) {
     const GuestInsn& g = insns_[i];
-    if (g.plan == Plan::kNothing || (g.plan == Plan::kBranch && flags_read(g) != 0)) continue;
+    if (g.plan == Plan::kNothing) continue;
+    // A jump out, but not one whose handler runs.
+    if (g.plan == Plan::kBranch && flags_read(g) != 0 && is_canonical(next_rip(g) + g.insn.imm)) continue;
     if (g.plan != Plan::kRewrite && g.plan != Plan::kStack && g.plan != Plan::kX87) return;
     if (g.plan != Plan::kStack && changes_flags(g)) {
       producer = flags_defined(g) == cpu::rflags::kArithmetic ? i : kNoProducer;
@@ -68,35 +66,32 @@ void BlockEmitter::set_pages_known(bool known) {
   if (is_loop()) a_.mov(byte_ptr(kState, ORRERY_SLOT(context_.layout, pages_known)), known ? 1 : 0);
 }
 
+void BlockEmitter::remember_page(size_t slot, bool write) {
+  a_.mov(kScratch, qword_ptr(kState, kIndex, 0, entry_tag(write)));
+  a_.mov(qword_ptr(kState, page_slot(slot, kTag)), kScratch);
+  a_.mov(kScratch, qword_ptr(kState, kIndex, 0, entry_delta()));
+  a_.mov(qword_ptr(kState, page_slot(slot, kDelta)), kScratch);
+}
+
 void BlockEmitter::check_loop_access(unsigned bytes, bool write, unsigned alignment, const Label& miss) {
   const size_t slot = turn_caches_;
   if (slot == kSlots) {
-    check_access(bytes, write, alignment, miss);
+    check_entry(bytes, write, alignment, miss);
     return;
   }
   ++turn_caches_;
   if (!in_loop_) {
     page_caches_.push_back(
         {.cold = a_.newLabel(), .checked = a_.newLabel(), .miss = {}, .bytes = bytes, .write = write});
-    check_access(bytes, write, alignment, miss);
-    a_.mov(kScratch, qword_ptr(kState, kIndex, 0, bank_ + tag_of(write)));
-    a_.mov(qword_ptr(kState, page_slot(slot, kTag)), kScratch);
-    a_.mov(kScratch, qword_ptr(kState, kIndex, 0, bank_ + static_cast<i32>(offsetof(cpu::FastEntry, delta))));
-    a_.mov(qword_ptr(kState, page_slot(slot, kDelta)), kScratch);
+    check_entry(bytes, write, alignment, miss);
+    remember_page(slot, write);
     return;
   }
   PageCache& c = page_caches_[slot];
   c.miss = miss;
-  a_.mov(kScratch, kAddress);
-  a_.xor_(kScratch, qword_ptr(kState, page_slot(slot, kTag)));
-  a_.cmp(kScratch, 4096 - bytes);
-  a_.ja(c.cold);
+  compare_page(bytes, qword_ptr(kState, page_slot(slot, kTag)), c.cold);
   a_.bind(c.checked);
-  if (alignment > 1) {
-    a_.test(kAddress.r32(), alignment - 1);
-    a_.jnz(miss);
-  }
-  a_.add(kAddress, qword_ptr(kState, page_slot(slot, kDelta)));
+  apply_delta(alignment, qword_ptr(kState, page_slot(slot, kDelta)), miss);
 }
 
 void BlockEmitter::emit_loop_cold() {
@@ -112,14 +107,8 @@ void BlockEmitter::emit_loop_cold() {
     const PageCache& c = page_caches_[slot];
     a_.bind(c.cold);
     find_entry();
-    a_.mov(kScratch, kAddress);
-    a_.xor_(kScratch, qword_ptr(kState, kIndex, 0, bank_ + tag_of(c.write)));
-    a_.cmp(kScratch, 4096 - c.bytes);
-    a_.ja(c.miss);
-    a_.mov(kScratch, qword_ptr(kState, kIndex, 0, bank_ + tag_of(c.write)));
-    a_.mov(qword_ptr(kState, page_slot(slot, kTag)), kScratch);
-    a_.mov(kScratch, qword_ptr(kState, kIndex, 0, bank_ + static_cast<i32>(offsetof(cpu::FastEntry, delta))));
-    a_.mov(qword_ptr(kState, page_slot(slot, kDelta)), kScratch);
+    compare_page(c.bytes, qword_ptr(kState, kIndex, 0, entry_tag(c.write)), c.miss);
+    remember_page(slot, c.write);
     a_.jmp(c.checked);
   }
 }

@@ -73,12 +73,7 @@ void BlockEmitter::group_head() {
     a_.lea(kAddress, ptr(base, static_cast<i32>(here.displacement - down)));
   }
   const Label miss = link.entry;
-  const auto bytes = static_cast<unsigned>(group.high - group.low);
-  if (is_loop()) {
-    check_loop_access(bytes, group.write, 1, miss);
-  } else {
-    check_access(bytes, group.write, 1, miss);
-  }
+  check_access(static_cast<unsigned>(group.high - group.low), group.write, 1, miss);
   a_.mov(qword_ptr(kState, window(here.group)), kAddress);
 }
 
@@ -88,19 +83,33 @@ void BlockEmitter::find_entry() {
   a_.and_(kIndex.r32(), static_cast<u32>(cpu::FastBank::kIndexMask << 5));
 }
 
-void BlockEmitter::check_access(unsigned bytes, bool write, unsigned alignment, const Label& miss) {
-  const auto tag =
-      static_cast<i32>(write ? offsetof(cpu::FastEntry, write_tag) : offsetof(cpu::FastEntry, read_tag));
-  find_entry();
+void BlockEmitter::compare_page(unsigned bytes, const Mem& tag, const Label& miss) {
   a_.mov(kScratch, kAddress);
-  a_.xor_(kScratch, qword_ptr(kState, kIndex, 0, bank_ + tag));
+  a_.xor_(kScratch, tag);
   a_.cmp(kScratch, 4096 - bytes);
   a_.ja(miss);
+}
+
+void BlockEmitter::apply_delta(unsigned alignment, const Mem& delta, const Label& miss) {
   if (alignment > 1) {
     a_.test(kAddress.r32(), alignment - 1);
     a_.jnz(miss);
   }
-  a_.add(kAddress, qword_ptr(kState, kIndex, 0, bank_ + static_cast<i32>(offsetof(cpu::FastEntry, delta))));
+  a_.add(kAddress, delta);
+}
+
+void BlockEmitter::check_entry(unsigned bytes, bool write, unsigned alignment, const Label& miss) {
+  find_entry();
+  compare_page(bytes, qword_ptr(kState, kIndex, 0, entry_tag(write)), miss);
+  apply_delta(alignment, qword_ptr(kState, kIndex, 0, entry_delta()), miss);
+}
+
+void BlockEmitter::check_access(unsigned bytes, bool write, unsigned alignment, const Label& miss) {
+  if (is_loop()) {
+    check_loop_access(bytes, write, alignment, miss);
+  } else {
+    check_entry(bytes, write, alignment, miss);
+  }
 }
 
 }  // namespace orrery::jit::x64

@@ -48,6 +48,14 @@ void leave(Assembler& a, const cpu::Vcpu::Layout& layout) {
 
 }  // namespace
 
+void emit_canonical_check(Assembler& a, const Gp& address, const Label& miss) {
+  a.mov(kScratch, address);
+  a.sar(kScratch, 47);
+  a.add(kScratch, 1);
+  a.cmp(kScratch, 1);
+  a.ja(miss);
+}
+
 Stubs emit_stubs(CodeArena& arena, const cpu::Vcpu::Layout& layout) {
   Stubs stubs;
   stubs.exit = emit_stub(arena, [&](Assembler& a) {
@@ -176,12 +184,7 @@ IndirectStubs emit_indirect_stubs(CodeArena& arena, const cpu::Vcpu::Layout& lay
   at.jump = emit_indirect_jump(arena, layout, stubs.exit, key);
   at.mismatch = emit_stub(arena, [&](Assembler& a) {
     const Label bad = a.newLabel();
-    // Bits 47 to 63 must be equal.
-    a.mov(kScratch, kAddress);
-    a.sar(kScratch, 47);
-    a.add(kScratch, 1);
-    a.cmp(kScratch, 1);
-    a.ja(bad);
+    emit_canonical_check(a, kAddress, bad);
     a.jmp(imm(reinterpret_cast<u64>(arena.executable(at.jump))));
     a.bind(bad);
     a.mov(kAddress, kIndex);

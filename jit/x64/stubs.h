@@ -57,6 +57,9 @@ Stubs emit_stubs(CodeArena& arena, const cpu::Vcpu::Layout& layout);
 void load_x87(asmjit::x86::Assembler& a, const cpu::Vcpu::Layout& layout);
 /// Back into CpuState, leaving the host's stack empty and its own control word. Uses rcx, rdx and EFLAGS.
 void save_x87(asmjit::x86::Assembler& a, const cpu::Vcpu::Layout& layout);
+/// To `miss` unless bits 47 to 63 of `address` are equal. Uses kScratch and EFLAGS.
+void emit_canonical_check(asmjit::x86::Assembler& a, const Gp& address, const asmjit::Label& miss);
+
 /// What blocks of one key share to find the translation of a guest RIP in kAddress.
 struct IndirectStubs {
   u32 jump = 0;       // jumps there, or leaves with ExitKind::kIndirect, RIP stored; kAddress is canonical
