@@ -81,6 +81,8 @@ class Vcpu final : public memory::FrameListener, public memory::MapListener {
     u64 kept_operand = 0;       // what a loop's last comparison read from memory
     u64 pages_known = 0;        // ... as far as nothing has run since that could have changed them
     u64 stack_limit = 0;        // how far such return addresses may reach
+    u64 bad_return = 0;         // where a return leads whose target is not canonical
+    u64 code_page = 0;          // linear address of the page that the running block lies in
     u64 vectors_loaded = 0;     // the guest's vector registers and MXCSR are in the host's
     u64 windows[8] = {};        // host addresses that one check has cleared for several accesses of a block
     u64 flags_image = 0;        // OF in bit 0, SF ZF AF PF CF in bits 8 to 15, as SETO AL and LAHF leave them

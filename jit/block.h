@@ -1,12 +1,17 @@
 // What a translation is made of: a block of host code for a straight run of guest instructions, the places
 // where it may leave to the engine, and the jumps that lead on to other blocks.
+//
+// A block belongs to guest bytes in a frame of RAM, and holds at whatever linear address that frame is
+// mapped: TranslatorSlots::code_page has the page's, and addresses of code are counted from there. So
+// processes share the translations of what they share.
 #pragma once
 
 #include "cpu/insn.h"
+#include "cpu/paging/tlb.h"
 
 namespace orrery::jit {
 
-/// What a translation depends on besides its bytes and RIP.
+/// What a translation depends on besides its bytes.
 namespace block_key {
 inline constexpr u32 kDecodeMask = 0xff;   // cpu::decode_key
 inline constexpr unsigned kViewShift = 8;  // privilege view: Vcpu::view_index, 2 bits
@@ -14,7 +19,6 @@ inline constexpr u32 kNativeSimd =
     1 << 10;  // every MXCSR exception is masked, so SIMD can't trap on the host
 inline constexpr u32 kNativeX87 =
     1 << 11;  // every x87 exception is masked and none is pending, so x87 and MMX can't trap on the host
-// Indirect jumps look for keys below 1 << 12 (JumpEntry).
 inline constexpr u32 kNoGroups = 1 << 12;  // every memory access is checked by itself
 /// The privilege view at CPL 0 with SMAP, by RFLAGS.AC.
 constexpr u32 view_of_supervisor(bool ac) { return ac ? 2 : 1; }
@@ -44,24 +48,25 @@ struct Site {
   u16 index = 0;        // of the instruction in its block
   bool native = false;  // the instruction runs natively otherwise
   u32 resume = 0;       // arena offset; kNone: the handler always ends the block
+  LinkId link = kNone;  // a jump's, which is connected to where the handler has gone
 };
 
 /// A direct jump out of a block.
 struct Link {
-  BlockId block = kNone;  // that it leaves
-  BlockId to = kNone;     // that it is patched to
-  u64 target = 0;         // guest RIP
-  u32 key_bits = 0;       // kNoGroups: that version of the target is wanted
-  u32 jump = 0;           // arena offset of the patched rel32
-  u32 exit = 0;           // arena offset of the code that it leads to while unpatched
-  u32 delta = kNone;      // arena offset of the guard's 64-bit immediate; kNone: within the page, no guard
+  static constexpr u32 kNoFrame = 0x7fffffff;  // no frame has this number
+  BlockId block = kNone;                       // that it leaves
+  BlockId to = kNone;                          // that it is patched to
+  u64 target = 0;                              // guest address, from the block's page on
+  u32 key_bits = 0;                            // kNoGroups: that version of the target is wanted
+  u32 jump = 0;                                // arena offset of the patched rel32
+  u32 exit = 0;                                // arena offset of the code that it leads to while unpatched
+  u32 frame = kNone;  // arena offset of the guard's 32-bit immediate; kNone: within the page, no guard
   LinkId next_incoming = kNone, previous_incoming = kNone;
 };
 
 struct Block {
   const u8* host = nullptr;   // of the first guest byte; null: dropped
   const u8* host2 = nullptr;  // of the second page, if its only instruction crosses into it
-  u64 rip = 0;
   u32 key = 0;
   u32 code = 0;  // arena offset
   u32 code_bytes = 0;
@@ -74,18 +79,23 @@ struct Block {
   LinkId incoming = kNone;
   u32 next_in_frame[2] = {kNone, kNone};  // nodes of the lists of its frames: block id * 2 + which
   BlockId next_in_bucket = kNone;
+  u64 offset_in_page() const { return reinterpret_cast<u64>(host) % 4096; }
 };
 
-/// One entry of a vCPU's table of indirect targets; translated code reads it. An entry matches when RIP, the
-/// host address of the page and the block key do.
+/// One entry of a vCPU's table of indirect targets; translated code reads it.
 struct JumpEntry {
-  u64 rip = 0;
-  u64 delta_and_key = kNoPage;  // host address minus linear address of the code page, plus the block key
-  u64 code = 0;
-  u64 block = 0;                         // its BlockId
-  static constexpr u64 kNoPage = 0xfff;  // no block has this key
+  u64 place = 0;  // 0: none, since no key is 0
+  u32 code = 0;   // arena offset
+  BlockId block = kNone;
+  static constexpr unsigned kKeyShift = 12;
+  /// What is looked for: the frame as FastCodeEntry has it, the block key, the offset in the page.
+  static constexpr u64 place_of(u64 frame, u64 offset, u32 key) {
+    return frame << cpu::FastCodeEntry::kFrameShift | u64{key} << kKeyShift | offset;
+  }
 };
-static_assert(sizeof(JumpEntry) == 32);
+static_assert(sizeof(JumpEntry) == 16);
 inline constexpr unsigned kJumpEntries = 16384;
+/// How far a place's frame is shifted down to be mixed into its index.
+inline constexpr unsigned kJumpFold = 31;
 
 }  // namespace orrery::jit

@@ -32,10 +32,10 @@ CodeCache::CodeCache(memory::Ram& ram, std::unique_ptr<CodeArena> arena)
 
 CodeCache::~CodeCache() { ram_.remove_listener(*this); }
 
-BlockId CodeCache::find(const u8* host, u64 rip, u32 key) const {
-  for (BlockId id = buckets_[bucket_of(host, rip, key)]; id != kNone; id = block(id).next_in_bucket) {
+BlockId CodeCache::find(const u8* host, u32 key) const {
+  for (BlockId id = buckets_[bucket_of(host, key)]; id != kNone; id = block(id).next_in_bucket) {
     const Block& b = block(id);
-    if (b.host == host && b.rip == rip && b.key == key) return id;
+    if (b.host == host && b.key == key) return id;
   }
   return kNone;
 }
@@ -62,10 +62,10 @@ BlockId CodeCache::add(const Block& made, std::vector<Site>& sites, std::vector<
   for (Link& l : links) {
     l.jump += b.code;
     l.exit += b.code;
-    if (l.delta != kNone) l.delta += b.code;
+    if (l.frame != kNone) l.frame += b.code;
     unit.links.push_back(l);
   }
-  BlockId& bucket = buckets_[bucket_of(b.host, b.rip, b.key)];
+  BlockId& bucket = buckets_[bucket_of(b.host, b.key)];
   b.next_in_bucket = bucket;
   bucket = id;
   list_in_frame(id, 0, b.host);
@@ -95,16 +95,24 @@ void CodeCache::unlist_in_frame(BlockId id, unsigned which, const u8* host) {
   ram_.clear_flag(frame, memory::frame_flag::kTranslated);
 }
 
-void CodeCache::connect(LinkId id, BlockId to, u64 delta) {
+void CodeCache::connect(LinkId id, BlockId to) {
   Link& l = link(id);
-  if (l.to != kNone || block(l.block).host == nullptr) return;
+  const Block& from = block(l.block);
+  if (l.to == to || from.host == nullptr) return;
   Block& target = block(to);
+  const memory::Frame frame = ram_.frame_of(target.host);
+  // Without a guard it leads to its own frame, or the page has been mapped elsewhere since.
+  if (l.frame == kNone && frame != ram_.frame_of(from.host)) return;
+  if (l.to != kNone) disconnect(id);
   l.to = to;
   l.previous_incoming = kNone;
   l.next_incoming = target.incoming;
   if (target.incoming != kNone) link(target.incoming).previous_incoming = id;
   target.incoming = id;
-  if (l.delta != kNone) std::memcpy(arena_->writable(l.delta), &delta, sizeof delta);
+  if (l.frame != kNone) {
+    const auto wanted = static_cast<u32>(frame);
+    std::memcpy(arena_->writable(l.frame), &wanted, sizeof wanted);
+  }
   store_rel32(arena_->writable(l.jump), arena_->executable(l.jump), arena_->executable(target.code));
   ++links_patched;
 }
@@ -115,6 +123,7 @@ void CodeCache::disconnect(LinkId id) {
       l.next_incoming;
   if (l.next_incoming != kNone) link(l.next_incoming).previous_incoming = l.previous_incoming;
   l.to = kNone;
+  if (l.frame != kNone) std::memcpy(arena_->writable(l.frame), &Link::kNoFrame, sizeof Link::kNoFrame);
   store_rel32(arena_->writable(l.jump), arena_->executable(l.jump), arena_->executable(l.exit));
 }
 
@@ -124,14 +133,14 @@ void CodeCache::drop(BlockId id) {
   for (LinkId l = b.first_link; l < b.first_link + b.links; ++l) {
     if (link(l).to != kNone) disconnect(l);
   }
-  BlockId* at = &buckets_[bucket_of(b.host, b.rip, b.key)];
+  BlockId* at = &buckets_[bucket_of(b.host, b.key)];
   while (*at != id) at = &block(*at).next_in_bucket;
   *at = b.next_in_bucket;
   unlist_in_frame(id, 0, b.host);
   if (b.host2 != nullptr) unlist_in_frame(id, 1, b.host2);
   for (const auto& table : jump_tables_) {
-    JumpEntry& e = table[jump_index(b.rip)];
-    if (e.code == reinterpret_cast<u64>(arena_->executable(b.code))) e = {};
+    JumpEntry& e = table[jump_index(place_of(b.host, b.key))];
+    if (e.block == id) e = {};
   }
   b.host = nullptr;
   ++blocks_dropped;

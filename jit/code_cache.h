@@ -34,7 +34,7 @@ class CodeCache final : public memory::FrameListener {
   /// Where each instruction of `b` begins, in bytes from the block's start.
   u16* offsets_of(const Block& b) { return &unit_of(b.first_insn).offsets[index_of(b.first_insn)]; }
 
-  BlockId find(const u8* host, u64 rip, u32 key) const;
+  BlockId find(const u8* host, u32 key) const;
   /// Nothing leads to `id` any more; its code stays until its unit is evicted.
   void drop(BlockId id);
   /// The ids that the next block, its sites and links will get.
@@ -49,11 +49,17 @@ class CodeCache final : public memory::FrameListener {
   Gone make_room();
   BlockId add(const Block& block, std::vector<Site>& sites, std::vector<Link>& links,
               const std::vector<cpu::Insn>& insns, const std::vector<u16>& offsets);
-  /// Patches `id` to lead to `to` directly; `delta`: what the guard of a link across pages compares.
-  void connect(LinkId id, BlockId to, u64 delta);
+  /// Patches `id` to lead to `to` directly, whatever it led to.
+  void connect(LinkId id, BlockId to);
   /// A table of kJumpEntries that translated code reads: dropped blocks leave it. Lives until the cache goes.
   JumpEntry* new_jump_table();
-  static u32 jump_index(u64 rip) { return static_cast<u32>((rip ^ (rip >> 12)) & (kJumpEntries - 1)); }
+  static u32 jump_index(u64 place) {
+    return static_cast<u32>((place ^ (place >> kJumpFold)) & (kJumpEntries - 1));
+  }
+  /// JumpEntry::place for a block that begins at `host`.
+  u64 place_of(const u8* host, u32 key) const {
+    return JumpEntry::place_of(ram_.frame_of(host), reinterpret_cast<u64>(host) % memory::kPageBytes, key);
+  }
   /// What the arena holds so far (stubs) stays for good; blocks come next.
   void keep_stubs();
   /// What `emit` takes from the arena lies among the stubs.
@@ -89,9 +95,8 @@ class CodeCache final : public memory::FrameListener {
   static u32 index_of(u32 id) { return id & kIndexMask; }
   Unit& unit_of(u32 id) { return units_[id >> kUnitShift]; }
   u32 id_of(size_t index) const { return current_ << kUnitShift | static_cast<u32>(index); }
-  /// RIP counts: programs that are loaded anywhere run the same bytes at many addresses.
-  static u32 bucket_of(const u8* host, u64 rip, u32 key) {
-    const u64 h = (reinterpret_cast<u64>(host) ^ (rip << 17) ^ (u64{key} << 40)) * 0x9e3779b97f4a7c15u;
+  static u32 bucket_of(const u8* host, u32 key) {
+    const u64 h = (reinterpret_cast<u64>(host) ^ (u64{key} << 40)) * 0x9e3779b97f4a7c15u;
     return static_cast<u32>(h >> 46);
   }
   void list_in_frame(BlockId id, unsigned which, const u8* host);

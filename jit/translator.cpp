@@ -86,7 +86,8 @@ u64 flags_of(u64 image) { return ((image & 1) << 11) | ((image >> 8) & (kArithme
 
 struct Translator::Impl {
   Impl(memory::Ram& machine_ram, cpu::DecodeCache& machine_decode_cache, std::unique_ptr<CodeArena> arena)
-      : cache(machine_ram, std::move(arena)),
+      : ram(machine_ram),
+        cache(machine_ram, std::move(arena)),
         scanner(machine_decode_cache.decoder()),
         host_features(features_of_host()),
         host_is_profile(host_is_zen()),
@@ -101,6 +102,7 @@ struct Translator::Impl {
     return heat[(address ^ (address >> 16)) % kHeatSlots];
   }
   void attach(cpu::Vcpu& cpu);
+  u32 frame_of(const u8* host) const { return static_cast<u32>(ram.frame_of(host)); }
   u32 key_of(const cpu::Vcpu& cpu) const;
   /// `key_bits`: kNoGroups or 0.
   BlockId find_block(cpu::Vcpu& cpu, u32 key_bits);
@@ -111,6 +113,7 @@ struct Translator::Impl {
   /// Runs the handler of a site.
   x64::Resume run_site(cpu::Vcpu& cpu, SiteId id);
 
+  const memory::Ram& ram;
   CodeCache cache;
   BlockScanner scanner;
   cpu::Interpreter interpreter;
@@ -199,10 +202,10 @@ BlockId Translator::Impl::find_block(cpu::Vcpu& cpu, u32 key_bits) {
   const u32 key = key_of(cpu) | key_bits;
 
   // What was entered last from here at this place, else the whole cache.
-  JumpEntry& entry = reinterpret_cast<JumpEntry*>(cpu.translator.jump_table)[CodeCache::jump_index(rip)];
-  const u64 delta = reinterpret_cast<u64>(host) - rip;
-  const bool known = key_bits == 0 && entry.rip == rip && entry.delta_and_key == (delta | key);
-  BlockId id = known ? static_cast<BlockId>(entry.block) : cache.find(host, rip, key);
+  const u64 place = cache.place_of(host, key);
+  JumpEntry& entry = reinterpret_cast<JumpEntry*>(cpu.translator.jump_table)[CodeCache::jump_index(place)];
+  const bool known = key_bits == 0 && entry.place == place;
+  BlockId id = known ? entry.block : cache.find(host, key);
   if (id != kNone && cache.block(id).host2 != nullptr &&
       cpu.fetch_host(align_up(rip, memory::kPageBytes), &from_io) != cache.block(id).host2) {
     // The second page has moved, or faults: that is the interpreter's.
@@ -210,7 +213,7 @@ BlockId Translator::Impl::find_block(cpu::Vcpu& cpu, u32 key_bits) {
     return kNone;
   }
   if (id == kNone) {
-    for (const u8* const place : cache.overwritten) heat_of(place) = -kRunsAfterWrites;
+    for (const u8* const start : cache.overwritten) heat_of(start) = -kRunsAfterWrites;
     cache.overwritten.clear();
     i8& runs = heat_of(host);
     if (++runs < config.hot_runs) return kNone;
@@ -218,12 +221,9 @@ BlockId Translator::Impl::find_block(cpu::Vcpu& cpu, u32 key_bits) {
     id = translate(cpu, host, key);
     if (id == kNone) return kNone;
   }
-  if (pending_link != kNone) cache.connect(pending_link, id, delta);
+  if (pending_link != kNone) cache.connect(pending_link, id);
   if (!known && key_bits == 0) {
-    entry = {.rip = rip,
-             .delta_and_key = delta | key,
-             .code = reinterpret_cast<u64>(cache.arena().executable(cache.block(id).code)),
-             .block = id};
+    entry = {.place = place, .code = cache.block(id).code, .block = id};
   }
   return id;
 }
@@ -274,15 +274,14 @@ BlockId Translator::Impl::translate(cpu::Vcpu& cpu, const u8* host, u32 key) {
     x64::BlockEmitter emitter(
         context, a,
         {.block = cache.next_block(),
-         .rip = rip,
+         .start = rip % memory::kPageBytes,
          .key = key,
          .first_site = cache.next_site(),
          .first_link = cache.next_link(),
          .indirect = indirect,
          .next_underflow = next_underflow,
-         .page_delta = reinterpret_cast<u64>(host) - rip,
-         .second_page_delta =
-             second_page == nullptr ? 0 : reinterpret_cast<u64>(second_page) - (rip + in_page)},
+         .frame = frame_of(host),
+         .second_frame = second_page == nullptr ? std::nullopt : std::optional(frame_of(second_page))},
         scanned, emitted);
     if (!emitter.emit()) {
       // A form that AsmJit does not know runs its handler.
@@ -314,7 +313,6 @@ BlockId Translator::Impl::translate(cpu::Vcpu& cpu, const u8* host, u32 key) {
     Block block;
     block.host = host;
     block.host2 = second_page;
-    block.rip = rip;
     block.key = key;
     block.code = at;
     block.code_bytes = bytes;
@@ -355,7 +353,8 @@ x64::Resume Translator::Impl::run_site(cpu::Vcpu& cpu, SiteId id) {
   // The block has paid for all of its instructions.
   const i64 behind = i64{b.count} - site.index - 1;
   cpu.ticks_left += behind + 1;
-  cpu.state.gpr[cpu::kRip] = b.rip + cache.offsets_of(b)[site.index] + insn.length;
+  cpu.state.gpr[cpu::kRip] =
+      cpu.translator.code_page + b.offset_in_page() + cache.offsets_of(b)[site.index] + insn.length;
   const bool vectors = b.uses_vectors;
   const u32 block_key_then = b.key;
   ++(site.native ? stats.misses : stats.handlers)[insn.row];
@@ -366,6 +365,7 @@ x64::Resume Translator::Impl::run_site(cpu::Vcpu& cpu, SiteId id) {
       break;
     case cpu::Outcome::kEndTrace:
       --cpu.ticks_left;
+      pending_link = site.link;
       return {};
     case cpu::Outcome::kRestart:
       cpu.state.gpr[cpu::kRip] -= insn.length;
@@ -386,6 +386,7 @@ void Translator::Impl::enter(cpu::Vcpu& cpu, BlockId id) {
   running = &cpu;
   cpu.translator.interrupt_waiting = cpu.interrupt_waiting();
   cpu.translator.flags_image = image_of(cpu.state.rflags);
+  cpu.translator.code_page = align_down(cpu.state.rip(), memory::kPageBytes);
   cpu.translator.underflow = reinterpret_cast<u64>(cache.arena().executable(stubs_for(b.key).underflow));
   ++stats.entries;
   const u64 result = stubs.enter(&cpu.state, cache.arena().executable(b.code));
@@ -395,12 +396,12 @@ void Translator::Impl::enter(cpu::Vcpu& cpu, BlockId id) {
   ++stats.exits[static_cast<unsigned>(kind)];
   switch (kind) {
     case ExitKind::kLink:
-      cpu.state.gpr[cpu::kRip] = cache.link(exit_id).target;
+      cpu.state.gpr[cpu::kRip] = cpu.translator.code_page + cache.link(exit_id).target;
       pending_link = exit_id;
       if (cache.link(exit_id).to != kNone) ++stats.guards_failed;
       break;
     case ExitKind::kBudget:
-      cpu.state.gpr[cpu::kRip] = cache.block(exit_id).rip;
+      cpu.state.gpr[cpu::kRip] = cpu.translator.code_page + cache.block(exit_id).offset_in_page();
       break;
     case ExitKind::kIndirect:
     case ExitKind::kSite:

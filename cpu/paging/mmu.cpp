@@ -358,8 +358,9 @@ const u8* Vcpu::fetch_host(u64 linear, bool* from_io) {
   *from_io = false;
   if (fill_bank_ != nullptr) [[likely]] {
     const FastCodeEntry& e = fill_bank_->code_entries()[FastBank::code_index_of(linear)];
-    if ((linear ^ e.tag) <= memory::kPageBytes - 1) [[likely]]
-      return reinterpret_cast<const u8*>(linear + e.delta);
+    const u64 offset = linear ^ e.tag;
+    if (offset <= memory::kPageBytes - 1) [[likely]]
+      return services_.ram.data() + (e.place >> FastCodeEntry::kFrameShift) * memory::kPageBytes + offset;
   }
   if (long_mode() && !canonical(linear)) {
     raise(kGP, 0);
@@ -376,7 +377,7 @@ const u8* Vcpu::fetch_host(u64 linear, bool* from_io) {
   }
   const u8* const host = range.host + (physical - range.start);
   if (fill_bank_ != nullptr)
-    fill_bank_->fill_code(align_down(linear, memory::kPageBytes), reinterpret_cast<u64>(host) - linear,
+    fill_bank_->fill_code(align_down(linear, memory::kPageBytes), services_.ram.frame_of(host),
                           entry != nullptr && entry->global);
   return host;
 }

@@ -77,7 +77,8 @@ static_assert(sizeof(FastEntry) == 32);
 /// The same for code pages, which have entries of their own: data does not evict them.
 struct FastCodeEntry {
   u64 tag;
-  u64 delta;
+  u64 place;  // the frame of RAM in bits 32 and up
+  static constexpr unsigned kFrameShift = 32;
 };
 static_assert(sizeof(FastCodeEntry) == 16);
 
@@ -96,9 +97,9 @@ class FastBank {
   static unsigned code_index_of(u64 linear) { return static_cast<unsigned>((linear >> 12) & kCodeIndexMask); }
   FastCodeEntry* code_entries() { return code_.data(); }
   void invalidate_code(unsigned i) { code_[i] = {(~u64{i} & kCodeIndexMask) << 12, 0}; }
-  void fill_code(u64 page, u64 delta, bool global) {
+  void fill_code(u64 page, u64 frame, bool global) {
     const unsigned i = code_index_of(page);
-    code_[i] = {page, delta};
+    code_[i] = {page, frame << FastCodeEntry::kFrameShift};
     code_global_[i] = global;
     (global ? global_code_fills_ : code_fills_).note(i);
   }

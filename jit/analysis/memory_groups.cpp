@@ -40,7 +40,7 @@ bool plain(const ZydisDecodedOperand& o, unsigned address_width) {
          o.mem.type == ZYDIS_MEMOP_TYPE_MEM;
 }
 
-std::optional<Access> access_of(u64 rip, const GuestInsn& g) {
+std::optional<Access> access_of(u64 start, const GuestInsn& g) {
   if (g.plan == Plan::kStack) {
     if (g.z.mnemonic == ZYDIS_MNEMONIC_PUSH) return Access{cpu::kRsp, -8, 8, true};
     if (g.z.mnemonic == ZYDIS_MNEMONIC_POP) return Access{cpu::kRsp, 0, 8, false};
@@ -61,8 +61,8 @@ std::optional<Access> access_of(u64 rip, const GuestInsn& g) {
     const auto bytes = static_cast<u16>(o.size / 8);
     const bool write = (o.actions & ZYDIS_OPERAND_ACTION_MASK_WRITE) != 0;
     if (o.mem.base == ZYDIS_REGISTER_RIP) {
-      const u64 address = rip + g.offset + g.insn.length + static_cast<u64>(o.mem.disp.value);
-      return Access{GroupedAccess::kAbsoluteBase, static_cast<i64>(address), bytes, write};
+      const u64 address = start + g.offset + g.insn.length + static_cast<u64>(o.mem.disp.value);
+      return Access{GroupedAccess::kCodeBase, static_cast<i64>(address), bytes, write};
     }
     if (o.mem.base == ZYDIS_REGISTER_NONE)
       return Access{GroupedAccess::kAbsoluteBase, o.mem.disp.value, bytes, write};
@@ -98,7 +98,7 @@ std::optional<i64> constant_move(const GuestInsn& g) {
 
 class Finder {
  public:
-  Finder(u64 rip, std::span<const GuestInsn> insns) : rip_(rip), insns_(insns) {
+  Finder(u64 start, std::span<const GuestInsn> insns) : start_(start), insns_(insns) {
     out_.accesses.resize(insns.size());
   }
   MemoryGroups run() {
@@ -109,7 +109,7 @@ class Finder {
         for (Moving& m : moving_) m = {++next_version_, 0};
         continue;
       }
-      if (const auto access = access_of(rip_, g)) place(i, *access);
+      if (const auto access = access_of(start_, g)) place(i, *access);
       follow(g);
     }
     drop_singles();
@@ -118,7 +118,7 @@ class Finder {
 
  private:
   void place(size_t i, const Access& a) {
-    const bool absolute = a.base == GroupedAccess::kAbsoluteBase;
+    const bool absolute = a.base >= GroupedAccess::kCodeBase;  // no register moves it
     const i64 position = absolute ? a.displacement : moving_[a.base].shift + a.displacement;
     const i64 page = absolute ? position >> 12 : 0;
     const u32 version = absolute ? 0 : moving_[a.base].version;
@@ -193,7 +193,7 @@ class Finder {
     out_.groups = std::move(kept);
   }
 
-  const u64 rip_;
+  const u64 start_;
   std::span<const GuestInsn> insns_;
   MemoryGroups out_;
   std::vector<OpenGroup> open_;
@@ -208,8 +208,8 @@ bool MemoryGroups::open_behind(size_t i) const {
                      [i](const MemoryGroup& g) { return g.first <= i && g.last > i; });
 }
 
-MemoryGroups find_memory_groups(u64 rip, std::span<const GuestInsn> insns, bool enabled) {
-  if (enabled) return Finder(rip, insns).run();
+MemoryGroups find_memory_groups(u64 start, std::span<const GuestInsn> insns, bool enabled) {
+  if (enabled) return Finder(start, insns).run();
   MemoryGroups none;
   none.accesses.resize(insns.size());
   return none;

@@ -1,6 +1,6 @@
 // Memory groups: accesses of a block off the same base, a few hundred bytes apart at most, that one check can
 // stand for. A register that is only moved on by constants stays the same base, so a run of pushes is one
-// group; absolute addresses are grouped by page.
+// group; absolute addresses, and those off RIP, are grouped by page.
 //
 // Nothing between a group's first and last access may change a translation: a handler ends all groups.
 #pragma once
@@ -23,12 +23,12 @@ struct MemoryGroup {
 /// Where an instruction accesses memory: `base` + `displacement` now, `position` counted as its group counts.
 struct GroupedAccess {
   u8 group = kNoGroup;
-  u8 base = 0;           // guest register; kAbsoluteBase: `displacement` is the address
+  u8 base = 0;           // guest register; kCodeBase: the page of the code; kAbsoluteBase: address 0
   i64 displacement = 0;  // of the access, from the base's value now
   i64 position = 0;
   u16 bytes = 0;
   static constexpr u8 kNoGroup = 0xff;
-  static constexpr u8 kAbsoluteBase = 16;
+  static constexpr u8 kCodeBase = 16, kAbsoluteBase = 17;
 };
 
 struct MemoryGroups {
@@ -44,7 +44,8 @@ struct MemoryGroups {
   bool open_behind(size_t i) const;
 };
 
-/// Groups of two accesses and more. `enabled`: false gives none.
-MemoryGroups find_memory_groups(u64 rip, std::span<const GuestInsn> insns, bool enabled);
+/// Groups of two accesses and more in a block that begins at `start` of its page. `enabled`: false gives
+/// none.
+MemoryGroups find_memory_groups(u64 start, std::span<const GuestInsn> insns, bool enabled);
 
 }  // namespace orrery::jit

@@ -19,7 +19,7 @@ BlockEmitter::BlockEmitter(const EmitterContext& context, Assembler& a, const Re
       out_(out) {}
 
 bool BlockEmitter::emit() {
-  groups_ = find_memory_groups(request_.rip, insns_, (request_.key & block_key::kNoGroups) == 0);
+  groups_ = find_memory_groups(request_.start, insns_, (request_.key & block_key::kNoGroups) == 0);
   find_live_flags(insns_, [this](const GuestInsn& g) {
     const bool checked = groups_.is_member(static_cast<size_t>(&g - insns_.data()));
     if (g.plan == Plan::kStack) return !checked || g.operands[0].type == ZYDIS_OPERAND_TYPE_MEMORY;
@@ -39,8 +39,10 @@ bool BlockEmitter::emit() {
   const Mem ticks = qword_ptr(kState, context_.layout.ticks_left);
   // An instruction that goes on in the next page was translated from two pages.
   const Label budget_exit = a_.newLabel();
-  if (request_.second_page_delta != 0)
-    emit_page_guard(page_of(request_.rip) + 4096, request_.second_page_delta, a_.newLabel(), budget_exit);
+  if (request_.second_frame) {
+    code_address(kScratch, memory::kPageBytes);
+    check_frame(*request_.second_frame, budget_exit);
+  }
   a_.sub(ticks, count);
   a_.js(budget);
   Label load = a_.newLabel(), loaded = a_.newLabel();
@@ -104,7 +106,7 @@ void BlockEmitter::emit_insns() {
   }
   if (ended_) return;
   flush_x87_pointers();
-  leave_to(next_rip(insns_.back()));
+  leave_to(end_of(insns_.back()));
 }
 
 void BlockEmitter::emit_insn(GuestInsn& g) {
@@ -135,8 +137,7 @@ void BlockEmitter::emit_insn(GuestInsn& g) {
       break;
   }
   // Where the engine comes back to behind this instruction.
-  if (!sites_.empty() && sites_.back().index == current_ && sites_.back().in_loop == in_loop_ &&
-      sites_.back().resumes) {
+  if (has_site() && sites_.back().resumes) {
     sites_.back().behind = a_.newLabel();
     sites_.back().flags = flags_;
     sites_.back().x87_loaded = x87_loaded_;
@@ -146,20 +147,23 @@ void BlockEmitter::emit_insn(GuestInsn& g) {
 
 Label BlockEmitter::site(bool resumes) {
   DCHECK(flags_ != Flags::kHost);
-  if (sites_.empty() || sites_.back().index != current_ || sites_.back().in_loop != in_loop_) {
-    sites_.push_back({.entry = a_.newLabel(),
-                      .resume = in_loop_ ? first_turn_resume(current_) : a_.newLabel(),
-                      .behind = {},
-                      .index = static_cast<u16>(current_),
-                      .in_loop = in_loop_,
-                      .resumes = resumes && !groups_.open_behind(current_),
-                      .in_line = false,
-                      .flags = Flags::kImage,
-                      .recipe = flags_ == Flags::kRecipe ? producer_ : kNoProducer,
-                      .x87_loaded = false,
-                      .pointers = x87_pointers_});
-  }
+  if (!has_site()) new_site(resumes);
   return sites_.back().entry;
+}
+
+void BlockEmitter::new_site(bool resumes) {
+  sites_.push_back({.entry = a_.newLabel(),
+                    .resume = in_loop_ ? first_turn_resume(current_) : a_.newLabel(),
+                    .behind = {},
+                    .index = static_cast<u16>(current_),
+                    .in_loop = in_loop_,
+                    .resumes = resumes && !groups_.open_behind(current_),
+                    .in_line = false,
+                    .native = true,
+                    .flags = Flags::kImage,
+                    .recipe = flags_ == Flags::kRecipe ? producer_ : kNoProducer,
+                    .x87_loaded = false,
+                    .pointers = x87_pointers_});
 }
 
 // Behind a site, the second version of a loop goes on in the first.
@@ -182,6 +186,7 @@ void BlockEmitter::handler_site(const GuestInsn& g) {
   const bool ends = (cpu::isa::rows()[g.insn.row].traits & cpu::isa::trait::kEndsTrace) != 0 || !g.valid;
   site(!(last && ends));
   sites_.back().in_line = true;
+  sites_.back().native = false;
   leave_at_site(sites_.size() - 1);
   flags_ = Flags::kImage;
   x87_loaded_ = false;
@@ -197,14 +202,16 @@ void BlockEmitter::leave_to(u64 target) {
   flags_ = Flags::kImage;
   ended_ = true;
   PendingLink& link = new_link(target);
+  emit_page_guard(link);
   emit_link(link);
 }
 
 BlockEmitter::PendingLink& BlockEmitter::new_link(u64 target) {
   links_.push_back({.entry = a_.newLabel(),
                     .jump = a_.newLabel(),
-                    .delta = {},
                     .exit = a_.newLabel(),
+                    .frame = {},
+                    .site = kNoSite,
                     .target = target,
                     .flags = flags_,
                     .recipe = flags_ == Flags::kRecipe ? producer_ : kNoProducer,
@@ -216,29 +223,22 @@ BlockEmitter::PendingLink& BlockEmitter::new_link(u64 target) {
   return links_.back();
 }
 
-// The quick TLB must still lead from `page` to the host page that it led to when this was linked. The second
-// immediate is patched: `delta` is its label.
-void BlockEmitter::emit_page_guard(u64 page, u64 delta, const Label& delta_label, const Label& miss) {
-  const i32 entry = context_.layout.code_banks[(request_.key >> block_key::kViewShift) & 3] +
-                    static_cast<i32>(cpu::FastBank::code_index_of(page) * sizeof(cpu::FastCodeEntry));
-  a_.mov(kAddress, page);
-  a_.cmp(qword_ptr(kState, entry + static_cast<i32>(offsetof(cpu::FastCodeEntry, tag))), kAddress);
-  a_.jne(miss);
-  // MOV kAddress, imm64, always in its long form.
-  const u8 opcode[] = {0x49, 0xbb};
-  a_.bind(delta_label);
-  a_.embed(opcode, sizeof opcode);
-  a_.embed(&delta, sizeof delta);
-  a_.cmp(qword_ptr(kState, entry + static_cast<i32>(offsetof(cpu::FastCodeEntry, delta))), kAddress);
-  a_.jne(miss);
+void BlockEmitter::code_address(const Gp& to, u64 offset) {
+  a_.mov(to, code_page());
+  const auto distance = static_cast<i64>(offset);
+  const i32 near = static_cast<i32>(std::clamp<i64>(distance, INT32_MIN, INT32_MAX));
+  if (near != 0) a_.lea(to, ptr(to, near));
+  if (near != distance) a_.lea(to, ptr(to, static_cast<i32>(distance - near)));
+}
+
+void BlockEmitter::emit_page_guard(PendingLink& link) {
+  if (in_page(link.target)) return;
+  code_address(kScratch, align_down(link.target, memory::kPageBytes));
+  link.frame = check_frame(Link::kNoFrame, link.exit);
+  a_.mov(code_page(), kScratch);
 }
 
 void BlockEmitter::emit_link(PendingLink& link) {
-  const u64 page = page_of(link.target);
-  if (page != page_of(request_.rip)) {
-    link.delta = a_.newLabel();
-    emit_page_guard(page, 0, link.delta, link.exit);
-  }
   a_.bind(link.jump);
   if (link.call) {
     a_.call(link.exit);
@@ -280,10 +280,15 @@ void BlockEmitter::emit_cold() {
       if (link.recipe != kNoProducer) emit_recipe(link.recipe);
       if (link.flags == Flags::kHost || link.recipe != kNoProducer) emit_save_flags();
       store_x87_pointers(link.pointers);
+      emit_page_guard(link);
       if (link.ticks_back != 0) a_.add(qword_ptr(kState, context_.layout.ticks_left), link.ticks_back);
       emit_link(link);
     }
     a_.bind(link.exit);
+    if (link.site != kNoSite) {
+      leave_at_site(link.site);
+      continue;
+    }
     const u32 id = request_.first_link + static_cast<u32>(i);
     a_.mov(kAddress.r32(), (id << kExitKindBits) | static_cast<u32>(ExitKind::kLink));
     a_.jmp(address_of(context_.stubs.exit));
@@ -296,17 +301,19 @@ void BlockEmitter::finish(const CodeHolder& code) {
   for (const PendingSite& s : sites_) {
     out_.sites.push_back({.block = request_.block,
                           .index = s.index,
-                          .native = !s.in_line,
+                          .native = s.native,
                           .resume = s.resumes ? offset(s.resume) : kNone});
   }
-  for (const PendingLink& l : links_) {
+  for (size_t i = 0; i < links_.size(); ++i) {
+    const PendingLink& l = links_[i];
+    if (l.site != kNoSite) out_.sites[l.site].link = request_.first_link + static_cast<u32>(i);
     out_.links.push_back({.block = request_.block,
                           .to = kNone,
                           .target = l.target,
                           .key_bits = l.key_bits,
                           .jump = offset(l.jump) + l.opcode_bytes,
                           .exit = offset(l.exit),
-                          .delta = l.delta.isValid() ? offset(l.delta) + 2 : kNone,
+                          .frame = l.frame.isValid() ? offset(l.frame) - 4 : kNone,
                           .next_incoming = kNone});
   }
 }

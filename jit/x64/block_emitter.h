@@ -23,9 +23,6 @@
 
 namespace orrery::jit::x64 {
 
-/// With 48 bits: what is canonical with 57 only is left to handlers.
-inline bool is_canonical(u64 address) { return static_cast<u64>(sign_extend(address, 48)) == address; }
-
 /// How an instruction's flags are made again.
 struct FlagRecipe {
   enum class Kind : u8 {
@@ -64,15 +61,14 @@ class BlockEmitter {
  public:
   struct Request {
     BlockId block = 0;
-    u64 rip = 0;
+    u64 start = 0;  // offset in the page
     u32 key = 0;
     SiteId first_site = 0;
     LinkId first_link = 0;
     IndirectStubs indirect;
-    u32 next_underflow = 0;  // of the privilege view behind a block that ends with STAC or CLAC
-    u64 page_delta = 0;      // host minus linear address of the block's page
-    u64 second_page_delta =
-        0;  // host minus linear address of the second page of a crossing instruction; or 0
+    u32 next_underflow = 0;           // of the privilege view behind a block that ends with STAC or CLAC
+    u32 frame = 0;                    // of the block's page
+    std::optional<u32> second_frame;  // of the second page of an instruction that crosses into it
   };
   BlockEmitter(const EmitterContext& context, asmjit::x86::Assembler& a, const Request& request,
                std::span<GuestInsn> insns, EmittedBlock& out);
@@ -87,6 +83,7 @@ class BlockEmitter {
   /// kRecipe: neither has them, but `emit_recipe(producer_)` makes them.
   enum class Flags : u8 { kImage, kHost, kBoth, kRecipe };
   static constexpr size_t kNoProducer = ~size_t{0};
+  static constexpr size_t kNoSite = ~size_t{0};
   /// FIP, FOP, FCS, and FDP and FDS, as they ought to be: those of these instructions. Null: the state has
   /// them. `moved`: what to add to the address of `data`, whose registers have moved on.
   struct X87Pointers {
@@ -102,7 +99,8 @@ class BlockEmitter {
     u16 index;
     bool in_loop;
     bool resumes;
-    bool in_line;          // a handler's: `resume` is `behind`
+    bool in_line;  // a handler's: `resume` is `behind`
+    bool native;
     Flags flags;           // that the code behind expects
     size_t recipe;         // for the flags at `entry`; kNoProducer: the image has them
     bool x87_loaded;       // when the code behind runs
@@ -110,7 +108,9 @@ class BlockEmitter {
   };
   struct PendingLink {
     asmjit::Label entry;  // of the cold path to it, unless `in_line`
-    asmjit::Label jump, delta, exit;
+    asmjit::Label jump, exit;
+    asmjit::Label frame;  // behind the guard's immediate, if there is a guard
+    size_t site;          // whose handler does what the jump does; kNoSite: nothing but RIP is missing
     u64 target;
     Flags flags;  // at `entry`
     size_t recipe;
@@ -138,19 +138,35 @@ class BlockEmitter {
   void emit_insn(GuestInsn& g);
   /// The way out of the current instruction before it has changed anything; the flags are in the image.
   asmjit::Label site(bool resumes);
+  bool has_site() const {
+    return !sites_.empty() && sites_.back().index == current_ && sites_.back().in_loop == in_loop_;
+  }
+  void new_site(bool resumes);
   asmjit::Label first_turn_resume(size_t index) const;
   void leave_at_site(size_t number);
   void handler_site(const GuestInsn& g);
   void emit_cold();
+  /// Addresses of code, `target` as well, are counted from the block's page on.
   PendingLink& new_link(u64 target);
   /// Where the host finds what lies at `offset` of the arena.
   asmjit::Imm address_of(u32 offset) const {
     return asmjit::imm(reinterpret_cast<u64>(context_.arena.executable(offset)));
   }
   void emit_link(PendingLink& link);
-  void emit_page_guard(u64 page, u64 delta, const asmjit::Label& delta_label, const asmjit::Label& miss);
-  u64 next_rip(const GuestInsn& g) const { return request_.rip + g.offset + g.insn.length; }
-  u64 page_of(u64 address) const { return align_down(address, u64{4096}); }
+  /// Moves on to the page of the link's target, if that is another one and the quick TLB leads to the frame
+  /// that the link was connected for. Uses kIndex, kScratch and EFLAGS.
+  void emit_page_guard(PendingLink& link);
+  /// Whether the quick TLB leads from the page at kScratch to `frame`; else to `miss`, a label or an address.
+  /// Uses kIndex and EFLAGS. Returns where the 32-bit immediate with the frame ends.
+  template <class Miss>
+  asmjit::Label check_frame(u32 frame, const Miss& miss);
+  asmjit::x86::Mem code_page() const {
+    return asmjit::x86::qword_ptr(kState, ORRERY_SLOT(context_.layout, code_page));
+  }
+  /// The linear address of what lies at `offset` from the block's page on.
+  void code_address(const Gp& to, u64 offset);
+  u64 end_of(const GuestInsn& g) const { return request_.start + g.offset + g.insn.length; }
+  static bool in_page(u64 offset) { return offset < memory::kPageBytes; }
 
   // flags.cpp
   /// Before EFLAGS are used up: they are saved, or a recipe will do.
@@ -237,15 +253,19 @@ class BlockEmitter {
   // branch.cpp
   void emit_branch(const GuestInsn& g);
   void conditional_jump(const GuestInsn& g);
+  void leave_by_handler(PendingLink& link);
   void final_jump(const GuestInsn& g, u64 target);
   void jump_indirect(const GuestInsn& g, bool call);
   void ret(const GuestInsn& g);
-  /// Calls the host code at an arena offset, or of the link that this makes for `target`: the host's return
-  /// address predicts the guest's. Emits where that return lands.
-  void call_and_land(const GuestInsn& g, std::optional<u64> target);
+  /// Calls the code of a link, or what the address in kAddress has: the host's return address predicts the
+  /// guest's. Emits where that return lands.
+  void call_and_land(const GuestInsn& g, std::optional<size_t> link);
+  void call_relative(const GuestInsn& g, u64 target);
   /// Ends the block with a link.
   void leave_to(u64 target);
   void push_constant(u64 value);
+  /// Pushes the address of the code behind `g` and leaves it in kScratch.
+  void push_return_address(const GuestInsn& g);
   /// A register or checked memory operand into kAddress.
   void load_target(const GuestInsn& g, const asmjit::Label& miss);
 
@@ -305,6 +325,24 @@ class BlockEmitter {
   bool ended_ = false;      // the last instruction has left the block
   bool failed_ = false;     // AsmJit refused an instruction
 };
+
+template <class Miss>
+asmjit::Label BlockEmitter::check_frame(u32 frame, const Miss& miss) {
+  using asmjit::x86::dword_ptr, asmjit::x86::qword_ptr;
+  const i32 bank = context_.layout.code_banks[(request_.key >> block_key::kViewShift) & 3];
+  const i32 frame_at = bank + static_cast<i32>(offsetof(cpu::FastCodeEntry, place)) + 4;
+  static_assert(cpu::FastCodeEntry::kFrameShift == 32 && sizeof(cpu::FastCodeEntry) == 16);
+  a_.mov(kIndex.r32(), kScratch.r32());
+  a_.shr(kIndex.r32(), 8);
+  a_.and_(kIndex.r32(), static_cast<u32>(cpu::FastBank::kCodeIndexMask << 4));
+  a_.cmp(qword_ptr(kState, kIndex, 0, bank + static_cast<i32>(offsetof(cpu::FastCodeEntry, tag))), kScratch);
+  a_.jne(miss);
+  a_.long_().cmp(dword_ptr(kState, kIndex, 0, frame_at), frame);
+  const asmjit::Label end = a_.newLabel();
+  a_.bind(end);
+  a_.jne(miss);
+  return end;
+}
 
 template <class Address>
 i32 BlockEmitter::access(unsigned bytes, bool write, unsigned alignment, Address address) {

@@ -19,22 +19,17 @@ void BlockEmitter::emit_branch(const GuestInsn& g) {
     case ZYDIS_MNEMONIC_JMP:
       if (!relative) {
         jump_indirect(g, false);
-      } else if (is_canonical(relative_target(g, next_rip(g)))) {
-        leave_to(relative_target(g, next_rip(g)));
       } else {
-        handler_site(g);
+        save_flags();
+        leave_to(relative_target(g, end_of(g)));
+        leave_by_handler(links_.back());
       }
       return;
     case ZYDIS_MNEMONIC_CALL:
       if (!relative) {
         jump_indirect(g, true);
-      } else if (is_canonical(relative_target(g, next_rip(g)))) {
-        save_flags();
-        site(false);
-        push_constant(next_rip(g));
-        call_and_land(g, relative_target(g, next_rip(g)));
       } else {
-        handler_site(g);
+        call_relative(g, relative_target(g, end_of(g)));
       }
       return;
     case ZYDIS_MNEMONIC_RET:
@@ -46,20 +41,27 @@ void BlockEmitter::emit_branch(const GuestInsn& g) {
   }
 }
 
-void BlockEmitter::conditional_jump(const GuestInsn& g) {
-  const u64 target = relative_target(g, next_rip(g));
-  if (!is_canonical(target)) {
-    handler_site(g);
-    return;
+// A jump to another page may fault, if only because its target is not canonical: the handler knows.
+void BlockEmitter::leave_by_handler(PendingLink& link) {
+  if (in_page(link.target)) return;
+  if (!has_site()) {
+    new_site(false);
+    sites_.back().in_line = true;
   }
+  link.site = sites_.size() - 1;
+}
+
+void BlockEmitter::conditional_jump(const GuestInsn& g) {
+  const u64 target = relative_target(g, end_of(g));
   need_flags();
-  if (current_ + 1 == insns_.size() && page_of(target) == page_of(request_.rip)) {
+  if (current_ + 1 == insns_.size() && in_page(target)) {
     final_jump(g, target);
     return;
   }
   PendingLink& link = new_link(target);
   link.in_line = false;
   link.ticks_back = static_cast<u32>(insns_.size() - current_ - 1);
+  leave_by_handler(link);
   if (a_.emit(host_instruction(g.z.mnemonic), link.entry) != kErrorOk) failed_ = true;
 }
 
@@ -93,6 +95,14 @@ void BlockEmitter::push_constant(u64 value) {
   a_.lea(sp, ptr(sp, -8));
 }
 
+void BlockEmitter::push_return_address(const GuestInsn& g) {
+  const Gp sp = gpq(kHostOf[cpu::kRsp]);
+  const i32 at = access(8, true, 1, [&] { a_.lea(kAddress, ptr(sp, -8)); });
+  code_address(kScratch, end_of(g));
+  a_.mov(qword_ptr(kAddress, at), kScratch);
+  a_.lea(sp, ptr(sp, -8));
+}
+
 void BlockEmitter::load_target(const GuestInsn& g, const Label& miss) {
   const ZydisDecodedOperand& o = g.operands[0];
   if (o.type == ZYDIS_OPERAND_TYPE_MEMORY) {
@@ -122,42 +132,57 @@ void BlockEmitter::jump_indirect(const GuestInsn& g, bool call) {
   }
   // The target waits in the state while the stack is checked.
   a_.mov(qword_ptr(kState, 8 * cpu::kRip), kAddress);
-  push_constant(next_rip(g));
+  push_return_address(g);
   a_.mov(kAddress, qword_ptr(kState, 8 * cpu::kRip));
   call_and_land(g, std::nullopt);
 }
 
-void BlockEmitter::call_and_land(const GuestInsn& g, std::optional<u64> target) {
+// The target's page is looked at first: a call that cannot go there must not have pushed anything.
+void BlockEmitter::call_relative(const GuestInsn& g, u64 target) {
+  save_flags();
+  const Label miss = site(false);
+  const size_t link = links_.size();
+  new_link(target).call = true;
+  const u64 page = align_down(target, memory::kPageBytes);
+  if (page != 0) {
+    leave_by_handler(links_[link]);
+    code_address(kScratch, page);
+    links_[link].frame = check_frame(Link::kNoFrame, miss);
+    flags_ = Flags::kImage;
+  }
+  push_return_address(g);
+  if (page != 0) {
+    code_address(kScratch, page);
+    a_.mov(code_page(), kScratch);
+  }
+  call_and_land(g, link);
+}
+
+void BlockEmitter::call_and_land(const GuestInsn& g, std::optional<size_t> link) {
   save_flags();
   flags_ = Flags::kImage;
   ended_ = true;
-  const u64 back = next_rip(g);
+  const u64 back = end_of(g);
   overflow_ = a_.newLabel();
   has_room_ = a_.newLabel();
   a_.cmp(rsp, qword_ptr(kState, ORRERY_SLOT(context_.layout, stack_limit)));
   a_.jb(overflow_);
   a_.bind(has_room_);
-  if (target) {
-    PendingLink& link = new_link(*target);
-    link.call = true;
-    // A guard that fails must leave before it calls.
-    emit_link(link);
+  if (link) {
+    emit_link(links_[*link]);
   } else {
     a_.call(address_of(request_.indirect.jump));
   }
-  // The return has its target in kAddress.
-  if (static_cast<u64>(static_cast<i64>(static_cast<i32>(back))) == back) {
-    a_.cmp(kAddress, static_cast<i32>(back));
-  } else {
-    a_.mov(kScratch, back);
-    a_.cmp(kAddress, kScratch);
+  // The return has its target in kAddress. It may have come from another mapping of this page, or this page
+  // may be another's since the call.
+  if (!in_page(back)) {
+    a_.jmp(address_of(request_.indirect.mismatch));
+    return;
   }
-  a_.jne(address_of(request_.indirect.mismatch));
-  PendingLink& link = new_link(back);
-  // What the block's own page was when it called it may not be any more.
-  if (page_of(back) == page_of(request_.rip))
-    emit_page_guard(page_of(back), request_.page_delta, a_.newLabel(), link.exit);
-  emit_link(link);
+  a_.lea(kScratch, ptr(kAddress, -static_cast<i32>(back)));
+  check_frame(request_.frame, address_of(request_.indirect.mismatch));
+  a_.mov(code_page(), kScratch);
+  emit_link(new_link(back));
 }
 
 void BlockEmitter::ret(const GuestInsn& g) {
@@ -173,7 +198,8 @@ void BlockEmitter::ret(const GuestInsn& g) {
                          : 0;
   a_.lea(sp, ptr(sp, 8 + extra));
   const u32 id = request_.first_site + static_cast<u32>(sites_.size()) - 1;
-  a_.mov(kIndex.r32(), (id << kExitKindBits) | static_cast<u32>(ExitKind::kBadReturn));
+  a_.mov(dword_ptr(kState, ORRERY_SLOT(context_.layout, bad_return)),
+         (id << kExitKindBits) | static_cast<u32>(ExitKind::kBadReturn));
   a_.ret();
   ended_ = true;
 }

@@ -22,8 +22,8 @@ constexpr size_t kTag = offsetof(cpu::Vcpu::PageSlot, tag), kDelta = offsetof(cp
 
 void BlockEmitter::find_loop() {
   const GuestInsn& last = insns_.back();
-  if (last.plan != Plan::kBranch || flags_read(last) == 0 || next_rip(last) + last.insn.imm != request_.rip ||
-      insns_.size() > kMaxLoopInsns || request_.second_page_delta != 0) {
+  if (last.plan != Plan::kBranch || flags_read(last) == 0 || end_of(last) + last.insn.imm != request_.start ||
+      insns_.size() > kMaxLoopInsns || request_.second_frame) {
     return;
   }
   size_t producer = kNoProducer;
@@ -32,7 +32,7 @@ void BlockEmitter::find_loop() {
     const GuestInsn& g = insns_[i];
     if (g.plan == Plan::kNothing) continue;
     // A jump out, but not one whose handler runs.
-    if (g.plan == Plan::kBranch && flags_read(g) != 0 && is_canonical(next_rip(g) + g.insn.imm)) continue;
+    if (g.plan == Plan::kBranch && flags_read(g) != 0) continue;
     if (g.plan != Plan::kRewrite && g.plan != Plan::kStack && g.plan != Plan::kX87) return;
     if (g.plan != Plan::kStack && changes_flags(g)) {
       producer = flags_defined(g) == cpu::rflags::kArithmetic ? i : kNoProducer;

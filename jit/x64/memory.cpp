@@ -15,8 +15,8 @@ void BlockEmitter::linear_address(const ZydisDecodedOperandMem& mem, unsigned ad
   const Gp result = narrow ? to.r32() : to;
   const auto disp = static_cast<i32>(mem.disp.value);
   if (mem.base == ZYDIS_REGISTER_RIP || mem.base == ZYDIS_REGISTER_EIP) {
-    const u64 address = next_rip(g) + static_cast<u64>(mem.disp.value);
-    a_.mov(to, narrow ? address & 0xffffffff : address);
+    code_address(to, end_of(g) + static_cast<u64>(mem.disp.value));
+    if (narrow) a_.mov(result, result);
   } else {
     const auto place = [this](ZydisRegister reg, const Gp& temporary) -> Gp {
       const u8 guest = guest_number(reg);
@@ -56,12 +56,14 @@ void BlockEmitter::linear_address(const ZydisDecodedOperandMem& mem, unsigned ad
 void BlockEmitter::group_head() {
   const GroupedAccess& here = groups_.accesses[current_];
   const MemoryGroup& group = groups_.groups[here.group];
-  PendingLink& link = new_link(request_.rip + insns_[current_].offset);
+  PendingLink& link = new_link(request_.start + insns_[current_].offset);
   link.in_line = false;
   link.ticks_back = static_cast<u32>(insns_.size() - current_);
   link.key_bits = block_key::kNoGroups;
   const i64 down = here.position - group.low;
-  if (here.base == GroupedAccess::kAbsoluteBase) {
+  if (here.base == GroupedAccess::kCodeBase) {
+    code_address(kAddress, static_cast<u64>(here.displacement - down));
+  } else if (here.base == GroupedAccess::kAbsoluteBase) {
     a_.mov(kAddress, here.displacement - down);
   } else {
     Gp base = kAddress;

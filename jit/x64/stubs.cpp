@@ -155,20 +155,24 @@ u32 emit_indirect_jump(CodeArena& arena, const cpu::Vcpu::Layout& layout, u32 ex
     a.cmp(kIndex, 4095);
     a.ja(miss);
     a.mov(kScratch,
-          qword_ptr(kState, kScratch, 0, bank + static_cast<i32>(offsetof(cpu::FastCodeEntry, delta))));
-    // ... and the table must know where its translation is.
-    a.mov(kIndex, kAddress);
-    a.shr(kIndex, 12);
-    a.xor_(kIndex, kAddress);
+          qword_ptr(kState, kScratch, 0, bank + static_cast<i32>(offsetof(cpu::FastCodeEntry, place))));
+    a.lea(kScratch, ptr(kScratch, kIndex, 0, static_cast<i32>(key << JumpEntry::kKeyShift)));
+    // ... and the table must know where the translation of that place is.
+    a.mov(kIndex, kScratch);
+    a.shr(kIndex, kJumpFold);
+    a.xor_(kIndex, kScratch);
     a.and_(kIndex.r32(), kJumpEntries - 1);
-    a.shl(kIndex.r32(), 5);
+    a.shl(kIndex.r32(), 4);
+    static_assert(sizeof(JumpEntry) == 16);
     a.add(kIndex, qword_ptr(kState, ORRERY_SLOT(layout, jump_table)));
-    a.cmp(qword_ptr(kIndex, offsetof(JumpEntry, rip)), kAddress);
+    a.cmp(qword_ptr(kIndex, offsetof(JumpEntry, place)), kScratch);
     a.jne(miss);
-    a.or_(kScratch, key);
-    a.cmp(qword_ptr(kIndex, offsetof(JumpEntry, delta_and_key)), kScratch);
-    a.jne(miss);
-    a.jmp(qword_ptr(kIndex, offsetof(JumpEntry, code)));
+    a.and_(kAddress, -4096);
+    a.mov(qword_ptr(kState, ORRERY_SLOT(layout, code_page)), kAddress);
+    a.mov(kIndex.r32(), dword_ptr(kIndex, offsetof(JumpEntry, code)));
+    a.mov(kScratch, reinterpret_cast<u64>(arena.executable(0)));
+    a.add(kIndex, kScratch);
+    a.jmp(kIndex);
     a.bind(miss);
     a.mov(qword_ptr(kState, 8 * cpu::kRip), kAddress);
     a.mov(kAddress.r32(), static_cast<u32>(ExitKind::kIndirect));
@@ -187,7 +191,7 @@ IndirectStubs emit_indirect_stubs(CodeArena& arena, const cpu::Vcpu::Layout& lay
     emit_canonical_check(a, kAddress, bad);
     a.jmp(imm(reinterpret_cast<u64>(arena.executable(at.jump))));
     a.bind(bad);
-    a.mov(kAddress, kIndex);
+    a.mov(kAddress.r32(), dword_ptr(kState, ORRERY_SLOT(layout, bad_return)));
     a.jmp(imm(reinterpret_cast<u64>(arena.executable(stubs.site))));
   });
   at.underflow = emit_stub(arena, [&](Assembler& a) {

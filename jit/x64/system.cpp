@@ -54,8 +54,8 @@ void BlockEmitter::set_interrupt_flag(const GuestInsn& g) {
 // STAC and CLAC with SMAP, the last of their block: what follows has another privilege view, and another
 // block key. Return addresses of the host lead to blocks of this one's, so they are forgotten.
 void BlockEmitter::change_view(const GuestInsn& g) {
-  const u64 next = next_rip(g);
-  if (current_ + 1 != insns_.size() || page_of(next) != page_of(request_.rip)) {
+  const u64 next = end_of(g);
+  if (current_ + 1 != insns_.size() || !in_page(next)) {
     handler_site(g);
     return;
   }

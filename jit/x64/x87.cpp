@@ -147,14 +147,8 @@ void BlockEmitter::store_x87_pointers(const X87Pointers& pointers) {
   };
   if (pointers.instruction != nullptr) {
     const GuestInsn& g = *pointers.instruction;
-    const u64 rip = request_.rip + g.offset;
-    const Mem fip = qword_ptr(kState, ORRERY_STATE(fip));
-    if (rip == static_cast<u64>(i64{static_cast<i32>(rip)})) {
-      a_.mov(fip, static_cast<i32>(rip));
-    } else {
-      a_.mov(kScratch, rip);
-      a_.mov(fip, kScratch);
-    }
+    code_address(kScratch, request_.start + g.offset);
+    a_.mov(qword_ptr(kState, ORRERY_STATE(fip)), kScratch);
     a_.mov(word_ptr(kState, ORRERY_STATE(fop)), static_cast<u32>(g.insn.imm & 0x7ff));
     store_selector(cpu::kCs, ORRERY_STATE(fcs));
   }

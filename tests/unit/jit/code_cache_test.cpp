@@ -27,13 +27,12 @@ struct CodeCacheTest : testing::Test {
     Block b;
     b.host = ram->data() + offset;
     if (second_page != 0) b.host2 = ram->data() + second_page;
-    b.rip = 0x400000 + offset;
     b.code = cache.arena().take(kCodeBytes);
     b.code_bytes = kCodeBytes;
     b.count = 1;
     b.bytes = 4;
     std::vector<Site> sites{{.block = cache.next_block(), .resume = 32}};
-    std::vector<Link> links{{.block = cache.next_block(), .target = 1, .jump = 1, .exit = 64}};
+    std::vector<Link> links{{.block = cache.next_block(), .target = 0x1000, .jump = 1, .exit = 64, .frame = 32}};
     return cache.add(b, sites, links, {cpu::Insn{}}, {0});
   }
   /// Where the jump of `id`'s link leads, as an arena offset.
@@ -52,36 +51,33 @@ struct CodeCacheTest : testing::Test {
 TEST_F(CodeCacheTest, TheOldestUnitGoesFirstAndTakesWhatLeadsIntoIt) {
   const BlockId oldest = add(0x1000, 0x2000);
   const u32 oldest_code = cache.block(oldest).code;
-  const u64 oldest_rip = cache.block(oldest).rip;
+  const u64 oldest_place = cache.place_of(cache.block(oldest).host, 0);
   // Fill everything else; the last blocks lie in the last unit.
   BlockId last = oldest;
   while (cache.units_evicted == 0 && (last >> kUnitShift) != kUnits - 1) last = add(0x8000);
   ASSERT_EQ(last >> kUnitShift, kUnits - 1);
   const BlockId other = add(0x3000);
-  cache.connect(cache.block(last).first_link, oldest, 0);
-  cache.connect(cache.block(other).first_link, oldest, 0);
-  cache.connect(cache.block(oldest).first_link, other, 0);
+  cache.connect(cache.block(last).first_link, oldest);
+  cache.connect(cache.block(other).first_link, oldest);
+  cache.connect(cache.block(oldest).first_link, other);
   EXPECT_EQ(leads_to(last), oldest_code);
-  table[CodeCache::jump_index(oldest_rip)] = {
-      .rip = oldest_rip,
-      .delta_and_key = 0,
-      .code = reinterpret_cast<u64>(cache.arena().executable(oldest_code))};
+  table[CodeCache::jump_index(oldest_place)] = {.place = oldest_place, .code = oldest_code, .block = oldest};
   EXPECT_TRUE(translated(0x1000) && translated(0x2000) && translated(0x3000));
 
   while (cache.units_evicted == 0) add(0x9000);
   EXPECT_EQ(last_gone, CodeCache::Gone::kUnit);
-  EXPECT_EQ(cache.find(ram->data() + 0x1000, oldest_rip, 0), kNone);
+  EXPECT_EQ(cache.find(ram->data() + 0x1000, 0), kNone);
   EXPECT_EQ(leads_to(last), cache.link(cache.block(last).first_link).exit);
   EXPECT_EQ(leads_to(other), cache.link(cache.block(other).first_link).exit);
   EXPECT_EQ(cache.block(other).incoming, kNone);
-  EXPECT_EQ(table[CodeCache::jump_index(oldest_rip)].code, 0u);
+  EXPECT_EQ(table[CodeCache::jump_index(oldest_place)].place, 0u);
   EXPECT_FALSE(translated(0x1000) || translated(0x2000));
   EXPECT_TRUE(translated(0x3000));
-  EXPECT_EQ(cache.find(ram->data() + 0x3000, 0x403000, 0), other);
+  EXPECT_EQ(cache.find(ram->data() + 0x3000, 0), other);
   // A block of the freed unit takes the place, and links again.
   const BlockId again = add(0x1000);
   EXPECT_EQ(again >> kUnitShift, 0u);
-  cache.connect(cache.block(other).first_link, again, 0);
+  cache.connect(cache.block(other).first_link, again);
   EXPECT_EQ(leads_to(other), cache.block(again).code);
 }
 
@@ -108,7 +104,7 @@ TEST_F(CodeCacheTest, WithoutRoomForStubsEverythingGoes) {
   EXPECT_LT(first_stub, block_code);
   while (cache.has_room()) cache.add_stubs([&] { cache.arena().take(2048); });
   EXPECT_EQ(cache.make_room(), CodeCache::Gone::kEverything);
-  EXPECT_EQ(cache.find(ram->data() + 0x1000, 0x401000, 0), kNone);
+  EXPECT_EQ(cache.find(ram->data() + 0x1000, 0), kNone);
   EXPECT_FALSE(translated(0x1000));
   u32 stub = 0;
   cache.add_stubs([&] { stub = cache.arena().take(2048); });
