@@ -1,12 +1,6 @@
 #include "cpu/paging/tlb.h"
 
 namespace orrery::cpu {
-namespace {
-
-bool matches(const TlbEntry& e, u64 page, u16 pcid) { return e.page == page && (e.global || e.pcid == pcid); }
-
-}  // namespace
-
 TlbEntry* Tlb::find(u64 linear, u16 pcid) {
   TlbEntry* set = &small_[small_set(linear) * kSmallWays];
   for (unsigned way = 0; way < kSmallWays; ++way) {
@@ -54,22 +48,21 @@ TlbEntry* Tlb::insert(const TlbEntry& entry, TlbEntry& evicted) {
     if (matches(set[way], entry.page, entry.pcid)) {
       evicted = set[way];
       set[way] = entry;
+      set[way].stamp = now_;
       return &set[way];
     }
   }
-  TlbEntry* victim = &set[*next % ways];
-  *next = static_cast<u8>((*next + 1) % ways);
-  evicted = *victim;
+  TlbEntry* victim = std::find_if(set, set + ways, [this](const TlbEntry& e) { return !valid(e); });
+  if (victim == set + ways) {
+    victim = &set[*next % ways];
+    *next = static_cast<u8>((*next + 1) % ways);
+    evicted = *victim;
+  } else {
+    evicted.page = TlbEntry::kInvalid;
+  }
   *victim = entry;
+  victim->stamp = now_;
   return victim;
-}
-
-template <class Each>
-void Tlb::for_all(Each each) {
-  for (TlbEntry& e : small_) each(e);
-  if (!any_large_) return;
-  for (TlbEntry& e : large_) each(e);
-  for (TlbEntry& e : huge_) each(e);
 }
 
 bool Tlb::flush_page(u64 linear, u16 pcid) {
@@ -81,27 +74,21 @@ bool Tlb::flush_page(u64 linear, u16 pcid) {
   return large;
 }
 
-void Tlb::flush_pcid(u16 pcid) {
-  for_all([pcid](TlbEntry& e) {
-    if (!e.global && e.pcid == pcid) e.page = TlbEntry::kInvalid;
-  });
-}
+void Tlb::flush_pcid(u16 pcid) { pcid_flushed_[pcid] = ++now_; }
 
-void Tlb::flush_non_global() {
-  for_all([](TlbEntry& e) {
-    if (!e.global) e.page = TlbEntry::kInvalid;
-  });
-}
+void Tlb::flush_non_global() { non_global_flushed_ = ++now_; }
 
 void Tlb::flush_all() {
-  for_all([](TlbEntry& e) { e.page = TlbEntry::kInvalid; });
+  all_flushed_ = non_global_flushed_ = ++now_;
   any_large_ = false;
 }
 
 void Tlb::visit_state(StateVisitor& v) {
-  v.begin("tlb", 1);
-  const auto entry = [&v](TlbEntry& e) {
+  v.begin("tlb", 2);
+  const auto entry = [this, &v](TlbEntry& e) {
+    if (!v.loading() && !valid(e)) e.page = TlbEntry::kInvalid;
     v.field("page", e.page);
+    if (e.page == TlbEntry::kInvalid) return;
     v.field("physical", e.physical);
     v.field("pcid", e.pcid);
     v.field("size_log2", e.size_log2);
@@ -111,6 +98,9 @@ void Tlb::visit_state(StateVisitor& v) {
     v.field("dirty", e.dirty);
     v.field("global", e.global);
     v.field("key", e.key);
+    v.require(e.pcid < pcid_flushed_.size(), "PCID");
+    e.pcid = static_cast<u16>(e.pcid % pcid_flushed_.size());
+    e.stamp = now_;
     v.require(e.size_log2 == 12 || e.size_log2 == 21 || e.size_log2 == 30, "page size");
   };
   for (TlbEntry& e : small_) entry(e);

@@ -6,6 +6,7 @@
 // loses a permission, the fast ones made from it go too. [SDM3 4.10], [APM2 5.5]
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <vector>
 
@@ -27,19 +28,20 @@ struct TlbEntry {
   bool dirty = false;
   bool global = false;
   u8 key = 0;                         // protection key
+  u64 stamp = 0;                      // Tlb's: when it was put in
   static constexpr u64 kInvalid = 1;  // never a page address
 };
 
 class Tlb {
  public:
-  static constexpr unsigned kSmallSets = 256, kSmallWays = 4;  // 4 KiB pages
-  static constexpr unsigned kLargeSets = 64, kLargeWays = 4;   // 2 and 4 MiB pages (4 MiB as two)
-  static constexpr unsigned kHugeEntries = 16;                 // 1 GiB pages
+  static constexpr unsigned kSmallSets = 1024, kSmallWays = 4;  // 4 KiB pages
+  static constexpr unsigned kLargeSets = 64, kLargeWays = 4;    // 2 and 4 MiB pages (4 MiB as two)
+  static constexpr unsigned kHugeEntries = 16;                  // 1 GiB pages
 
   /// The entry that translates `linear` in address space `pcid`, or null.
   TlbEntry* find(u64 linear, u16 pcid);
-  /// Puts `entry` in; it replaces an entry for the same page or the oldest fill of its set. `evicted` gets a
-  /// copy of what was there (its page is kInvalid if nothing was).
+  /// Puts `entry` in; it replaces an entry for the same page, an invalid one, or the set's next in turn.
+  /// `evicted` gets a copy of what was there (its page is kInvalid if nothing was).
   TlbEntry* insert(const TlbEntry& entry, TlbEntry& evicted);
   /// The entries for `linear`, of any size, in `pcid` and the global ones [INVLPG]. True if one of a large
   /// page went.
@@ -54,8 +56,13 @@ class Tlb {
  private:
   static unsigned small_set(u64 linear) { return static_cast<unsigned>(linear >> 12) % kSmallSets; }
   static unsigned large_set(u64 linear) { return static_cast<unsigned>(linear >> 21) % kLargeSets; }
-  template <class Each>
-  void for_all(Each each);
+  bool valid(const TlbEntry& e) const {
+    const u64 flushed = e.global ? all_flushed_ : std::max(non_global_flushed_, pcid_flushed_[e.pcid]);
+    return e.page != TlbEntry::kInvalid && e.stamp >= flushed;
+  }
+  bool matches(const TlbEntry& e, u64 page, u16 pcid) const {
+    return e.page == page && (e.global || e.pcid == pcid) && valid(e);
+  }
   std::array<TlbEntry, kSmallSets * kSmallWays> small_;
   std::array<TlbEntry, kLargeSets * kLargeWays> large_;
   std::array<TlbEntry, kHugeEntries> huge_;
@@ -63,6 +70,9 @@ class Tlb {
   std::array<u8, kLargeSets> large_next_{};
   u8 huge_next_ = 0;
   bool any_large_ = false;  // derived: whether large_ or huge_ may hold something
+  // A flush is a stamp that older entries don't reach; the state has what is left of them.
+  u64 now_ = 0, all_flushed_ = 0, non_global_flushed_ = 0;
+  std::array<u64, 4096> pcid_flushed_{};
 };
 
 /// One quick entry: a tag matches when (linear ^ tag) <= 4096 - access bytes; host address = linear + delta.
@@ -84,7 +94,7 @@ static_assert(sizeof(FastCodeEntry) == 16);
 
 class FastBank {
  public:
-  static constexpr unsigned kEntries = 512;
+  static constexpr unsigned kEntries = 2048;
   static constexpr u64 kIndexMask = kEntries - 1;
 
   static constexpr unsigned kCodeEntries = 1024;
@@ -131,7 +141,7 @@ class FastBank {
   std::array<FastCodeEntry, kCodeEntries> code_;
   /// The indices filled since the last flush, while they fit.
   struct Fills {
-    std::array<u16, 64> index{};
+    std::array<u16, 512> index{};
     size_t count = 0;
     void note(unsigned i) {
       if (count < index.size()) index[count] = static_cast<u16>(i);
