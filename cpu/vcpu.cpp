@@ -98,7 +98,11 @@ Vcpu::Layout Vcpu::layout() {
           .fill_bank = distance(&fill_bank_),
           .banks = {distance(&banks_[0]), distance(&banks_[1]), distance(&banks_[2])},
           .code_banks = {distance(banks_[0].code_entries()), distance(banks_[1].code_entries()),
-                         distance(banks_[2].code_entries())}};
+                         distance(banks_[2].code_entries())},
+          .recent_pages = {distance(banks_[0].recent_pages()), distance(banks_[1].recent_pages()),
+                           distance(banks_[2].recent_pages())},
+          .recent_used = {distance(&banks_[0].recent_used()), distance(&banks_[1].recent_used()),
+                          distance(&banks_[2].recent_used())}};
 }
 
 u64 Vcpu::read_tsc() const {

@@ -59,10 +59,6 @@ class Vcpu final : public memory::FrameListener, public memory::MapListener {
   Vcpu(const Vcpu&) = delete;
   Vcpu& operator=(const Vcpu&) = delete;
 
-  /// A page that translated code has checked, and what makes its addresses the host's.
-  struct PageSlot {
-    u64 tag, delta;
-  };
   /// What a translator keeps at a fixed distance from `state`. Not part of the machine's state. What
   /// translated code uses most stands last: within reach of an 8-bit displacement.
   struct TranslatorSlots {
@@ -70,16 +66,19 @@ class Vcpu final : public memory::FrameListener, public memory::MapListener {
     u64 entry = 0;                    // where translated code is entered
     u64 jump_table = 0;               // this vCPU's table of indirect targets
     u64 engine = 0;                   // the translator and ...
-    u64 run_site = 0;                 // ... its function that runs an instruction's handler
+    u64 run_site = 0;                 // ... its functions: run an instruction's handler,
+    u64 fill_read = 0;                // fill the quick TLB for a read,
+    u64 fill_write = 0;               // for a write,
+    u64 fill_code = 0;                // for a page of code,
+    u64 find_target = 0;              // and put an indirect target into the jump table
+    u64 kept[3] = {};                 // registers of the stubs that call them
     u64 underflow = 0;                // where a return leads that has no call
     u64 native_stack = 0;  // the host's stack pointer, without return addresses of translated calls
     u32 host_mxcsr = 0;
     u16 host_fcw = 0;
     u64 x87_loaded = 0;         // the guest's x87 state, but for its pointers, is in the host's
-    PageSlot pages[8] = {};     // of the accesses of a running loop ...
     u64 interrupt_waiting = 0;  // for RFLAGS.IF
     u64 kept_operand = 0;       // what a loop's last comparison read from memory
-    u64 pages_known = 0;        // ... as far as nothing has run since that could have changed them
     u64 stack_limit = 0;        // how far such return addresses may reach
     u64 bad_return = 0;         // where a return leads whose target is not canonical
     u64 code_page = 0;          // linear address of the page that the running block lies in
@@ -294,13 +293,26 @@ class Vcpu final : public memory::FrameListener, public memory::MapListener {
   // ---- Fetch ----
   /// Host address of the code byte at `linear`, or null: faulting (raised) or not RAM (`*from_io` set).
   const u8* fetch_host(u64 linear, bool* from_io);
+  /// Fills the quick TLB for data or code from the architectural one, without a walk. Whether it lets
+  /// accesses to the page through now and did not before.
+  bool quick_fill(u64 linear, Access access);
+  bool quick_fill_code(u64 page);
+  /// Host address of the code byte at `linear` if the quick TLB has its page; else null.
+  const u8* quick_code_host(u64 linear) {
+    if (fill_bank_ == nullptr) return nullptr;
+    const FastCodeEntry& e = fill_bank_->code_entries()[FastBank::code_index_of(linear)];
+    const u64 offset = linear ^ e.tag;
+    if (offset > memory::kPageBytes - 1) return nullptr;
+    return services_.ram.data() + (e.place >> FastCodeEntry::kFrameShift) * memory::kPageBytes + offset;
+  }
   /// The quick TLB bank of the current privilege view, 0 to 2; 3 when there is none (alignment checks).
   unsigned view_index() const {
     return fill_bank_ == nullptr ? 3 : static_cast<unsigned>(fill_bank_ - banks_);
   }
   /// Distances from `state`, in bytes, that translated code uses; the same for every Vcpu.
   struct Layout {
-    i32 ticks_left, translator, flat_bases, view, fill_bank, banks[3], code_banks[3];
+    i32 ticks_left, translator, flat_bases, view, fill_bank, banks[3], code_banks[3], recent_pages[3],
+        recent_used[3];
   };
   Layout layout();
   DecodeCache& decode_cache() { return services_.decode_cache; }

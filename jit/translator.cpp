@@ -110,6 +110,14 @@ struct Translator::Impl {
   const x64::IndirectStubs& stubs_for(u32 key);
   void enter(cpu::Vcpu& cpu, BlockId id);
   static x64::Resume run_site_for(void* engine, cpu::CpuState* state, u64 exit);
+  template <cpu::Access access>
+  static u64 fill(void* engine, cpu::CpuState*, u64 linear) {
+    return static_cast<Impl*>(engine)->running->quick_fill(linear, access) ? 1 : 0;
+  }
+  static u64 fill_code(void* engine, cpu::CpuState*, u64 linear) {
+    return static_cast<Impl*>(engine)->running->quick_fill_code(linear) ? 1 : 0;
+  }
+  static u64 find_target(void* engine, cpu::CpuState* state, u64 linear);
   /// Runs the handler of a site.
   x64::Resume run_site(cpu::Vcpu& cpu, SiteId id);
 
@@ -169,6 +177,10 @@ void Translator::Impl::attach(cpu::Vcpu& cpu) {
     cpu.translator.jump_table = reinterpret_cast<u64>(cache.new_jump_table());
   cpu.translator.engine = reinterpret_cast<u64>(this);
   cpu.translator.run_site = reinterpret_cast<u64>(&run_site_for);
+  cpu.translator.fill_read = reinterpret_cast<u64>(&fill<cpu::Access::kRead>);
+  cpu.translator.fill_write = reinterpret_cast<u64>(&fill<cpu::Access::kWrite>);
+  cpu.translator.fill_code = reinterpret_cast<u64>(&fill_code);
+  cpu.translator.find_target = reinterpret_cast<u64>(&find_target);
 }
 
 u32 Translator::Impl::key_of(const cpu::Vcpu& cpu) const {
@@ -329,6 +341,23 @@ BlockId Translator::Impl::translate(cpu::Vcpu& cpu, const u8* host, u32 key) {
             .count());
     return id;
   }
+}
+
+// What find_block would do without decoding, faulting or looking at a second page.
+u64 Translator::Impl::find_target(void* engine, cpu::CpuState*, u64 linear) {
+  auto& self = *static_cast<Impl*>(engine);
+  cpu::Vcpu& cpu = *self.running;
+  const u64 page = align_down(linear, memory::kPageBytes);
+  const u8* host = cpu.quick_code_host(linear);
+  if (host == nullptr && cpu.quick_fill_code(page)) host = cpu.quick_code_host(linear);
+  if (host == nullptr) return 0;
+  const u32 key = self.key_of(cpu);
+  const BlockId id = self.cache.find(host, key);
+  if (id == kNone) return 0;
+  const u64 place = self.cache.place_of(host, key);
+  reinterpret_cast<JumpEntry*>(cpu.translator.jump_table)[CodeCache::jump_index(place)] = {
+      .place = place, .code = self.cache.block(id).code, .block = id};
+  return 1;
 }
 
 x64::Resume Translator::Impl::run_site_for(void* engine, cpu::CpuState*, u64 exit) {

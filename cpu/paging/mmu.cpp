@@ -356,12 +356,8 @@ bool Vcpu::write_linear_bytes(u64 linear, const void* data, unsigned size, Privi
 
 const u8* Vcpu::fetch_host(u64 linear, bool* from_io) {
   *from_io = false;
-  if (fill_bank_ != nullptr) [[likely]] {
-    const FastCodeEntry& e = fill_bank_->code_entries()[FastBank::code_index_of(linear)];
-    const u64 offset = linear ^ e.tag;
-    if (offset <= memory::kPageBytes - 1) [[likely]]
-      return services_.ram.data() + (e.place >> FastCodeEntry::kFrameShift) * memory::kPageBytes + offset;
-  }
+  if (const u8* const quick = quick_code_host(linear)) [[likely]]
+    return quick;
   if (long_mode() && !canonical(linear)) {
     raise(kGP, 0);
     return nullptr;
@@ -380,6 +376,30 @@ const u8* Vcpu::fetch_host(u64 linear, bool* from_io) {
     fill_bank_->fill_code(align_down(linear, memory::kPageBytes), services_.ram.frame_of(host),
                           entry != nullptr && entry->global);
   return host;
+}
+
+bool Vcpu::quick_fill(u64 linear, Access access) {
+  if (fill_bank_ == nullptr || quick_host(align_down(linear, memory::kPageBytes), 1, access) != nullptr)
+    return false;
+  TlbEntry* const entry = tlb_.find(linear, current_pcid());
+  if (entry == nullptr || !allowed(*entry, access, Privilege::kCurrent) ||
+      (access == Access::kWrite && !entry->dirty)) {
+    return false;
+  }
+  fill_fast(linear, entry->physical + (linear - entry->page), entry);
+  return quick_host(linear, 1, access) != nullptr;
+}
+
+bool Vcpu::quick_fill_code(u64 page) {
+  if (fill_bank_ == nullptr) return false;
+  TlbEntry* const entry = tlb_.find(page, current_pcid());
+  if (entry == nullptr || !allowed(*entry, Access::kExecute, Privilege::kCurrent)) return false;
+  const u64 physical = entry->physical + (page - entry->page);
+  const memory::FlatRange& range = services_.memory.find(physical);
+  if (range.host == nullptr || range.ram != &services_.ram || physical + memory::kPageBytes > range.end)
+    return false;
+  fill_bank_->fill_code(page, services_.ram.frame_of(range.host + (physical - range.start)), entry->global);
+  return true;
 }
 
 void Vcpu::set_pkru(u32 value) {

@@ -1,5 +1,7 @@
 #include "cpu/paging/tlb.h"
 
+#include <random>
+
 namespace orrery::cpu {
 TlbEntry* Tlb::find(u64 linear, u16 pcid) {
   TlbEntry* set = &small_[small_set(linear) * kSmallWays];
@@ -123,7 +125,35 @@ void FastBank::for_each(Fills& fills, unsigned all, Each each) {
   fills.count = 0;
 }
 
+namespace {
+
+/// Where no guest access leads: its page is in the hole between the canonical halves, at a place that a guest
+/// can't know; if it got there all the same, it would find zeros.
+struct Nowhere {
+  alignas(4096) u8 bytes[4096]{};
+  const u64 page = align_down(u64{std::random_device{}()} << 24 | u64{0x5a} << 56, u64{4096});
+};
+
+RecentPage nowhere() {
+  static Nowhere place;
+  return {place.page, reinterpret_cast<u64>(place.bytes)};
+}
+
+}  // namespace
+
+void FastBank::forget_recent() {
+  if (recent_used_ != 0) recent_.fill(nowhere());
+  recent_used_ = 0;
+}
+
+void FastBank::forget_recent_page(u64 page) {
+  for (RecentPage& r : recent_) {
+    if (r.page == page) r = nowhere();
+  }
+}
+
 void FastBank::flush() {
+  forget_recent();
   for_each(fills_, kEntries, [this](unsigned i) { invalidate(i); });
   for_each(global_fills_, kEntries, [this](unsigned i) { invalidate(i); });
   for_each(code_fills_, kCodeEntries, [this](unsigned i) { invalidate_code(i); });
@@ -131,6 +161,7 @@ void FastBank::flush() {
 }
 
 void FastBank::flush_non_global() {
+  forget_recent();
   for_each(fills_, kEntries, [this](unsigned i) {
     if (entries_[i].global == 0) invalidate(i);
   });
@@ -140,6 +171,9 @@ void FastBank::flush_non_global() {
 }
 
 void FastBank::drop_writes_to(u64 host_page) {
+  for (RecentPage& r : recent_) {
+    if (r.host == host_page) r = nowhere();
+  }
   for (unsigned i = 0; i < kEntries; ++i) {
     FastEntry& e = entries_[i];
     if (e.write_tag != invalid_tag(i) && e.write_tag + e.delta == host_page) e.write_tag = invalid_tag(i);

@@ -92,18 +92,34 @@ struct FastCodeEntry {
 };
 static_assert(sizeof(FastCodeEntry) == 16);
 
+/// A page that some accesses of translated code touched last: a copy of a quick entry. An address lies in it
+/// when (linear - page) <= 4096 - access bytes; its host address is that difference plus `host`.
+struct RecentPage {
+  u64 page;
+  u64 host;
+};
+static_assert(sizeof(RecentPage) == 16);
+
 class FastBank {
  public:
   static constexpr unsigned kEntries = 2048;
   static constexpr u64 kIndexMask = kEntries - 1;
 
-  static constexpr unsigned kCodeEntries = 1024;
+  static constexpr unsigned kCodeEntries = 4096;
   static constexpr u64 kCodeIndexMask = kCodeEntries - 1;
 
   FastBank() {
     for (unsigned i = 0; i < kEntries; ++i) invalidate(i);
     for (unsigned i = 0; i < kCodeEntries; ++i) invalidate_code(i);
+    recent_used_ = 1;
+    forget_recent();
   }
+  /// One for each of these and no more; translated code spreads its accesses over them. Reads and writes have
+  /// their own.
+  static constexpr unsigned kRecentPages = 128;
+  RecentPage* recent_pages() { return recent_.data(); }
+  /// Translated code sets it to 1 with every page that it puts in.
+  u8& recent_used() { return recent_used_; }
   static unsigned code_index_of(u64 linear) { return static_cast<unsigned>((linear >> 12) & kCodeIndexMask); }
   FastCodeEntry* code_entries() { return code_.data(); }
   void invalidate_code(unsigned i) { code_[i] = {(~u64{i} & kCodeIndexMask) << 12, 0}; }
@@ -129,6 +145,7 @@ class FastBank {
   void flush_page(u64 linear) {
     invalidate(index_of(linear));
     invalidate_code(code_index_of(linear));
+    if (recent_used_ != 0) forget_recent_page(align_down(linear, u64{4096}));
   }
   void flush();
   /// Entries of global pages stay.
@@ -137,7 +154,12 @@ class FastBank {
   void drop_writes_to(u64 host_page);
 
  private:
+  void forget_recent();
+  void forget_recent_page(u64 page);
+
   std::array<FastEntry, kEntries> entries_;
+  std::array<RecentPage, kRecentPages + 1> recent_;
+  u8 recent_used_ = 0;
   std::array<FastCodeEntry, kCodeEntries> code_;
   /// The indices filled since the last flush, while they fit.
   struct Fills {

@@ -14,7 +14,7 @@ BlockEmitter::BlockEmitter(const EmitterContext& context, Assembler& a, const Re
     : context_(context),
       a_(a),
       request_(request),
-      bank_(context.layout.banks[(request.key >> block_key::kViewShift) & 3]),
+      view_((request.key >> block_key::kViewShift) & 3),
       insns_(insns),
       out_(out) {}
 
@@ -29,11 +29,7 @@ bool BlockEmitter::emit() {
     return memory != nullptr && (!checked || required_alignment(g, memory->size / 8) > 1);
   });
   find_loop();
-  if (is_loop()) {
-    first_turn_ = a_.newLabel();
-    loop_entry_ = a_.newLabel();
-    a_.bind(first_turn_);
-  }
+  if (is_loop()) loop_head_ = a_.newLabel();
   const auto count = static_cast<u32>(insns_.size());
   const Label budget = a_.newLabel();
   const Mem ticks = qword_ptr(kState, context_.layout.ticks_left);
@@ -68,7 +64,6 @@ bool BlockEmitter::emit() {
     a_.je(load_x87);
     a_.bind(x87_loaded);
   }
-  set_pages_known(true);
   emit_insns();
   if (is_loop() && !failed_) emit_loop();
   if (failed_) return false;
@@ -231,6 +226,42 @@ void BlockEmitter::code_address(const Gp& to, u64 offset) {
   if (near != distance) a_.lea(to, ptr(to, static_cast<i32>(distance - near)));
 }
 
+Label BlockEmitter::check_frame(u32 frame, const Label& miss, u32 miss_at) {
+  const i32 bank = context_.layout.code_banks[view_];
+  const i32 frame_at = bank + static_cast<i32>(offsetof(cpu::FastCodeEntry, place)) + 4;
+  static_assert(cpu::FastCodeEntry::kFrameShift == 32 && sizeof(cpu::FastCodeEntry) == 16);
+  CodeFill fill{.cold = a_.newLabel(), .retry = a_.newLabel(), .miss = miss, .miss_at = miss_at};
+  a_.bind(fill.retry);
+  a_.mov(kIndex.r32(), kScratch.r32());
+  a_.shr(kIndex.r32(), 8);
+  a_.and_(kIndex.r32(), static_cast<u32>(cpu::FastBank::kCodeIndexMask << 4));
+  a_.cmp(qword_ptr(kState, kIndex, 0, bank + static_cast<i32>(offsetof(cpu::FastCodeEntry, tag))), kScratch);
+  a_.jne(fill.cold);
+  a_.long_().cmp(dword_ptr(kState, kIndex, 0, frame_at), frame);
+  const Label end = a_.newLabel();
+  a_.bind(end);
+  if (miss.isValid()) {
+    a_.jne(miss);
+  } else {
+    a_.jne(address_of(miss_at));
+  }
+  code_fills_.push_back(fill);
+  return end;
+}
+
+void BlockEmitter::emit_code_fills() {
+  for (const CodeFill& fill : code_fills_) {
+    a_.bind(fill.cold);
+    a_.call(address_of(context_.stubs.fill_code));
+    a_.je(fill.retry);
+    if (fill.miss.isValid()) {
+      a_.jmp(fill.miss);
+    } else {
+      a_.jmp(address_of(fill.miss_at));
+    }
+  }
+}
+
 void BlockEmitter::emit_page_guard(PendingLink& link) {
   if (in_page(link.target)) return;
   code_address(kScratch, align_down(link.target, memory::kPageBytes));
@@ -261,11 +292,10 @@ void BlockEmitter::emit_cold() {
     if (!s.resumes || s.in_loop) continue;
     a_.bind(s.resume);
     if (s.x87_loaded) call_load_x87();
-    set_pages_known(false);
     if (s.flags == Flags::kHost || s.flags == Flags::kBoth) emit_restore_flags();
     a_.jmp(s.behind);
   }
-  emit_loop_cold();
+  emit_refills();
   if (overflow_.isValid()) {
     // So many calls without a return: the oldest are forgotten with all others.
     a_.bind(overflow_);
@@ -293,6 +323,7 @@ void BlockEmitter::emit_cold() {
     a_.mov(kAddress.r32(), (id << kExitKindBits) | static_cast<u32>(ExitKind::kLink));
     a_.jmp(address_of(context_.stubs.exit));
   }
+  emit_code_fills();
 }
 
 void BlockEmitter::finish(const CodeHolder& code) {

@@ -126,11 +126,19 @@ class BlockEmitter {
     i64 position;
     unsigned alignment;
   };
-  /// An access of a loop that has the page of its last time in a slot.
-  struct PageCache {
+  /// An access outside of the page that its RecentPage has.
+  struct Refill {
     asmjit::Label cold, checked, miss;
-    unsigned bytes;
+    i32 recent;
+    unsigned bytes, alignment;
     bool write;
+    bool linear;  // kAddress is the linear address, not its distance from the RecentPage
+  };
+  /// A page of code that was not in the quick TLB.
+  struct CodeFill {
+    asmjit::Label cold, retry;
+    asmjit::Label miss;  // or, if it is not valid, ...
+    u32 miss_at;         // ... the arena offset
   };
 
   // block_emitter.cpp
@@ -156,10 +164,10 @@ class BlockEmitter {
   /// Moves on to the page of the link's target, if that is another one and the quick TLB leads to the frame
   /// that the link was connected for. Uses kIndex, kScratch and EFLAGS.
   void emit_page_guard(PendingLink& link);
-  /// Whether the quick TLB leads from the page at kScratch to `frame`; else to `miss`, a label or an address.
-  /// Uses kIndex and EFLAGS. Returns where the 32-bit immediate with the frame ends.
-  template <class Miss>
-  asmjit::Label check_frame(u32 frame, const Miss& miss);
+  /// Whether the quick TLB leads from the page at kScratch to `frame`; else to `miss`, a label or an arena
+  /// offset. Uses kIndex and EFLAGS. Returns where the 32-bit immediate with the frame ends.
+  asmjit::Label check_frame(u32 frame, const asmjit::Label& miss, u32 miss_at = 0);
+  void emit_code_fills();
   asmjit::x86::Mem code_page() const {
     return asmjit::x86::qword_ptr(kState, ORRERY_SLOT(context_.layout, code_page));
   }
@@ -196,16 +204,6 @@ class BlockEmitter {
   bool is_loop() const { return loop_producer_ != kNoProducer; }
   /// The block once more, for its second turn and later ones.
   void emit_loop();
-  void emit_loop_cold();
-  /// check_access in a loop: with the page of the last turn at hand.
-  void check_loop_access(unsigned bytes, bool write, unsigned alignment, const asmjit::Label& miss);
-  /// The page of the quick TLB's entry at kIndex into a slot. Uses kScratch.
-  void remember_page(size_t slot, bool write);
-  /// Notes that pages are, or are not, in their slots.
-  void set_pages_known(bool known);
-  i32 page_slot(size_t slot, size_t field) const {
-    return ORRERY_SLOT(context_.layout, pages) + static_cast<i32>(slot * sizeof(cpu::Vcpu::PageSlot) + field);
-  }
 
   // memory.cpp
   /// The linear address of `mem` into `to` (LEA: the effective one). Uses kIndex and kAddress; a segment's
@@ -227,22 +225,14 @@ class BlockEmitter {
   i32 window(unsigned group) const {
     return ORRERY_SLOT(context_.layout, windows) + static_cast<i32>(8 * group);
   }
-  /// The offset of the quick TLB's entry for kAddress into kIndex.
-  void find_entry();
-  i32 entry_tag(bool write) const {
-    return bank_ +
-           static_cast<i32>(write ? offsetof(cpu::FastEntry, write_tag) : offsetof(cpu::FastEntry, read_tag));
-  }
-  i32 entry_delta() const { return bank_ + static_cast<i32>(offsetof(cpu::FastEntry, delta)); }
-  /// Whether `bytes` at kAddress lie in the page that `tag` is of; else to `miss`. Uses kScratch and EFLAGS.
-  void compare_page(unsigned bytes, const asmjit::x86::Mem& tag, const asmjit::Label& miss);
-  /// The other half of a check: the alignment, and kAddress becomes a host address.
-  void apply_delta(unsigned alignment, const asmjit::x86::Mem& delta, const asmjit::Label& miss);
+  /// Whether the current instruction may well access the page that it accessed last time.
+  bool stays_in_page() const;
+  /// Where the current instruction's access keeps its page, from kState on.
+  i32 recent_page(bool write) const;
   /// Checks `bytes` at kAddress against the quick TLB and makes it a host address; what does not pass goes to
   /// `miss`. Uses kIndex, kScratch and EFLAGS.
-  void check_entry(unsigned bytes, bool write, unsigned alignment, const asmjit::Label& miss);
-  /// The same by the quickest way that there is for the current instruction.
   void check_access(unsigned bytes, bool write, unsigned alignment, const asmjit::Label& miss);
+  void emit_refills();
 
   // rewrite.cpp
   void rewrite(const GuestInsn& g);
@@ -303,7 +293,7 @@ class BlockEmitter {
   const EmitterContext& context_;
   asmjit::x86::Assembler& a_;
   const Request request_;
-  const i32 bank_;  // the quick TLB's displacement
+  const unsigned view_;  // of the block's privilege
   std::span<GuestInsn> insns_;
   EmittedBlock& out_;
   size_t current_ = 0;
@@ -318,31 +308,13 @@ class BlockEmitter {
   bool x87_loaded_ = false;
   asmjit::Label overflow_, has_room_;   // of the host's stack, at the block's call
   size_t loop_producer_ = kNoProducer;  // whose flags the last jump, back to the first instruction, looks at
-  asmjit::Label first_turn_, loop_entry_, loop_head_, loop_budget_;
-  std::vector<PageCache> page_caches_;
-  size_t turn_caches_ = 0;  // of them used so far by the version that is emitted
-  bool in_loop_ = false;    // emitting the second version
-  bool ended_ = false;      // the last instruction has left the block
-  bool failed_ = false;     // AsmJit refused an instruction
+  asmjit::Label loop_head_, loop_budget_;
+  std::vector<Refill> refills_;
+  std::vector<CodeFill> code_fills_;
+  bool in_loop_ = false;  // emitting the second version
+  bool ended_ = false;    // the last instruction has left the block
+  bool failed_ = false;   // AsmJit refused an instruction
 };
-
-template <class Miss>
-asmjit::Label BlockEmitter::check_frame(u32 frame, const Miss& miss) {
-  using asmjit::x86::dword_ptr, asmjit::x86::qword_ptr;
-  const i32 bank = context_.layout.code_banks[(request_.key >> block_key::kViewShift) & 3];
-  const i32 frame_at = bank + static_cast<i32>(offsetof(cpu::FastCodeEntry, place)) + 4;
-  static_assert(cpu::FastCodeEntry::kFrameShift == 32 && sizeof(cpu::FastCodeEntry) == 16);
-  a_.mov(kIndex.r32(), kScratch.r32());
-  a_.shr(kIndex.r32(), 8);
-  a_.and_(kIndex.r32(), static_cast<u32>(cpu::FastBank::kCodeIndexMask << 4));
-  a_.cmp(qword_ptr(kState, kIndex, 0, bank + static_cast<i32>(offsetof(cpu::FastCodeEntry, tag))), kScratch);
-  a_.jne(miss);
-  a_.long_().cmp(dword_ptr(kState, kIndex, 0, frame_at), frame);
-  const asmjit::Label end = a_.newLabel();
-  a_.bind(end);
-  a_.jne(miss);
-  return end;
-}
 
 template <class Address>
 i32 BlockEmitter::access(unsigned bytes, bool write, unsigned alignment, Address address) {

@@ -72,7 +72,7 @@ void BlockEmitter::final_jump(const GuestInsn& g, u64 target) {
     // Turns end alike: what the pointers are at the jump is the same in both versions.
     DCHECK(!in_loop_ || x87_pointers_ == loop_pointers_);
     loop_pointers_ = x87_pointers_;
-    if (a_.emit(jump, in_loop_ ? loop_head_ : loop_entry_) != kErrorOk) failed_ = true;
+    if (a_.emit(jump, loop_head_) != kErrorOk) failed_ = true;
     return;
   }
   save_flags();
@@ -180,7 +180,7 @@ void BlockEmitter::call_and_land(const GuestInsn& g, std::optional<size_t> link)
     return;
   }
   a_.lea(kScratch, ptr(kAddress, -static_cast<i32>(back)));
-  check_frame(request_.frame, address_of(request_.indirect.mismatch));
+  check_frame(request_.frame, {}, request_.indirect.mismatch);
   a_.mov(code_page(), kScratch);
   emit_link(new_link(back));
 }

@@ -1,7 +1,8 @@
-// Memory operands: the linear address, and its check against the quick TLB.
+// Memory operands: the linear address, and its check.
 //
-// An entry's tag is its page's address, so tag XOR address is the offset in the page on a hit and over 4095
-// otherwise; one comparison with 4096 - bytes decides hit and page crossing.
+// An access looks whether it is in the page that it was in last time, or that others were that share its
+// RecentPage. If not, a stub looks in the quick TLB, has that filled from the TLB proper if need be, and
+// notes the page; what it can't do is the handler's.
 #include "jit/x64/block_emitter.h"
 
 namespace orrery::jit::x64 {
@@ -79,38 +80,92 @@ void BlockEmitter::group_head() {
   a_.mov(qword_ptr(kState, window(here.group)), kAddress);
 }
 
-void BlockEmitter::find_entry() {
-  a_.mov(kIndex.r32(), kAddress.r32());
-  a_.shr(kIndex.r32(), 7);
-  a_.and_(kIndex.r32(), static_cast<u32>(cpu::FastBank::kIndexMask << 5));
+i32 BlockEmitter::recent_page(bool write) const {
+  // Spread by place; later turns of a loop use what its first has.
+  const u32 place = request_.frame << 12 | static_cast<u32>(request_.start + insns_[current_].offset);
+  const u32 number = (place * 0x9e3779b1u) >> 26;
+  static_assert(cpu::FastBank::kRecentPages == 128);
+  return context_.layout.recent_pages[view_] +
+         static_cast<i32>((2 * number + (write ? 1 : 0)) * sizeof(cpu::RecentPage));
 }
 
-void BlockEmitter::compare_page(unsigned bytes, const Mem& tag, const Label& miss) {
-  a_.mov(kScratch, kAddress);
-  a_.xor_(kScratch, tag);
-  a_.cmp(kScratch, 4096 - bytes);
-  a_.ja(miss);
+bool BlockEmitter::stays_in_page() const {
+  if (is_loop()) return true;
+  const GuestInsn& g = insns_[current_];
+  const ZydisDecodedOperand* const memory = memory_operand(g);
+  if (g.plan == Plan::kStack || g.plan == Plan::kBranch || g.plan == Plan::kSystem)
+    return memory == nullptr || memory->visibility == ZYDIS_OPERAND_VISIBILITY_HIDDEN;
+  const ZydisDecodedOperandMem& mem = memory->mem;
+  if (mem.segment == ZYDIS_REGISTER_FS || mem.segment == ZYDIS_REGISTER_GS) return true;
+  return mem.index == ZYDIS_REGISTER_NONE &&
+         (mem.base == ZYDIS_REGISTER_NONE || mem.base == ZYDIS_REGISTER_RIP ||
+          mem.base == ZYDIS_REGISTER_RSP);
 }
 
-void BlockEmitter::apply_delta(unsigned alignment, const Mem& delta, const Label& miss) {
+void BlockEmitter::check_access(unsigned bytes, bool write, unsigned alignment, const Label& miss) {
+  if (!stays_in_page()) {
+    const Refill refill{.cold = a_.newLabel(),
+                        .checked = a_.newLabel(),
+                        .miss = miss,
+                        .recent = context_.layout.recent_pages[view_] +
+                                  static_cast<i32>(cpu::FastBank::kRecentPages * sizeof(cpu::RecentPage)),
+                        .bytes = bytes,
+                        .alignment = alignment,
+                        .write = write,
+                        .linear = true};
+    const i32 bank = context_.layout.banks[view_];
+    a_.mov(kIndex.r32(), kAddress.r32());
+    a_.shr(kIndex.r32(), 7);
+    a_.and_(kIndex.r32(), static_cast<u32>(cpu::FastBank::kIndexMask << 5));
+    a_.mov(kScratch, kAddress);
+    a_.xor_(kScratch, qword_ptr(kState, kIndex, 0,
+                                bank + static_cast<i32>(write ? offsetof(cpu::FastEntry, write_tag)
+                                                              : offsetof(cpu::FastEntry, read_tag))));
+    a_.cmp(kScratch, 4096 - bytes);
+    a_.ja(refill.cold);
+    if (alignment > 1) {
+      a_.test(kAddress.r32(), alignment - 1);
+      a_.jnz(miss);
+    }
+    a_.add(kAddress, qword_ptr(kState, kIndex, 0, bank + static_cast<i32>(offsetof(cpu::FastEntry, delta))));
+    a_.bind(refill.checked);
+    refills_.push_back(refill);
+    return;
+  }
+  const Refill refill{.cold = a_.newLabel(),
+                      .checked = a_.newLabel(),
+                      .miss = miss,
+                      .recent = recent_page(write),
+                      .bytes = bytes,
+                      .alignment = alignment,
+                      .write = write,
+                      .linear = false};
+  a_.sub(kAddress, qword_ptr(kState, refill.recent + static_cast<i32>(offsetof(cpu::RecentPage, page))));
+  a_.cmp(kAddress, 4096 - bytes);
+  a_.ja(refill.cold);
   if (alignment > 1) {
     a_.test(kAddress.r32(), alignment - 1);
     a_.jnz(miss);
   }
-  a_.add(kAddress, delta);
+  a_.add(kAddress, qword_ptr(kState, refill.recent + static_cast<i32>(offsetof(cpu::RecentPage, host))));
+  a_.bind(refill.checked);
+  refills_.push_back(refill);
 }
 
-void BlockEmitter::check_entry(unsigned bytes, bool write, unsigned alignment, const Label& miss) {
-  find_entry();
-  compare_page(bytes, qword_ptr(kState, kIndex, 0, entry_tag(write)), miss);
-  apply_delta(alignment, qword_ptr(kState, kIndex, 0, entry_delta()), miss);
-}
-
-void BlockEmitter::check_access(unsigned bytes, bool write, unsigned alignment, const Label& miss) {
-  if (is_loop()) {
-    check_loop_access(bytes, write, alignment, miss);
-  } else {
-    check_entry(bytes, write, alignment, miss);
+void BlockEmitter::emit_refills() {
+  for (const Refill& r : refills_) {
+    a_.bind(r.cold);
+    if (!r.linear)
+      a_.add(kAddress, qword_ptr(kState, r.recent + static_cast<i32>(offsetof(cpu::RecentPage, page))));
+    if (r.alignment > 1) {
+      a_.test(kAddress.r32(), r.alignment - 1);
+      a_.jnz(r.miss);
+    }
+    a_.lea(kIndex, ptr(kState, r.recent));
+    a_.mov(kScratch.r32(), 4096 - r.bytes);
+    a_.call(address_of((r.write ? context_.stubs.refill_write : context_.stubs.refill_read)[view_]));
+    a_.je(r.checked);
+    a_.jmp(r.miss);
   }
 }
 

@@ -46,6 +46,98 @@ void leave(Assembler& a, const cpu::Vcpu::Layout& layout) {
   a.ret();
 }
 
+i32 kept(const cpu::Vcpu::Layout& layout, unsigned n) {
+  return ORRERY_SLOT(layout, kept) + static_cast<i32>(8 * n);
+}
+
+// Calls a function of the engine with kAddress. All registers but kAddress stay; kept[1] has the result.
+void call_engine(Assembler& a, const cpu::Vcpu::Layout& layout, i32 function) {
+  const Label integers = a.newLabel(), saved = a.newLabel();
+  const auto vector = [&](unsigned i) {
+    return ymmword_ptr(kState, ORRERY_STATE(vec) + static_cast<i32>(i * sizeof(cpu::Vec)));
+  };
+  save_registers(a);
+  a.mov(rdx, kAddress);
+  a.cmp(byte_ptr(kState, ORRERY_SLOT(layout, vectors_loaded)), 0);
+  a.je(saved);
+  for (unsigned i = 0; i < kVectors; ++i) a.vmovups(vector(i), ymm(i));
+  a.vzeroupper();
+  a.bind(saved);
+  a.mov(rdi, qword_ptr(kState, ORRERY_SLOT(layout, engine)));
+  a.mov(rsi, kState);
+  a.mov(rbx, rsp);
+  a.and_(rsp, -16);
+  a.call(qword_ptr(kState, function));
+  a.mov(rsp, rbx);
+  a.mov(qword_ptr(kState, kept(layout, 1)), rax);
+  a.cmp(byte_ptr(kState, ORRERY_SLOT(layout, vectors_loaded)), 0);
+  a.je(integers);
+  for (unsigned i = 0; i < kVectors; ++i) a.vmovups(ymm(i), vector(i));
+  a.bind(integers);
+  load_registers(a);
+}
+
+u32 emit_refill(CodeArena& arena, const cpu::Vcpu::Layout& layout, unsigned view, bool write) {
+  const auto field = [&](size_t offset) {
+    return qword_ptr(kState, rax, 0, layout.banks[view] + static_cast<i32>(offset));
+  };
+  const Mem tag = field(write ? offsetof(cpu::FastEntry, write_tag) : offsetof(cpu::FastEntry, read_tag));
+  const Mem first = qword_ptr(kState, kept(layout, 0)), second = qword_ptr(kState, kept(layout, 1)),
+            address = qword_ptr(kState, kept(layout, 2));
+  return emit_stub(arena, [&](Assembler& a) {
+    const Label probe = a.newLabel(), absent = a.newLabel(), fail = a.newLabel();
+    a.bind(probe);
+    a.mov(first, rax);
+    a.mov(second, rcx);
+    a.mov(eax, kAddress.r32());
+    a.shr(eax, 7);
+    a.and_(eax, static_cast<u32>(cpu::FastBank::kIndexMask << 5));
+    a.mov(rcx, kAddress);
+    a.xor_(rcx, tag);
+    a.cmp(rcx, kScratch);
+    a.ja(absent);
+    a.mov(rcx, tag);
+    a.mov(qword_ptr(kIndex, offsetof(cpu::RecentPage, page)), rcx);
+    a.mov(rax, field(offsetof(cpu::FastEntry, delta)));
+    a.add(kAddress, rax);
+    a.add(rcx, rax);
+    a.mov(qword_ptr(kIndex, offsetof(cpu::RecentPage, host)), rcx);
+    a.mov(byte_ptr(kState, layout.recent_used[view]), 1);
+    a.mov(rax, first);
+    a.mov(rcx, second);
+    a.cmp(eax, eax);
+    a.ret();
+    a.bind(absent);
+    a.mov(rax, first);
+    a.cmp(rcx, 4095);
+    a.mov(rcx, second);
+    a.jbe(fail);  // it goes on in the next page
+    a.mov(address, kAddress);
+    call_engine(a, layout, write ? ORRERY_SLOT(layout, fill_write) : ORRERY_SLOT(layout, fill_read));
+    a.mov(kAddress, address);
+    a.cmp(second, 0);
+    a.jne(probe);
+    a.bind(fail);
+    a.test(rsp, rsp);
+    a.ret();
+  });
+}
+
+u32 emit_fill_code(CodeArena& arena, const cpu::Vcpu::Layout& layout) {
+  return emit_stub(arena, [&](Assembler& a) {
+    const Label fail = a.newLabel();
+    a.test(kScratch.r32(), 4095);
+    a.jnz(fail);
+    a.mov(qword_ptr(kState, kept(layout, 2)), kAddress);
+    a.mov(kAddress, kScratch);
+    call_engine(a, layout, ORRERY_SLOT(layout, fill_code));
+    a.mov(kAddress, qword_ptr(kState, kept(layout, 2)));
+    a.cmp(qword_ptr(kState, kept(layout, 1)), 1);
+    a.bind(fail);
+    a.ret();
+  });
+}
+
 }  // namespace
 
 void emit_canonical_check(Assembler& a, const Gp& address, const Label& miss) {
@@ -135,6 +227,11 @@ Stubs emit_stubs(CodeArena& arena, const cpu::Vcpu::Layout& layout) {
     load_x87(a, layout);
     a.ret();
   });
+  for (unsigned view = 0; view < 3; ++view) {
+    stubs.refill_read[view] = emit_refill(arena, layout, view, false);
+    stubs.refill_write[view] = emit_refill(arena, layout, view, true);
+  }
+  stubs.fill_code = emit_fill_code(arena, layout);
   stubs.enter = reinterpret_cast<Enter>(reinterpret_cast<u64>(arena.executable(enter)));
   return stubs;
 }
@@ -144,7 +241,8 @@ namespace {
 u32 emit_indirect_jump(CodeArena& arena, const cpu::Vcpu::Layout& layout, u32 exit, u32 key) {
   const i32 bank = layout.code_banks[(key >> block_key::kViewShift) & 3];
   return emit_stub(arena, [&](Assembler& a) {
-    const Label miss = a.newLabel();
+    const Label miss = a.newLabel(), look = a.newLabel();
+    a.bind(look);
     // The code page must be in the quick TLB ...
     a.mov(kScratch.r32(), kAddress.r32());
     a.shr(kScratch.r32(), 8);
@@ -174,6 +272,11 @@ u32 emit_indirect_jump(CodeArena& arena, const cpu::Vcpu::Layout& layout, u32 ex
     a.add(kIndex, kScratch);
     a.jmp(kIndex);
     a.bind(miss);
+    a.mov(qword_ptr(kState, kept(layout, 2)), kAddress);
+    call_engine(a, layout, ORRERY_SLOT(layout, find_target));
+    a.mov(kAddress, qword_ptr(kState, kept(layout, 2)));
+    a.cmp(qword_ptr(kState, kept(layout, 1)), 0);
+    a.jne(look);
     a.mov(qword_ptr(kState, 8 * cpu::kRip), kAddress);
     a.mov(kAddress.r32(), static_cast<u32>(ExitKind::kIndirect));
     a.jmp(imm(reinterpret_cast<u64>(arena.executable(exit))));

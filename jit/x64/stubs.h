@@ -22,6 +22,8 @@ struct Resume {
 /// Runs a site's handler; called from translated code with the guest's registers in CpuState. `exit` is its
 /// ExitKind with its id above it, `engine` TranslatorSlots::engine.
 using RunSite = Resume (*)(void* engine, cpu::CpuState* state, u64 exit);
+/// TranslatorSlots::fill_read and the like. 1: what was looked for is there now; else 0.
+using Find = u64 (*)(void* engine, cpu::CpuState* state, u64 linear);
 
 /// The stack of the host while translated code runs: `TranslatorSlots::native_stack` is what `enter` left.
 /// Below come return addresses of translated calls, at most kReturnStackBytes; the first is that of the
@@ -34,6 +36,12 @@ struct Stubs {
   u32 site = 0;           // likewise: calls TranslatorSlots::run_site and goes on with its result
   u32 load_vectors = 0;   // called; leaves everything else alone
   u32 load_x87 = 0;       // called; uses the temporaries and EFLAGS
+  /// Called, by privilege view, for an access whose page was not the one of its RecentPage: kAddress has the
+  /// linear address, kIndex points at the RecentPage, kScratch holds 4096 - bytes. ZF: kAddress has the host
+  /// address, and the RecentPage its page. Leaves everything else but EFLAGS alone.
+  u32 refill_read[3] = {}, refill_write[3] = {};
+  /// Called: puts the page at kScratch into the quick TLB of code, and sets ZF, or clears it.
+  u32 fill_code = 0;
 };
 
 /// Emits one piece of code at the end of the arena; checks that it was encoded without errors.
