@@ -97,12 +97,13 @@ Vcpu::Layout Vcpu::layout() {
           .view = distance(&view_),
           .fill_bank = distance(&fill_bank_),
           .banks = {distance(&banks_[0]), distance(&banks_[1]), distance(&banks_[2])},
-          .code_banks = {distance(banks_[0].code_entries()), distance(banks_[1].code_entries()),
-                         distance(banks_[2].code_entries())},
+          .views = {distance(&banks_[0].view()), distance(&banks_[1].view()), distance(&banks_[2].view())},
+          .codes = {distance(&banks_[0].code()), distance(&banks_[1].code()), distance(&banks_[2].code())},
           .recent_pages = {distance(banks_[0].recent_pages()), distance(banks_[1].recent_pages()),
                            distance(banks_[2].recent_pages())},
           .recent_used = {distance(&banks_[0].recent_used()), distance(&banks_[1].recent_used()),
-                          distance(&banks_[2].recent_used())}};
+                          distance(&banks_[2].recent_used())},
+          .jump_table = distance(&jump_table)};
 }
 
 u64 Vcpu::read_tsc() const {

@@ -64,7 +64,6 @@ class Vcpu final : public memory::FrameListener, public memory::MapListener {
   struct TranslatorSlots {
     alignas(16) u8 x87_image[512]{};  // FXSAVE's or FLDENV's, for the x87 state on its way
     u64 entry = 0;                    // where translated code is entered
-    u64 jump_table = 0;               // this vCPU's table of indirect targets
     u64 engine = 0;                   // the translator and ...
     u64 run_site = 0;                 // ... its functions: run an instruction's handler,
     u64 fill_read = 0;                // fill the quick TLB for a read,
@@ -78,14 +77,23 @@ class Vcpu final : public memory::FrameListener, public memory::MapListener {
     u16 host_fcw = 0;
     u64 x87_loaded = 0;         // the guest's x87 state, but for its pointers, is in the host's
     u64 interrupt_waiting = 0;  // for RFLAGS.IF
-    u64 kept_operand = 0;       // what a loop's last comparison read from memory
-    u64 stack_limit = 0;        // how far such return addresses may reach
-    u64 bad_return = 0;         // where a return leads whose target is not canonical
-    u64 code_page = 0;          // linear address of the page that the running block lies in
-    u64 vectors_loaded = 0;     // the guest's vector registers and MXCSR are in the host's
-    u64 windows[8] = {};        // host addresses that one check has cleared for several accesses of a block
-    u64 flags_image = 0;        // OF in bit 0, SF ZF AF PF CF in bits 8 to 15, as SETO AL and LAHF leave them
+    // For PEXT: the bits of an address that make its index.
+    u64 index_bits = FastView::kIndexMask << 12, code_index_bits = FastCode::kIndexMask << 12;
+    u64 kept_operand = 0;    // what a loop's last comparison read from memory
+    u64 stack_limit = 0;     // how far such return addresses may reach
+    u64 bad_target = 0;      // how a jump or return leaves whose target is not canonical
+    u64 code_page = 0;       // linear address of the page that the running block lies in
+    u64 vectors_loaded = 0;  // the guest's vector registers and MXCSR are in the host's
+    u64 windows[8] = {};     // host addresses that one check has cleared for several accesses of a block
+    u64 flags_image = 0;     // OF in bit 0, SF ZF AF PF CF in bits 8 to 15, as SETO AL and LAHF leave them
   } translator;
+  /// A translator's table of indirect targets; translated code reads it.
+  struct JumpTable {
+    static constexpr unsigned kEntries = 16384;
+    std::array<u64, kEntries> place{};  // the translator's name for where an entry leads from; 0: nowhere
+    std::array<u64, kEntries> code{};
+    std::array<u32, kEntries> block{};
+  } jump_table;
   /// Ticks until the engine must come back; counted down by one per retired instruction. The timeline reads
   /// it.
   i64 ticks_left = 0;
@@ -173,9 +181,10 @@ class Vcpu final : public memory::FrameListener, public memory::MapListener {
   bool read(SegmentIndex segment, u64 offset, T& out) {
     u64 linear = offset + flat_base_[segment];
     if (!long64_ && !segment_linear(segment, offset, sizeof(T), Access::kRead, linear)) return false;
-    const FastEntry& e = view_[(linear >> 12) & FastBank::kIndexMask];
-    if ((linear ^ e.read_tag) <= 4096 - sizeof(T)) [[likely]] {
-      __builtin_memcpy(&out, reinterpret_cast<const u8*>(linear + e.delta), sizeof(T));
+    const unsigned i = FastBank::index_of(linear);
+    const u64 in_page = linear - view_->read_page[i];
+    if (in_page <= 4096 - sizeof(T)) [[likely]] {
+      __builtin_memcpy(&out, reinterpret_cast<const u8*>(view_->host[i] + in_page), sizeof(T));
       return true;
     }
     return read_slow(segment, linear, &out, sizeof(T));
@@ -184,9 +193,10 @@ class Vcpu final : public memory::FrameListener, public memory::MapListener {
   bool write(SegmentIndex segment, u64 offset, const T& value) {
     u64 linear = offset + flat_base_[segment];
     if (!long64_ && !segment_linear(segment, offset, sizeof(T), Access::kWrite, linear)) return false;
-    const FastEntry& e = view_[(linear >> 12) & FastBank::kIndexMask];
-    if ((linear ^ e.write_tag) <= 4096 - sizeof(T)) [[likely]] {
-      __builtin_memcpy(reinterpret_cast<u8*>(linear + e.delta), &value, sizeof(T));
+    const unsigned i = FastBank::index_of(linear);
+    const u64 in_page = linear - view_->write_page[i];
+    if (in_page <= 4096 - sizeof(T)) [[likely]] {
+      __builtin_memcpy(reinterpret_cast<u8*>(view_->host[i] + in_page), &value, sizeof(T));
       return true;
     }
     return write_slow(segment, linear, &value, sizeof(T));
@@ -200,10 +210,11 @@ class Vcpu final : public memory::FrameListener, public memory::MapListener {
   bool read_for_write(SegmentIndex segment, u64 offset, T& old, WriteTarget& target) {
     u64 linear = offset + flat_base_[segment];
     if (!long64_ && !segment_linear(segment, offset, sizeof(T), Access::kWrite, linear)) return false;
-    const FastEntry& e = view_[(linear >> 12) & FastBank::kIndexMask];
+    const unsigned i = FastBank::index_of(linear);
+    const u64 in_page = linear - view_->write_page[i];
     target.linear = linear;
-    if ((linear ^ e.write_tag) <= 4096 - sizeof(T)) [[likely]] {
-      target.host = reinterpret_cast<u8*>(linear + e.delta);
+    if (in_page <= 4096 - sizeof(T)) [[likely]] {
+      target.host = reinterpret_cast<u8*>(view_->host[i] + in_page);
       __builtin_memcpy(&old, target.host, sizeof(T));
       return true;
     }
@@ -221,9 +232,9 @@ class Vcpu final : public memory::FrameListener, public memory::MapListener {
   /// Host address of `bytes` (up to a page) at `linear`, if the quick TLB lets all of them through; else
   /// null.
   u8* quick_host(u64 linear, u64 bytes, Access access) {
-    const FastEntry& e = view_[(linear >> 12) & FastBank::kIndexMask];
-    const u64 tag = access == Access::kWrite ? e.write_tag : e.read_tag;
-    return (linear ^ tag) <= 4096 - bytes ? reinterpret_cast<u8*>(linear + e.delta) : nullptr;
+    const unsigned i = FastBank::index_of(linear);
+    const u64 in_page = linear - (access == Access::kWrite ? view_->write_page[i] : view_->read_page[i]);
+    return in_page <= 4096 - bytes ? reinterpret_cast<u8*>(view_->host[i] + in_page) : nullptr;
   }
   /// Checks that `size` bytes at segment:offset can be written, raising what a write would; changes A/D bits
   /// only.
@@ -300,10 +311,11 @@ class Vcpu final : public memory::FrameListener, public memory::MapListener {
   /// Host address of the code byte at `linear` if the quick TLB has its page; else null.
   const u8* quick_code_host(u64 linear) {
     if (fill_bank_ == nullptr) return nullptr;
-    const FastCodeEntry& e = fill_bank_->code_entries()[FastBank::code_index_of(linear)];
-    const u64 offset = linear ^ e.tag;
-    if (offset > memory::kPageBytes - 1) return nullptr;
-    return services_.ram.data() + (e.place >> FastCodeEntry::kFrameShift) * memory::kPageBytes + offset;
+    const FastCode& code = fill_bank_->code();
+    const unsigned i = FastBank::code_index_of(linear);
+    const u64 in_page = linear - code.page[i];
+    if (in_page > memory::kPageBytes - 1) return nullptr;
+    return services_.ram.data() + (code.place[i] >> FastCode::kFrameShift) * memory::kPageBytes + in_page;
   }
   /// The quick TLB bank of the current privilege view, 0 to 2; 3 when there is none (alignment checks).
   unsigned view_index() const {
@@ -311,8 +323,8 @@ class Vcpu final : public memory::FrameListener, public memory::MapListener {
   }
   /// Distances from `state`, in bytes, that translated code uses; the same for every Vcpu.
   struct Layout {
-    i32 ticks_left, translator, flat_bases, view, fill_bank, banks[3], code_banks[3], recent_pages[3],
-        recent_used[3];
+    i32 ticks_left, translator, flat_bases, view, fill_bank, banks[3], views[3], codes[3], recent_pages[3],
+        recent_used[3], jump_table;
   };
   Layout layout();
   DecodeCache& decode_cache() { return services_.decode_cache; }
@@ -452,7 +464,7 @@ class Vcpu final : public memory::FrameListener, public memory::MapListener {
   unsigned code_bits_ = 16;
   unsigned canonical_bits_ = 48;
   u32 decode_key_ = 0;
-  FastEntry* view_ = nullptr;
+  FastView* view_ = nullptr;
   u32 fast_keys_ = 0;              // bit n: entries of user pages with protection key n may be in the banks
   FastBank* fill_bank_ = nullptr;  // what view_ belongs to; null for the view that is never filled
   bool attention_ = true;

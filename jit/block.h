@@ -6,8 +6,7 @@
 // processes share the translations of what they share.
 #pragma once
 
-#include "cpu/insn.h"
-#include "cpu/paging/tlb.h"
+#include "cpu/vcpu.h"
 
 namespace orrery::jit {
 
@@ -82,20 +81,16 @@ struct Block {
   u64 offset_in_page() const { return reinterpret_cast<u64>(host) % 4096; }
 };
 
-/// One entry of a vCPU's table of indirect targets; translated code reads it.
-struct JumpEntry {
-  u64 place = 0;  // 0: none, since no key is 0
-  u32 code = 0;   // arena offset
-  BlockId block = kNone;
-  static constexpr unsigned kKeyShift = 12;
-  /// What is looked for: the frame as FastCodeEntry has it, the block key, the offset in the page.
-  static constexpr u64 place_of(u64 frame, u64 offset, u32 key) {
-    return frame << cpu::FastCodeEntry::kFrameShift | u64{key} << kKeyShift | offset;
-  }
-};
-static_assert(sizeof(JumpEntry) == 16);
-inline constexpr unsigned kJumpEntries = 16384;
-/// How far a place's frame is shifted down to be mixed into its index.
-inline constexpr unsigned kJumpFold = 31;
+/// A place in a vCPU's table of indirect targets: the frame as FastCode has it, the block key, the offset in
+/// the page. Not 0, since no key is.
+inline constexpr unsigned kPlaceKeyShift = 12;
+constexpr u64 place_of(u64 frame, u64 offset, u32 key) {
+  return frame << cpu::FastCode::kFrameShift | u64{key} << kPlaceKeyShift | offset;
+}
+/// How far a place is rotated right to mix its frame into its index.
+inline constexpr unsigned kPlaceFold = 31;
+constexpr u32 jump_index(u64 place) {
+  return static_cast<u32>((place ^ (place >> kPlaceFold)) & (cpu::Vcpu::JumpTable::kEntries - 1));
+}
 
 }  // namespace orrery::jit

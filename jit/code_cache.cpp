@@ -138,9 +138,9 @@ void CodeCache::drop(BlockId id) {
   *at = b.next_in_bucket;
   unlist_in_frame(id, 0, b.host);
   if (b.host2 != nullptr) unlist_in_frame(id, 1, b.host2);
-  for (const auto& table : jump_tables_) {
-    JumpEntry& e = table[jump_index(place_of(b.host, b.key))];
-    if (e.block == id) e = {};
+  const u32 index = jump_index(place_of(b.host, b.key));
+  for (cpu::Vcpu::JumpTable* const table : jump_tables_) {
+    if (table->block[index] == id) table->place[index] = 0;
   }
   b.host = nullptr;
   ++blocks_dropped;
@@ -173,8 +173,11 @@ void CodeCache::code_written(memory::Frame frame, u64 offset, u64 size) {
   }
 }
 
-JumpEntry* CodeCache::new_jump_table() {
-  return jump_tables_.emplace_back(std::make_unique<JumpEntry[]>(kJumpEntries)).get();
+void CodeCache::put_target(cpu::Vcpu::JumpTable& table, u64 place, BlockId id) const {
+  const u32 index = jump_index(place);
+  table.place[index] = place;
+  table.code[index] = reinterpret_cast<u64>(arena_->executable(block(id).code));
+  table.block[index] = id;
 }
 
 void CodeCache::keep_stubs() {

@@ -51,14 +51,12 @@ class CodeCache final : public memory::FrameListener {
               const std::vector<cpu::Insn>& insns, const std::vector<u16>& offsets);
   /// Patches `id` to lead to `to` directly, whatever it led to.
   void connect(LinkId id, BlockId to);
-  /// A table of kJumpEntries that translated code reads: dropped blocks leave it. Lives until the cache goes.
-  JumpEntry* new_jump_table();
-  static u32 jump_index(u64 place) {
-    return static_cast<u32>((place ^ (place >> kJumpFold)) & (kJumpEntries - 1));
-  }
-  /// JumpEntry::place for a block that begins at `host`.
+  /// Dropped blocks leave `table`, which outlives the cache.
+  void add_jump_table(cpu::Vcpu::JumpTable& table) { jump_tables_.push_back(&table); }
+  void put_target(cpu::Vcpu::JumpTable& table, u64 place, BlockId id) const;
+  /// The place of a block that begins at `host`.
   u64 place_of(const u8* host, u32 key) const {
-    return JumpEntry::place_of(ram_.frame_of(host), reinterpret_cast<u64>(host) % memory::kPageBytes, key);
+    return jit::place_of(ram_.frame_of(host), reinterpret_cast<u64>(host) % memory::kPageBytes, key);
   }
   /// What the arena holds so far (stubs) stays for good; blocks come next.
   void keep_stubs();
@@ -120,7 +118,7 @@ class CodeCache final : public memory::FrameListener {
   static constexpr u32 kMissesToDrop = 16;
   std::unordered_map<memory::Frame, FrameBlocks> frames_;
   std::vector<BlockId> dropping_;  // code_written's
-  std::vector<std::unique_ptr<JumpEntry[]>> jump_tables_;
+  std::vector<cpu::Vcpu::JumpTable*> jump_tables_;
 };
 
 }  // namespace orrery::jit

@@ -69,12 +69,20 @@ u64 features_of_host() {
   return features;
 }
 
-/// An AMD processor of family 17h or later: its undefined flags are those of our profile.
-bool host_is_zen() {
+/// The family of an AMD processor; 0 for others.
+unsigned amd_family() {
   unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
-  if (__builtin_cpu_is("amd") == 0 || __get_cpuid(1, &eax, &ebx, &ecx, &edx) == 0) return false;
-  const unsigned family = ((eax >> 8) & 15) + ((eax >> 20) & 255);
-  return family >= 0x17;
+  if (__builtin_cpu_is("amd") == 0 || __get_cpuid(1, &eax, &ebx, &ecx, &edx) == 0) return 0;
+  return ((eax >> 8) & 15) + ((eax >> 20) & 255);
+}
+
+/// Its undefined flags are those of our profile.
+bool host_is_zen() { return amd_family() >= 0x17; }
+
+/// Before Zen 3, AMD's PEXT takes hundreds of cycles.
+bool pext_is_quick() {
+  const unsigned family = amd_family();
+  return __builtin_cpu_supports("bmi2") != 0 && (family == 0 || family >= 0x19);
 }
 
 constexpr u64 kArithmetic = cpu::rflags::kArithmetic;
@@ -90,6 +98,7 @@ struct Translator::Impl {
         cache(machine_ram, std::move(arena)),
         scanner(machine_decode_cache.decoder()),
         host_features(features_of_host()),
+        has_pext(pext_is_quick()),
         host_is_profile(host_is_zen()),
 
         heat(kHeatSlots) {
@@ -126,6 +135,7 @@ struct Translator::Impl {
   BlockScanner scanner;
   cpu::Interpreter interpreter;
   const u64 host_features;
+  const bool has_pext;
   const bool host_is_profile;
   TranslatorConfig config;
   std::vector<i8> heat;  // runs of places that have no block; below 0 where code is written often
@@ -173,8 +183,8 @@ void Translator::Impl::attach(cpu::Vcpu& cpu) {
     stubs = x64::emit_stubs(cache.arena(), *layout);
     cache.keep_stubs();
   }
-  if (cpu.translator.jump_table == 0)
-    cpu.translator.jump_table = reinterpret_cast<u64>(cache.new_jump_table());
+  if (cpu.translator.engine == reinterpret_cast<u64>(this)) return;
+  cache.add_jump_table(cpu.jump_table);
   cpu.translator.engine = reinterpret_cast<u64>(this);
   cpu.translator.run_site = reinterpret_cast<u64>(&run_site_for);
   cpu.translator.fill_read = reinterpret_cast<u64>(&fill<cpu::Access::kRead>);
@@ -215,9 +225,8 @@ BlockId Translator::Impl::find_block(cpu::Vcpu& cpu, u32 key_bits) {
 
   // What was entered last from here at this place, else the whole cache.
   const u64 place = cache.place_of(host, key);
-  JumpEntry& entry = reinterpret_cast<JumpEntry*>(cpu.translator.jump_table)[CodeCache::jump_index(place)];
-  const bool known = key_bits == 0 && entry.place == place;
-  BlockId id = known ? entry.block : cache.find(host, key);
+  const bool known = key_bits == 0 && cpu.jump_table.place[jump_index(place)] == place;
+  BlockId id = known ? cpu.jump_table.block[jump_index(place)] : cache.find(host, key);
   if (id != kNone && cache.block(id).host2 != nullptr &&
       cpu.fetch_host(align_up(rip, memory::kPageBytes), &from_io) != cache.block(id).host2) {
     // The second page has moved, or faults: that is the interpreter's.
@@ -234,9 +243,7 @@ BlockId Translator::Impl::find_block(cpu::Vcpu& cpu, u32 key_bits) {
     if (id == kNone) return kNone;
   }
   if (pending_link != kNone) cache.connect(pending_link, id);
-  if (!known && key_bits == 0) {
-    entry = {.place = place, .code = cache.block(id).code, .block = id};
-  }
+  if (!known && key_bits == 0) cache.put_target(cpu.jump_table, place, id);
   return id;
 }
 
@@ -274,6 +281,7 @@ BlockId Translator::Impl::translate(cpu::Vcpu& cpu, const u8* host, u32 key) {
                                     .stubs = stubs,
                                     .layout = *layout,
                                     .host_features = host_features,
+                                    .has_pext = has_pext,
                                     .host_is_profile = host_is_profile};
   for (GuestInsn& g : scanned) g.plan = x64::make_plan(context, key, g);
   if (config.sabotage) std::for_each(scanned.begin(), scanned.end(), config.sabotage);
@@ -354,9 +362,7 @@ u64 Translator::Impl::find_target(void* engine, cpu::CpuState*, u64 linear) {
   const u32 key = self.key_of(cpu);
   const BlockId id = self.cache.find(host, key);
   if (id == kNone) return 0;
-  const u64 place = self.cache.place_of(host, key);
-  reinterpret_cast<JumpEntry*>(cpu.translator.jump_table)[CodeCache::jump_index(place)] = {
-      .place = place, .code = self.cache.block(id).code, .block = id};
+  self.cache.put_target(cpu.jump_table, self.cache.place_of(host, key), id);
   return 1;
 }
 

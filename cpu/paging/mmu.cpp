@@ -44,12 +44,12 @@ void Vcpu::mode_changed() {
   const bool smap = (state.cr4 & cr4::SMAP) != 0;
   if (alignment_checked) {
     fill_bank_ = nullptr;
-    view_ = empty_bank_.entries();
+    view_ = &empty_bank_.view();
   } else {
     fill_bank_ = state.cpl == 3                             ? &banks_[0]
                  : smap && (state.rflags & rflags::AC) != 0 ? &banks_[2]
                                                             : &banks_[1];
-    view_ = fill_bank_->entries();
+    view_ = &fill_bank_->view();
   }
 }
 
@@ -161,12 +161,8 @@ void Vcpu::fill_fast(u64 linear, u64 physical, const TlbEntry* entry) {
     readable = allowed(*entry, Access::kRead, Privilege::kCurrent);
     writable = writable && entry->dirty && allowed(*entry, Access::kWrite, Privilege::kCurrent);
   }
-  const unsigned index = FastBank::index_of(linear);
-  const u64 invalid = FastBank::invalid_tag(index);
-  fill_bank_->fill(index, {.read_tag = readable ? page : invalid,
-                           .write_tag = writable ? page : invalid,
-                           .global = entry != nullptr && entry->global ? 1u : 0u,
-                           .delta = reinterpret_cast<u64>(host) - page});
+  fill_bank_->fill(page, reinterpret_cast<u64>(host),
+                   {.read = readable, .write = writable, .global = entry != nullptr && entry->global});
 }
 
 bool Vcpu::is_apic_page(u64 physical) const {

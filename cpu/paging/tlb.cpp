@@ -154,18 +154,18 @@ void FastBank::forget_recent_page(u64 page) {
 
 void FastBank::flush() {
   forget_recent();
-  for_each(fills_, kEntries, [this](unsigned i) { invalidate(i); });
-  for_each(global_fills_, kEntries, [this](unsigned i) { invalidate(i); });
-  for_each(code_fills_, kCodeEntries, [this](unsigned i) { invalidate_code(i); });
-  for_each(global_code_fills_, kCodeEntries, [this](unsigned i) { invalidate_code(i); });
+  for_each(fills_, FastView::kEntries, [this](unsigned i) { invalidate(i); });
+  for_each(global_fills_, FastView::kEntries, [this](unsigned i) { invalidate(i); });
+  for_each(code_fills_, FastCode::kEntries, [this](unsigned i) { invalidate_code(i); });
+  for_each(global_code_fills_, FastCode::kEntries, [this](unsigned i) { invalidate_code(i); });
 }
 
 void FastBank::flush_non_global() {
   forget_recent();
-  for_each(fills_, kEntries, [this](unsigned i) {
-    if (entries_[i].global == 0) invalidate(i);
+  for_each(fills_, FastView::kEntries, [this](unsigned i) {
+    if (!global_[i]) invalidate(i);
   });
-  for_each(code_fills_, kCodeEntries, [this](unsigned i) {
+  for_each(code_fills_, FastCode::kEntries, [this](unsigned i) {
     if (!code_global_[i]) invalidate_code(i);
   });
 }
@@ -174,9 +174,8 @@ void FastBank::drop_writes_to(u64 host_page) {
   for (RecentPage& r : recent_) {
     if (r.host == host_page) r = nowhere();
   }
-  for (unsigned i = 0; i < kEntries; ++i) {
-    FastEntry& e = entries_[i];
-    if (e.write_tag != invalid_tag(i) && e.write_tag + e.delta == host_page) e.write_tag = invalid_tag(i);
+  for (unsigned i = 0; i < FastView::kEntries; ++i) {
+    if (view_.host[i] == host_page) view_.write_page[i] = invalid_page(i);
   }
 }
 

@@ -75,22 +75,24 @@ class Tlb {
   std::array<u64, 4096> pcid_flushed_{};
 };
 
-/// One quick entry: a tag matches when (linear ^ tag) <= 4096 - access bytes; host address = linear + delta.
-struct FastEntry {
-  u64 read_tag;
-  u64 write_tag;
-  u64 global;  // 1: of a global page
-  u64 delta;
+/// The quick entries of one privilege view, by FastBank::index_of: an access is let through when
+/// (linear - page) <= 4096 - access bytes; its host address is that difference plus `host`.
+struct FastView {
+  static constexpr unsigned kEntries = 2048;
+  static constexpr u64 kIndexMask = kEntries - 1;
+  std::array<u64, kEntries> read_page;
+  std::array<u64, kEntries> write_page;
+  std::array<u64, kEntries> host;
 };
-static_assert(sizeof(FastEntry) == 32);
 
 /// The same for code pages, which have entries of their own: data does not evict them.
-struct FastCodeEntry {
-  u64 tag;
-  u64 place;  // the frame of RAM in bits 32 and up
+struct FastCode {
+  static constexpr unsigned kEntries = 4096;
+  static constexpr u64 kIndexMask = kEntries - 1;
   static constexpr unsigned kFrameShift = 32;
+  std::array<u64, kEntries> page;
+  std::array<u64, kEntries> place;  // the frame of RAM in bits 32 and up
 };
-static_assert(sizeof(FastCodeEntry) == 16);
 
 /// A page that some accesses of translated code touched last: a copy of a quick entry. An address lies in it
 /// when (linear - page) <= 4096 - access bytes; its host address is that difference plus `host`.
@@ -102,15 +104,9 @@ static_assert(sizeof(RecentPage) == 16);
 
 class FastBank {
  public:
-  static constexpr unsigned kEntries = 2048;
-  static constexpr u64 kIndexMask = kEntries - 1;
-
-  static constexpr unsigned kCodeEntries = 4096;
-  static constexpr u64 kCodeIndexMask = kCodeEntries - 1;
-
   FastBank() {
-    for (unsigned i = 0; i < kEntries; ++i) invalidate(i);
-    for (unsigned i = 0; i < kCodeEntries; ++i) invalidate_code(i);
+    for (unsigned i = 0; i < FastView::kEntries; ++i) invalidate(i);
+    for (unsigned i = 0; i < FastCode::kEntries; ++i) invalidate_code(i);
     recent_used_ = 1;
     forget_recent();
   }
@@ -120,27 +116,41 @@ class FastBank {
   RecentPage* recent_pages() { return recent_.data(); }
   /// Translated code sets it to 1 with every page that it puts in.
   u8& recent_used() { return recent_used_; }
-  static unsigned code_index_of(u64 linear) { return static_cast<unsigned>((linear >> 12) & kCodeIndexMask); }
-  FastCodeEntry* code_entries() { return code_.data(); }
-  void invalidate_code(unsigned i) { code_[i] = {(~u64{i} & kCodeIndexMask) << 12, 0}; }
+  static unsigned code_index_of(u64 linear) {
+    return static_cast<unsigned>((linear >> 12) & FastCode::kIndexMask);
+  }
+  FastCode& code() { return code_; }
+  void invalidate_code(unsigned i) {
+    code_.page[i] = (~u64{i} & FastCode::kIndexMask) << 12;
+    code_.place[i] = 0;
+  }
   void fill_code(u64 page, u64 frame, bool global) {
     const unsigned i = code_index_of(page);
-    code_[i] = {page, frame << FastCodeEntry::kFrameShift};
+    code_.page[i] = page;
+    code_.place[i] = frame << FastCode::kFrameShift;
     code_global_[i] = global;
     (global ? global_code_fills_ : code_fills_).note(i);
   }
-  static unsigned index_of(u64 linear) { return static_cast<unsigned>((linear >> 12) & kIndexMask); }
-  FastEntry* entries() { return entries_.data(); }
-  FastEntry& at(u64 linear) { return entries_[index_of(linear)]; }
-  /// The tag of an entry that can never match at index `i`: a page that belongs at another index.
-  static u64 invalid_tag(unsigned i) { return (~u64{i} & kIndexMask) << 12; }
-  void invalidate(unsigned i) {
-    const u64 tag = invalid_tag(i);
-    entries_[i] = {tag, tag, 0, 0};
+  static unsigned index_of(u64 linear) {
+    return static_cast<unsigned>((linear >> 12) & FastView::kIndexMask);
   }
-  void fill(unsigned i, const FastEntry& entry) {
-    entries_[i] = entry;
-    (entry.global != 0 ? global_fills_ : fills_).note(i);
+  FastView& view() { return view_; }
+  /// The page of an entry that can never match at index `i`: one that belongs at another index.
+  static u64 invalid_page(unsigned i) { return (~u64{i} & FastView::kIndexMask) << 12; }
+  void invalidate(unsigned i) {
+    view_.read_page[i] = view_.write_page[i] = invalid_page(i);
+    view_.host[i] = 0;
+  }
+  struct Rights {
+    bool read, write, global;
+  };
+  void fill(u64 page, u64 host, const Rights& rights) {
+    const unsigned i = index_of(page);
+    view_.read_page[i] = rights.read ? page : invalid_page(i);
+    view_.write_page[i] = rights.write ? page : invalid_page(i);
+    view_.host[i] = host;
+    global_[i] = rights.global;
+    (rights.global ? global_fills_ : fills_).note(i);
   }
   void flush_page(u64 linear) {
     invalidate(index_of(linear));
@@ -157,10 +167,10 @@ class FastBank {
   void forget_recent();
   void forget_recent_page(u64 page);
 
-  std::array<FastEntry, kEntries> entries_;
+  FastView view_;
   std::array<RecentPage, kRecentPages + 1> recent_;
   u8 recent_used_ = 0;
-  std::array<FastCodeEntry, kCodeEntries> code_;
+  FastCode code_;
   /// The indices filled since the last flush, while they fit.
   struct Fills {
     std::array<u16, 512> index{};
@@ -173,7 +183,8 @@ class FastBank {
   template <class Each>
   static void for_each(Fills& fills, unsigned all, Each each);
   Fills fills_, global_fills_, code_fills_, global_code_fills_;
-  std::array<bool, kCodeEntries> code_global_{};
+  std::array<bool, FastView::kEntries> global_{};
+  std::array<bool, FastCode::kEntries> code_global_{};
 };
 
 }  // namespace orrery::cpu

@@ -227,17 +227,15 @@ void BlockEmitter::code_address(const Gp& to, u64 offset) {
 }
 
 Label BlockEmitter::check_frame(u32 frame, const Label& miss, u32 miss_at) {
-  const i32 bank = context_.layout.code_banks[view_];
-  const i32 frame_at = bank + static_cast<i32>(offsetof(cpu::FastCodeEntry, place)) + 4;
-  static_assert(cpu::FastCodeEntry::kFrameShift == 32 && sizeof(cpu::FastCodeEntry) == 16);
+  const i32 code = context_.layout.codes[view_];
+  const i32 frame_at = code + static_cast<i32>(offsetof(cpu::FastCode, place)) + 4;
+  static_assert(cpu::FastCode::kFrameShift == 32);
   CodeFill fill{.cold = a_.newLabel(), .retry = a_.newLabel(), .miss = miss, .miss_at = miss_at};
   a_.bind(fill.retry);
-  a_.mov(kIndex.r32(), kScratch.r32());
-  a_.shr(kIndex.r32(), 8);
-  a_.and_(kIndex.r32(), static_cast<u32>(cpu::FastBank::kCodeIndexMask << 4));
-  a_.cmp(qword_ptr(kState, kIndex, 0, bank + static_cast<i32>(offsetof(cpu::FastCodeEntry, tag))), kScratch);
+  find_index(kIndex, kScratch, ORRERY_SLOT(context_.layout, code_index_bits), cpu::FastCode::kIndexMask);
+  a_.cmp(qword_ptr(kState, kIndex, 3, code + static_cast<i32>(offsetof(cpu::FastCode, page))), kScratch);
   a_.jne(fill.cold);
-  a_.long_().cmp(dword_ptr(kState, kIndex, 0, frame_at), frame);
+  a_.long_().cmp(dword_ptr(kState, kIndex, 3, frame_at), frame);
   const Label end = a_.newLabel();
   a_.bind(end);
   if (miss.isValid()) {

@@ -53,6 +53,7 @@ struct EmitterContext {
   const Stubs& stubs;
   const cpu::Vcpu::Layout& layout;
   u64 host_features;  // bit n: isa::Feature n
+  bool has_pext;      // and quickly
   bool
       host_is_profile;  // undefined flags and results of the host are those of the CPU model's vendor profile
 };
@@ -132,7 +133,7 @@ class BlockEmitter {
     i32 recent;
     unsigned bytes, alignment;
     bool write;
-    bool linear;  // kAddress is the linear address, not its distance from the RecentPage
+    bool hashed;  // it was looked for in the quick TLB, not in its RecentPage
   };
   /// A page of code that was not in the quick TLB.
   struct CodeFill {
@@ -225,6 +226,8 @@ class BlockEmitter {
   i32 window(unsigned group) const {
     return ORRERY_SLOT(context_.layout, windows) + static_cast<i32>(8 * group);
   }
+  /// The index in the quick TLB of `address`, as a factor of 8.
+  void find_index(const Gp& index, const Gp& address, i32 bits_slot, u64 mask);
   /// Whether the current instruction may well access the page that it accessed last time.
   bool stays_in_page() const;
   /// Where the current instruction's access keeps its page, from kState on.
@@ -256,6 +259,8 @@ class BlockEmitter {
   void push_constant(u64 value);
   /// Pushes the address of the code behind `g` and leaves it in kScratch.
   void push_return_address(const GuestInsn& g);
+  /// How the jump or return leaves if its target is not canonical.
+  void set_bad_target(SiteId site, ExitKind kind);
   /// A register or checked memory operand into kAddress.
   void load_target(const GuestInsn& g, const asmjit::Label& miss);
 

@@ -117,8 +117,12 @@ void BlockEmitter::load_target(const GuestInsn& g, const Label& miss) {
       load_guest(kAddress, guest);
     }
   }
-  emit_canonical_check(a_, kAddress, miss);
   flags_ = Flags::kImage;
+}
+
+void BlockEmitter::set_bad_target(SiteId site, ExitKind kind) {
+  a_.mov(dword_ptr(kState, ORRERY_SLOT(context_.layout, bad_target)),
+         (site << kExitKindBits) | static_cast<u32>(kind));
 }
 
 void BlockEmitter::jump_indirect(const GuestInsn& g, bool call) {
@@ -126,10 +130,12 @@ void BlockEmitter::jump_indirect(const GuestInsn& g, bool call) {
   const Label miss = site(false);
   load_target(g, miss);
   if (!call) {
+    set_bad_target(request_.first_site + static_cast<u32>(sites_.size()) - 1, ExitKind::kSite);
     a_.jmp(address_of(request_.indirect.jump));
     ended_ = true;
     return;
   }
+  emit_canonical_check(a_, kAddress, miss);
   // The target waits in the state while the stack is checked.
   a_.mov(qword_ptr(kState, 8 * cpu::kRip), kAddress);
   push_return_address(g);
@@ -176,11 +182,11 @@ void BlockEmitter::call_and_land(const GuestInsn& g, std::optional<size_t> link)
   // The return has its target in kAddress. It may have come from another mapping of this page, or this page
   // may be another's since the call.
   if (!in_page(back)) {
-    a_.jmp(address_of(request_.indirect.mismatch));
+    a_.jmp(address_of(request_.indirect.jump));
     return;
   }
   a_.lea(kScratch, ptr(kAddress, -static_cast<i32>(back)));
-  check_frame(request_.frame, {}, request_.indirect.mismatch);
+  check_frame(request_.frame, {}, request_.indirect.jump);
   a_.mov(code_page(), kScratch);
   emit_link(new_link(back));
 }
@@ -198,8 +204,7 @@ void BlockEmitter::ret(const GuestInsn& g) {
                          : 0;
   a_.lea(sp, ptr(sp, 8 + extra));
   const u32 id = request_.first_site + static_cast<u32>(sites_.size()) - 1;
-  a_.mov(dword_ptr(kState, ORRERY_SLOT(context_.layout, bad_return)),
-         (id << kExitKindBits) | static_cast<u32>(ExitKind::kBadReturn));
+  set_bad_target(id, ExitKind::kBadReturn);
   a_.ret();
   ended_ = true;
 }

@@ -89,6 +89,16 @@ i32 BlockEmitter::recent_page(bool write) const {
          static_cast<i32>((2 * number + (write ? 1 : 0)) * sizeof(cpu::RecentPage));
 }
 
+void BlockEmitter::find_index(const Gp& index, const Gp& address, i32 bits_slot, u64 mask) {
+  if (context_.has_pext) {
+    a_.pext(index, address, qword_ptr(kState, bits_slot));
+    return;
+  }
+  a_.mov(index.r32(), address.r32());
+  a_.shr(index.r32(), 12);
+  a_.and_(index.r32(), static_cast<u32>(mask));
+}
+
 bool BlockEmitter::stays_in_page() const {
   if (is_loop()) return true;
   const GuestInsn& g = insns_[current_];
@@ -112,22 +122,19 @@ void BlockEmitter::check_access(unsigned bytes, bool write, unsigned alignment, 
                         .bytes = bytes,
                         .alignment = alignment,
                         .write = write,
-                        .linear = true};
-    const i32 bank = context_.layout.banks[view_];
-    a_.mov(kIndex.r32(), kAddress.r32());
-    a_.shr(kIndex.r32(), 7);
-    a_.and_(kIndex.r32(), static_cast<u32>(cpu::FastBank::kIndexMask << 5));
-    a_.mov(kScratch, kAddress);
-    a_.xor_(kScratch, qword_ptr(kState, kIndex, 0,
-                                bank + static_cast<i32>(write ? offsetof(cpu::FastEntry, write_tag)
-                                                              : offsetof(cpu::FastEntry, read_tag))));
-    a_.cmp(kScratch, 4096 - bytes);
+                        .hashed = true};
+    const auto field = [&](size_t offset) {
+      return qword_ptr(kState, kIndex, 3, context_.layout.views[view_] + static_cast<i32>(offset));
+    };
+    find_index(kIndex, kAddress, ORRERY_SLOT(context_.layout, index_bits), cpu::FastView::kIndexMask);
+    a_.sub(kAddress, field(write ? offsetof(cpu::FastView, write_page) : offsetof(cpu::FastView, read_page)));
+    a_.cmp(kAddress, 4096 - bytes);
     a_.ja(refill.cold);
     if (alignment > 1) {
       a_.test(kAddress.r32(), alignment - 1);
       a_.jnz(miss);
     }
-    a_.add(kAddress, qword_ptr(kState, kIndex, 0, bank + static_cast<i32>(offsetof(cpu::FastEntry, delta))));
+    a_.add(kAddress, field(offsetof(cpu::FastView, host)));
     a_.bind(refill.checked);
     refills_.push_back(refill);
     return;
@@ -139,7 +146,7 @@ void BlockEmitter::check_access(unsigned bytes, bool write, unsigned alignment, 
                       .bytes = bytes,
                       .alignment = alignment,
                       .write = write,
-                      .linear = false};
+                      .hashed = false};
   a_.sub(kAddress, qword_ptr(kState, refill.recent + static_cast<i32>(offsetof(cpu::RecentPage, page))));
   a_.cmp(kAddress, 4096 - bytes);
   a_.ja(refill.cold);
@@ -155,8 +162,14 @@ void BlockEmitter::check_access(unsigned bytes, bool write, unsigned alignment, 
 void BlockEmitter::emit_refills() {
   for (const Refill& r : refills_) {
     a_.bind(r.cold);
-    if (!r.linear)
+    if (r.hashed) {
+      a_.add(kAddress, qword_ptr(kState, kIndex, 3,
+                                 context_.layout.views[view_] +
+                                     static_cast<i32>(r.write ? offsetof(cpu::FastView, write_page)
+                                                              : offsetof(cpu::FastView, read_page))));
+    } else {
       a_.add(kAddress, qword_ptr(kState, r.recent + static_cast<i32>(offsetof(cpu::RecentPage, page))));
+    }
     if (r.alignment > 1) {
       a_.test(kAddress.r32(), r.alignment - 1);
       a_.jnz(r.miss);

@@ -79,9 +79,9 @@ void call_engine(Assembler& a, const cpu::Vcpu::Layout& layout, i32 function) {
 
 u32 emit_refill(CodeArena& arena, const cpu::Vcpu::Layout& layout, unsigned view, bool write) {
   const auto field = [&](size_t offset) {
-    return qword_ptr(kState, rax, 0, layout.banks[view] + static_cast<i32>(offset));
+    return qword_ptr(kState, rax, 3, layout.views[view] + static_cast<i32>(offset));
   };
-  const Mem tag = field(write ? offsetof(cpu::FastEntry, write_tag) : offsetof(cpu::FastEntry, read_tag));
+  const Mem page = field(write ? offsetof(cpu::FastView, write_page) : offsetof(cpu::FastView, read_page));
   const Mem first = qword_ptr(kState, kept(layout, 0)), second = qword_ptr(kState, kept(layout, 1)),
             address = qword_ptr(kState, kept(layout, 2));
   return emit_stub(arena, [&](Assembler& a) {
@@ -90,18 +90,18 @@ u32 emit_refill(CodeArena& arena, const cpu::Vcpu::Layout& layout, unsigned view
     a.mov(first, rax);
     a.mov(second, rcx);
     a.mov(eax, kAddress.r32());
-    a.shr(eax, 7);
-    a.and_(eax, static_cast<u32>(cpu::FastBank::kIndexMask << 5));
+    a.shr(eax, 12);
+    a.and_(eax, static_cast<u32>(cpu::FastView::kIndexMask));
     a.mov(rcx, kAddress);
-    a.xor_(rcx, tag);
+    a.sub(rcx, page);
     a.cmp(rcx, kScratch);
     a.ja(absent);
-    a.mov(rcx, tag);
-    a.mov(qword_ptr(kIndex, offsetof(cpu::RecentPage, page)), rcx);
-    a.mov(rax, field(offsetof(cpu::FastEntry, delta)));
-    a.add(kAddress, rax);
-    a.add(rcx, rax);
-    a.mov(qword_ptr(kIndex, offsetof(cpu::RecentPage, host)), rcx);
+    a.mov(rax, field(offsetof(cpu::FastView, host)));
+    a.mov(qword_ptr(kIndex, offsetof(cpu::RecentPage, host)), rax);
+    a.add(rax, rcx);
+    a.sub(kAddress, rcx);
+    a.mov(qword_ptr(kIndex, offsetof(cpu::RecentPage, page)), kAddress);
+    a.mov(kAddress, rax);
     a.mov(byte_ptr(kState, layout.recent_used[view]), 1);
     a.mov(rax, first);
     a.mov(rcx, second);
@@ -238,40 +238,37 @@ Stubs emit_stubs(CodeArena& arena, const cpu::Vcpu::Layout& layout) {
 
 namespace {
 
-u32 emit_indirect_jump(CodeArena& arena, const cpu::Vcpu::Layout& layout, u32 exit, u32 key) {
-  const i32 bank = layout.code_banks[(key >> block_key::kViewShift) & 3];
+// A page that is in the quick TLB is canonical; what is not found is looked at in the end.
+u32 emit_indirect_jump(CodeArena& arena, const cpu::Vcpu::Layout& layout, const Stubs& stubs, u32 key) {
+  const i32 code = layout.codes[(key >> block_key::kViewShift) & 3];
+  const auto entry = [&](size_t offset) {
+    return qword_ptr(kState, kScratch, 3, layout.jump_table + static_cast<i32>(offset));
+  };
   return emit_stub(arena, [&](Assembler& a) {
-    const Label miss = a.newLabel(), look = a.newLabel();
+    const Label miss = a.newLabel(), look = a.newLabel(), bad = a.newLabel();
     a.bind(look);
     // The code page must be in the quick TLB ...
     a.mov(kScratch.r32(), kAddress.r32());
-    a.shr(kScratch.r32(), 8);
-    a.and_(kScratch.r32(), static_cast<u32>(cpu::FastBank::kCodeIndexMask << 4));
+    a.shr(kScratch.r32(), 12);
+    a.and_(kScratch.r32(), static_cast<u32>(cpu::FastCode::kIndexMask));
     a.mov(kIndex, kAddress);
-    a.xor_(kIndex,
-           qword_ptr(kState, kScratch, 0, bank + static_cast<i32>(offsetof(cpu::FastCodeEntry, tag))));
+    a.sub(kIndex, qword_ptr(kState, kScratch, 3, code + static_cast<i32>(offsetof(cpu::FastCode, page))));
     a.cmp(kIndex, 4095);
     a.ja(miss);
-    a.mov(kScratch,
-          qword_ptr(kState, kScratch, 0, bank + static_cast<i32>(offsetof(cpu::FastCodeEntry, place))));
-    a.lea(kScratch, ptr(kScratch, kIndex, 0, static_cast<i32>(key << JumpEntry::kKeyShift)));
+    a.add(kIndex, qword_ptr(kState, kScratch, 3, code + static_cast<i32>(offsetof(cpu::FastCode, place))));
+    a.add(kIndex, static_cast<i32>(key << kPlaceKeyShift));
     // ... and the table must know where the translation of that place is.
-    a.mov(kIndex, kScratch);
-    a.shr(kIndex, kJumpFold);
-    a.xor_(kIndex, kScratch);
-    a.and_(kIndex.r32(), kJumpEntries - 1);
-    a.shl(kIndex.r32(), 4);
-    static_assert(sizeof(JumpEntry) == 16);
-    a.add(kIndex, qword_ptr(kState, ORRERY_SLOT(layout, jump_table)));
-    a.cmp(qword_ptr(kIndex, offsetof(JumpEntry, place)), kScratch);
+    a.mov(kScratch, kIndex);
+    a.shr(kScratch, kPlaceFold);
+    a.xor_(kScratch, kIndex);
+    a.and_(kScratch.r32(), cpu::Vcpu::JumpTable::kEntries - 1);
+    a.cmp(entry(offsetof(cpu::Vcpu::JumpTable, place)), kIndex);
     a.jne(miss);
     a.and_(kAddress, -4096);
     a.mov(qword_ptr(kState, ORRERY_SLOT(layout, code_page)), kAddress);
-    a.mov(kIndex.r32(), dword_ptr(kIndex, offsetof(JumpEntry, code)));
-    a.mov(kScratch, reinterpret_cast<u64>(arena.executable(0)));
-    a.add(kIndex, kScratch);
-    a.jmp(kIndex);
+    a.jmp(entry(offsetof(cpu::Vcpu::JumpTable, code)));
     a.bind(miss);
+    emit_canonical_check(a, kAddress, bad);
     a.mov(qword_ptr(kState, kept(layout, 2)), kAddress);
     call_engine(a, layout, ORRERY_SLOT(layout, find_target));
     a.mov(kAddress, qword_ptr(kState, kept(layout, 2)));
@@ -279,7 +276,10 @@ u32 emit_indirect_jump(CodeArena& arena, const cpu::Vcpu::Layout& layout, u32 ex
     a.jne(look);
     a.mov(qword_ptr(kState, 8 * cpu::kRip), kAddress);
     a.mov(kAddress.r32(), static_cast<u32>(ExitKind::kIndirect));
-    a.jmp(imm(reinterpret_cast<u64>(arena.executable(exit))));
+    a.jmp(imm(reinterpret_cast<u64>(arena.executable(stubs.exit))));
+    a.bind(bad);
+    a.mov(kAddress.r32(), dword_ptr(kState, ORRERY_SLOT(layout, bad_target)));
+    a.jmp(imm(reinterpret_cast<u64>(arena.executable(stubs.site))));
   });
 }
 
@@ -288,18 +288,10 @@ u32 emit_indirect_jump(CodeArena& arena, const cpu::Vcpu::Layout& layout, u32 ex
 IndirectStubs emit_indirect_stubs(CodeArena& arena, const cpu::Vcpu::Layout& layout, const Stubs& stubs,
                                   u32 key) {
   IndirectStubs at;
-  at.jump = emit_indirect_jump(arena, layout, stubs.exit, key);
-  at.mismatch = emit_stub(arena, [&](Assembler& a) {
-    const Label bad = a.newLabel();
-    emit_canonical_check(a, kAddress, bad);
-    a.jmp(imm(reinterpret_cast<u64>(arena.executable(at.jump))));
-    a.bind(bad);
-    a.mov(kAddress.r32(), dword_ptr(kState, ORRERY_SLOT(layout, bad_return)));
-    a.jmp(imm(reinterpret_cast<u64>(arena.executable(stubs.site))));
-  });
+  at.jump = emit_indirect_jump(arena, layout, stubs, key);
   at.underflow = emit_stub(arena, [&](Assembler& a) {
     a.sub(rsp, 8);  // its address stays there
-    a.jmp(imm(reinterpret_cast<u64>(arena.executable(at.mismatch))));
+    a.jmp(imm(reinterpret_cast<u64>(arena.executable(at.jump))));
   });
   return at;
 }

@@ -70,8 +70,9 @@ void emit_canonical_check(asmjit::x86::Assembler& a, const Gp& address, const as
 
 /// What blocks of one key share to find the translation of a guest RIP in kAddress.
 struct IndirectStubs {
-  u32 jump = 0;       // jumps there, or leaves with ExitKind::kIndirect, RIP stored; kAddress is canonical
-  u32 mismatch = 0;   // the same for a return that its call did not expect
+  /// Jumps there, or leaves with ExitKind::kIndirect, RIP stored; if it is not canonical, at the site that
+  /// TranslatorSlots::bad_target names.
+  u32 jump = 0;
   u32 underflow = 0;  // the same for a return without a call: it is the first return address of the stack
 };
 IndirectStubs emit_indirect_stubs(CodeArena& arena, const cpu::Vcpu::Layout& layout, const Stubs& stubs,

@@ -14,9 +14,10 @@ constexpr u32 kCodeBytes = 8 << 10;
 struct CodeCacheTest : testing::Test {
   std::unique_ptr<memory::Ram> ram = std::move(memory::Ram::create("test", 1 << 20)).value();
   CodeCache cache{*ram, std::move(CodeArena::create(kMinCacheBytes)).value()};
-  JumpEntry* table = cache.new_jump_table();
+  std::unique_ptr<cpu::Vcpu::JumpTable> table = std::make_unique<cpu::Vcpu::JumpTable>();
 
   CodeCacheTest() {
+    cache.add_jump_table(*table);
     cache.arena().take(100);
     cache.keep_stubs();
   }
@@ -32,7 +33,8 @@ struct CodeCacheTest : testing::Test {
     b.count = 1;
     b.bytes = 4;
     std::vector<Site> sites{{.block = cache.next_block(), .resume = 32}};
-    std::vector<Link> links{{.block = cache.next_block(), .target = 0x1000, .jump = 1, .exit = 64, .frame = 32}};
+    std::vector<Link> links{
+        {.block = cache.next_block(), .target = 0x1000, .jump = 1, .exit = 64, .frame = 32}};
     return cache.add(b, sites, links, {cpu::Insn{}}, {0});
   }
   /// Where the jump of `id`'s link leads, as an arena offset.
@@ -61,7 +63,7 @@ TEST_F(CodeCacheTest, TheOldestUnitGoesFirstAndTakesWhatLeadsIntoIt) {
   cache.connect(cache.block(other).first_link, oldest);
   cache.connect(cache.block(oldest).first_link, other);
   EXPECT_EQ(leads_to(last), oldest_code);
-  table[CodeCache::jump_index(oldest_place)] = {.place = oldest_place, .code = oldest_code, .block = oldest};
+  cache.put_target(*table, oldest_place, oldest);
   EXPECT_TRUE(translated(0x1000) && translated(0x2000) && translated(0x3000));
 
   while (cache.units_evicted == 0) add(0x9000);
@@ -70,7 +72,7 @@ TEST_F(CodeCacheTest, TheOldestUnitGoesFirstAndTakesWhatLeadsIntoIt) {
   EXPECT_EQ(leads_to(last), cache.link(cache.block(last).first_link).exit);
   EXPECT_EQ(leads_to(other), cache.link(cache.block(other).first_link).exit);
   EXPECT_EQ(cache.block(other).incoming, kNone);
-  EXPECT_EQ(table[CodeCache::jump_index(oldest_place)].place, 0u);
+  EXPECT_EQ(table->place[jump_index(oldest_place)], 0u);
   EXPECT_FALSE(translated(0x1000) || translated(0x2000));
   EXPECT_TRUE(translated(0x3000));
   EXPECT_EQ(cache.find(ram->data() + 0x3000, 0), other);
