@@ -59,6 +59,13 @@ class Vcpu final : public memory::FrameListener, public memory::MapListener {
   Vcpu(const Vcpu&) = delete;
   Vcpu& operator=(const Vcpu&) = delete;
 
+  /// A translator's table of indirect targets; translated code reads it.
+  struct JumpTable {
+    static constexpr unsigned kEntries = 16384;
+    std::array<u64, kEntries> place{};  // the translator's name for where an entry leads from; 0: nowhere
+    std::array<u64, kEntries> code{};
+    std::array<u32, kEntries> block{};
+  } jump_table;
   /// What a translator keeps at a fixed distance from `state`. Not part of the machine's state. What
   /// translated code uses most stands last: within reach of an 8-bit displacement.
   struct TranslatorSlots {
@@ -87,13 +94,6 @@ class Vcpu final : public memory::FrameListener, public memory::MapListener {
     u64 windows[8] = {};     // host addresses that one check has cleared for several accesses of a block
     u64 flags_image = 0;     // OF in bit 0, SF ZF AF PF CF in bits 8 to 15, as SETO AL and LAHF leave them
   } translator;
-  /// A translator's table of indirect targets; translated code reads it.
-  struct JumpTable {
-    static constexpr unsigned kEntries = 16384;
-    std::array<u64, kEntries> place{};  // the translator's name for where an entry leads from; 0: nowhere
-    std::array<u64, kEntries> code{};
-    std::array<u32, kEntries> block{};
-  } jump_table;
   /// Ticks until the engine must come back; counted down by one per retired instruction. The timeline reads
   /// it.
   i64 ticks_left = 0;

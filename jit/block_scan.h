@@ -20,6 +20,7 @@ enum class Plan : u8 {
   kStack,
   kSystem,
   kX87,  // as itself, on the host's x87 stack
+  kString,
 };
 
 /// One guest instruction as the translator sees it.

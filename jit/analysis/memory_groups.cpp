@@ -104,7 +104,7 @@ class Finder {
   MemoryGroups run() {
     for (size_t i = 0; i < insns_.size(); ++i) {
       const GuestInsn& g = insns_[i];
-      if (g.plan == Plan::kHandler) {
+      if (g.plan == Plan::kHandler || g.plan == Plan::kString) {
         open_.clear();
         for (Moving& m : moving_) m = {++next_version_, 0};
         continue;

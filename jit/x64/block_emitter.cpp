@@ -130,6 +130,9 @@ void BlockEmitter::emit_insn(GuestInsn& g) {
     case Plan::kX87:
       x87(g);
       break;
+    case Plan::kString:
+      string(g);
+      break;
   }
   // Where the engine comes back to behind this instruction.
   if (has_site() && sites_.back().resumes) {
@@ -300,6 +303,11 @@ void BlockEmitter::emit_cold() {
     a_.mov(rsp, qword_ptr(kState, ORRERY_SLOT(context_.layout, native_stack)));
     a_.sub(rsp, 8);
     a_.jmp(has_room_);
+  }
+  if (moved_.isValid()) {
+    a_.bind(moved_);
+    a_.mov(code_page(), kScratch);
+    a_.jmp(returned_);
   }
   for (size_t i = 0; i < links_.size(); ++i) {
     PendingLink& link = links_[i];

@@ -276,6 +276,12 @@ class BlockEmitter {
   void set_interrupt_flag(const GuestInsn& g);
   void change_view(const GuestInsn& g);
 
+  // string.cpp
+  void string(const GuestInsn& g);
+  /// The host address of the element at `pointer` into kAddress; it and, if repeated, all others are
+  /// accessible. Then kScratch has their bytes. Uses kIndex and EFLAGS.
+  void check_string(bool write, unsigned bytes, bool repeated, const Gp& pointer, const asmjit::Label& miss);
+
   // divide.cpp
   void divide(const GuestInsn& g);
 
@@ -312,6 +318,7 @@ class BlockEmitter {
   X87Pointers x87_pointers_, loop_pointers_;  // now; at a loop's jump back
   bool x87_loaded_ = false;
   asmjit::Label overflow_, has_room_;   // of the host's stack, at the block's call
+  asmjit::Label moved_, returned_;      // when the return from it leads to another mapping of this page
   size_t loop_producer_ = kNoProducer;  // whose flags the last jump, back to the first instruction, looks at
   asmjit::Label loop_head_, loop_budget_;
   std::vector<Refill> refills_;
@@ -354,6 +361,7 @@ i32 BlockEmitter::access(unsigned bytes, bool write, unsigned alignment, Address
 /// Whether `g` runs natively, but for its operands: x87 by Plan::kX87, MMX by Plan::kRewrite.
 bool x87_is_native(const EmitterContext& context, u32 key, const GuestInsn& g);
 bool mmx_is_native(const EmitterContext& context, u32 key, const GuestInsn& g);
+bool string_is_native(const GuestInsn& g);
 /// How `g` is translated in a block with this key.
 Plan make_plan(const EmitterContext& context, u32 key, const GuestInsn& g);
 /// The memory operand that `g` accesses, or null.

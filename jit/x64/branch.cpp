@@ -187,7 +187,16 @@ void BlockEmitter::call_and_land(const GuestInsn& g, std::optional<size_t> link)
   }
   a_.lea(kScratch, ptr(kAddress, -static_cast<i32>(back)));
   check_frame(request_.frame, {}, request_.indirect.jump);
-  a_.mov(code_page(), kScratch);
+  if (link && in_page(links_[*link].target)) {
+    // Most likely nothing has to be stored, so that what the next call pushes does not wait for this return.
+    moved_ = a_.newLabel();
+    returned_ = a_.newLabel();
+    a_.cmp(code_page(), kScratch);
+    a_.jne(moved_);
+    a_.bind(returned_);
+  } else {
+    a_.mov(code_page(), kScratch);
+  }
   emit_link(new_link(back));
 }
 

@@ -190,6 +190,7 @@ Plan make_plan(const EmitterContext& context, u32 key, const GuestInsn& g) {
   if (is_stack(m, g)) return Plan::kStack;
   if (is_nothing(m)) return Plan::kNothing;
   if (is_system(m, key)) return Plan::kSystem;
+  if (string_is_native(g)) return Plan::kString;
   if (x87_is_native(context, key, g)) return m == ZYDIS_MNEMONIC_FWAIT ? Plan::kNothing : Plan::kX87;
   const bool mmx = uses_mmx(g) || m == ZYDIS_MNEMONIC_EMMS;
   const bool vector = uses_vectors(g) || (!mmx && (row.traits & (trait::kSse | trait::kAvx)) != 0);

@@ -12,9 +12,9 @@ namespace {
 constexpr u32 kCodeBytes = 8 << 10;
 
 struct CodeCacheTest : testing::Test {
+  std::unique_ptr<cpu::Vcpu::JumpTable> table = std::make_unique<cpu::Vcpu::JumpTable>();
   std::unique_ptr<memory::Ram> ram = std::move(memory::Ram::create("test", 1 << 20)).value();
   CodeCache cache{*ram, std::move(CodeArena::create(kMinCacheBytes)).value()};
-  std::unique_ptr<cpu::Vcpu::JumpTable> table = std::make_unique<cpu::Vcpu::JumpTable>();
 
   CodeCacheTest() {
     cache.add_jump_table(*table);
