@@ -71,7 +71,8 @@ std::optional<Access> access_of(u64 start, const GuestInsn& g) {
   return std::nullopt;
 }
 
-/// By how much `g` moves its 64-bit destination on, if that is a constant.
+}  // namespace
+
 std::optional<i64> constant_move(const GuestInsn& g) {
   const ZydisDecodedOperand& to = g.operands[0];
   if (g.plan != Plan::kRewrite || to.type != ZYDIS_OPERAND_TYPE_REGISTER ||
@@ -95,6 +96,8 @@ std::optional<i64> constant_move(const GuestInsn& g) {
       return std::nullopt;
   }
 }
+
+namespace {
 
 class Finder {
  public:

@@ -5,6 +5,7 @@
 // Nothing between a group's first and last access may change a translation: a handler ends all groups.
 #pragma once
 
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -43,6 +44,9 @@ struct MemoryGroups {
   /// Some group has begun at or before instruction `i` and goes on behind it.
   bool open_behind(size_t i) const;
 };
+
+/// By how much `g` moves its 64-bit destination on, if that is a constant.
+std::optional<i64> constant_move(const GuestInsn& g);
 
 /// Groups of two accesses and more in a block that begins at `start` of its page. `enabled`: false gives
 /// none.

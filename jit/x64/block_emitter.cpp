@@ -94,6 +94,7 @@ bool BlockEmitter::emit() {
 
 void BlockEmitter::emit_insns() {
   ended_ = false;
+  held_group_ = GroupedAccess::kNoGroup;
   for (current_ = 0; current_ < insns_.size(); ++current_) {
     if (!in_loop_) starts_.push_back(static_cast<u32>(a_.offset()));
     emit_insn(insns_[current_]);
@@ -106,6 +107,10 @@ void BlockEmitter::emit_insns() {
 
 void BlockEmitter::emit_insn(GuestInsn& g) {
   keep_x87_pointers(g);
+  // What is not known to leave kAddress alone but for its access.
+  const bool holds = g.plan == Plan::kNothing || g.plan == Plan::kStack ||
+                     (g.plan == Plan::kRewrite && g.z.mnemonic != ZYDIS_MNEMONIC_LEA);
+  if (!holds) held_group_ = GroupedAccess::kNoGroup;
   switch (g.plan) {
     case Plan::kHandler:
       handler_site(g);
@@ -134,8 +139,10 @@ void BlockEmitter::emit_insn(GuestInsn& g) {
       string(g);
       break;
   }
+  if (!holds) held_group_ = GroupedAccess::kNoGroup;
   // Where the engine comes back to behind this instruction.
   if (has_site() && sites_.back().resumes) {
+    held_group_ = GroupedAccess::kNoGroup;
     sites_.back().behind = a_.newLabel();
     sites_.back().flags = flags_;
     sites_.back().x87_loaded = x87_loaded_;

@@ -203,6 +203,7 @@ class BlockEmitter {
   /// fills in loop_producer_.
   void find_loop();
   bool is_loop() const { return loop_producer_ != kNoProducer; }
+  bool turn_steps_little(ZydisRegister reg) const;
   /// The block once more, for its second turn and later ones.
   void emit_loop();
 
@@ -315,6 +316,7 @@ class BlockEmitter {
   std::vector<u32> starts_;
   MemoryGroups groups_;
   std::vector<Aligned> aligned_;
+  u8 held_group_ = GroupedAccess::kNoGroup;   // whose host address is in kAddress
   X87Pointers x87_pointers_, loop_pointers_;  // now; at a loop's jump back
   bool x87_loaded_ = false;
   asmjit::Label overflow_, has_room_;   // of the host's stack, at the block's call
@@ -332,6 +334,7 @@ template <class Address>
 i32 BlockEmitter::access(unsigned bytes, bool write, unsigned alignment, Address address) {
   const GroupedAccess& grouped = groups_.accesses[current_];
   if (grouped.group == GroupedAccess::kNoGroup) {
+    held_group_ = GroupedAccess::kNoGroup;
     before_check();
     address();
     check_access(bytes, write, alignment, site(true));
@@ -343,9 +346,10 @@ i32 BlockEmitter::access(unsigned bytes, bool write, unsigned alignment, Address
     before_check();
     group_head();
     after_check();
-  } else {
+  } else if (held_group_ != grouped.group) {
     a_.mov(kAddress, asmjit::x86::qword_ptr(kState, window(grouped.group)));
   }
+  held_group_ = grouped.group;
   const auto offset = static_cast<i32>(grouped.position - group.low);
   if (alignment > 1 && !known_to_be_aligned(grouped, alignment)) {
     before_check();

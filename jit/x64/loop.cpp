@@ -39,6 +39,23 @@ void BlockEmitter::find_loop() {
   if (recipe_holds(producer, 0)) loop_producer_ = producer;
 }
 
+// Whether an address that is made of `reg` is likely in the page that it was in a turn before.
+bool BlockEmitter::turn_steps_little(ZydisRegister reg) const {
+  constexpr i64 kLittle = 256;
+  if (reg == ZYDIS_REGISTER_NONE || reg == ZYDIS_REGISTER_RIP) return true;
+  const u8 guest = guest_number(reg);
+  i64 step = 0;
+  for (const GuestInsn& g : insns_) {
+    if (g.plan == Plan::kNothing || (registers_written(g) >> guest & 1) == 0) continue;
+    if (const auto by = constant_move(g); by && guest_number(g.operands[0].reg.value) == guest) {
+      step += *by;
+    } else if (g.z.mnemonic != ZYDIS_MNEMONIC_ADD || memory_operand(g) != nullptr) {
+      return false;  // it may be anything
+    }
+  }
+  return std::abs(step) <= kLittle;
+}
+
 void BlockEmitter::emit_loop() {
   in_loop_ = true;
   loop_budget_ = a_.newLabel();

@@ -100,10 +100,12 @@ void BlockEmitter::find_index(const Gp& index, const Gp& address, i32 bits_slot,
 }
 
 bool BlockEmitter::stays_in_page() const {
-  if (is_loop()) return true;
   const GuestInsn& g = insns_[current_];
   if (g.plan == Plan::kString) return false;
   const ZydisDecodedOperand* const memory = memory_operand(g);
+  if (is_loop()) {
+    return memory == nullptr || (turn_steps_little(memory->mem.base) && turn_steps_little(memory->mem.index));
+  }
   if (g.plan == Plan::kStack || g.plan == Plan::kBranch || g.plan == Plan::kSystem)
     return memory == nullptr || memory->visibility == ZYDIS_OPERAND_VISIBILITY_HIDDEN;
   const ZydisDecodedOperandMem& mem = memory->mem;

@@ -63,7 +63,10 @@ void BlockEmitter::rewrite(const GuestInsn& g) {
     load_effective_address(g);
     return;
   }
-  if (needs_x87(g)) need_x87();
+  if (needs_x87(g)) {
+    held_group_ = GroupedAccess::kNoGroup;
+    need_x87();
+  }
   i32 displacement = 0;
   if (memory != nullptr) {
     const unsigned bytes = memory->size / 8;
@@ -107,6 +110,7 @@ void BlockEmitter::rewrite(const GuestInsn& g) {
       return kIndex;
     }
     const Gp host = kTemporaries[placed_count];
+    if (placed_count == 2) held_group_ = GroupedAccess::kNoGroup;
     if (load) load_guest(host, guest);
     placed[placed_count++] = {guest, host, load, store};
     return host;

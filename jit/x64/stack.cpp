@@ -29,6 +29,7 @@ void BlockEmitter::push(const GuestInsn& g) {
   const Gp sp = gpq(kHostOf[cpu::kRsp]);
   if (o.type == ZYDIS_OPERAND_TYPE_MEMORY) {
     // The value waits in the state while the stack is checked.
+    held_group_ = GroupedAccess::kNoGroup;
     const Mem value = qword_ptr(kState, 8 * cpu::kRip);
     before_check();
     linear_address(o.mem, g.z.address_width, g, kAddress);

@@ -9,11 +9,30 @@ using namespace asmjit::x86;
 
 constexpr unsigned kVectors = 16;
 
+Mem vector_half(unsigned number, unsigned half) {
+  return xmmword_ptr(kState, ORRERY_STATE(vec) + static_cast<i32>(number * sizeof(cpu::Vec) + 16 * half));
+}
+
+// Upper halves that are 0 must be known to be: with others, legacy SSE waits for what its destination held.
+void load_vector_registers(Assembler& a) {
+  const Label full = a.newLabel(), done = a.newLabel();
+  a.vmovups(xmm0, vector_half(0, 1));
+  for (unsigned i = 1; i < kVectors; ++i) a.vorps(xmm0, xmm0, vector_half(i, 1));
+  a.vptest(xmm0, xmm0);
+  a.jnz(full);
+  a.vzeroupper();
+  for (unsigned i = 0; i < kVectors; ++i) a.vmovups(xmm(i), vector_half(i, 0));
+  a.jmp(done);
+  a.bind(full);
+  for (unsigned i = 0; i < kVectors; ++i)
+    a.vmovups(ymm(i), ymmword_ptr(kState, ORRERY_STATE(vec) + static_cast<i32>(i * sizeof(cpu::Vec))));
+  a.bind(done);
+}
+
 void load_vectors(Assembler& a, const cpu::Vcpu::Layout& layout) {
   a.stmxcsr(dword_ptr(kState, ORRERY_SLOT(layout, host_mxcsr)));
   a.ldmxcsr(dword_ptr(kState, ORRERY_STATE(mxcsr)));
-  for (unsigned i = 0; i < kVectors; ++i)
-    a.vmovups(ymm(i), ymmword_ptr(kState, ORRERY_STATE(vec) + static_cast<i32>(i * sizeof(cpu::Vec))));
+  load_vector_registers(a);
   a.mov(byte_ptr(kState, ORRERY_SLOT(layout, vectors_loaded)), 1);
 }
 
@@ -72,7 +91,7 @@ void call_engine(Assembler& a, const cpu::Vcpu::Layout& layout, i32 function) {
   a.mov(qword_ptr(kState, kept(layout, 1)), rax);
   a.cmp(byte_ptr(kState, ORRERY_SLOT(layout, vectors_loaded)), 0);
   a.je(integers);
-  for (unsigned i = 0; i < kVectors; ++i) a.vmovups(ymm(i), vector(i));
+  load_vector_registers(a);
   a.bind(integers);
   load_registers(a);
 }

@@ -34,7 +34,7 @@ struct Stubs {
   Enter enter = nullptr;  // the guest's vector registers are in CpuState
   u32 exit = 0;           // arena offsets: kAddress holds the result
   u32 site = 0;           // likewise: calls TranslatorSlots::run_site and goes on with its result
-  u32 load_vectors = 0;   // called; leaves everything else alone
+  u32 load_vectors = 0;   // called; uses EFLAGS
   u32 load_x87 = 0;       // called; uses the temporaries and EFLAGS
   /// Called, by privilege view, for an access whose page was not the one of its RecentPage: kAddress has the
   /// linear address, kIndex points at the RecentPage, kScratch holds 4096 - bytes. ZF: kAddress has the host

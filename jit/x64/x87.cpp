@@ -153,6 +153,7 @@ void BlockEmitter::store_x87_pointers(const X87Pointers& pointers) {
     store_selector(cpu::kCs, ORRERY_STATE(fcs));
   }
   if (pointers.data != nullptr) {
+    held_group_ = GroupedAccess::kNoGroup;
     const GuestInsn& g = *pointers.data;
     ZydisDecodedOperandMem mem = memory_operand(g)->mem;
     mem.segment = ZYDIS_REGISTER_DS;  // FDP is the effective address
