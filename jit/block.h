@@ -46,6 +46,7 @@ struct Site {
   BlockId block = kNone;
   u16 index = 0;        // of the instruction in its block
   bool native = false;  // the instruction runs natively otherwise
+  u16 paid_ahead = 0;   // ticks that a loop has paid for turns behind this one
   u32 resume = 0;       // arena offset; kNone: the handler always ends the block
   LinkId link = kNone;  // a jump's, which is connected to where the handler has gone
 };

@@ -387,7 +387,7 @@ x64::Resume Translator::Impl::run_site(cpu::Vcpu& cpu, SiteId id) {
   const cpu::Insn& insn = cache.insns_of(b)[site.index];
   // The block has paid for all of its instructions.
   const i64 behind = i64{b.count} - site.index - 1;
-  cpu.ticks_left += behind + 1;
+  cpu.ticks_left += behind + 1 + site.paid_ahead;
   cpu.state.gpr[cpu::kRip] =
       cpu.translator.code_page + b.offset_in_page() + cache.offsets_of(b)[site.index] + insn.length;
   const bool vectors = b.uses_vectors;

@@ -73,6 +73,7 @@ bool BlockEmitter::emit() {
     emit_recipe(loop_producer_);
     emit_save_flags();
     store_x87_pointers(loop_pointers_);
+    a_.add(ticks, (turns_ - 1u) * count);
   }
   a_.bind(budget);
   a_.add(ticks, count);
@@ -96,12 +97,17 @@ void BlockEmitter::emit_insns() {
   ended_ = false;
   held_group_ = GroupedAccess::kNoGroup;
   for (current_ = 0; current_ < insns_.size(); ++current_) {
-    if (!in_loop_) starts_.push_back(static_cast<u32>(a_.offset()));
+    if (turn_ == 0) starts_.push_back(static_cast<u32>(a_.offset()));
     emit_insn(insns_[current_]);
     if (failed_) return;
   }
   if (ended_) return;
   flush_x87_pointers();
+  if (const u16 ticks = paid_ahead(); ticks != 0) {
+    save_flags();
+    flags_ = Flags::kImage;
+    a_.add(qword_ptr(kState, context_.layout.ticks_left), ticks);
+  }
   leave_to(end_of(insns_.back()));
 }
 
@@ -158,10 +164,11 @@ Label BlockEmitter::site(bool resumes) {
 
 void BlockEmitter::new_site(bool resumes) {
   sites_.push_back({.entry = a_.newLabel(),
-                    .resume = in_loop_ ? first_turn_resume(current_) : a_.newLabel(),
+                    .resume = turn_ != 0 ? first_turn_resume(current_) : a_.newLabel(),
                     .behind = {},
                     .index = static_cast<u16>(current_),
-                    .in_loop = in_loop_,
+                    .turn = turn_,
+                    .paid_ahead = paid_ahead(),
                     .resumes = resumes && !groups_.open_behind(current_),
                     .in_line = false,
                     .native = true,
@@ -297,7 +304,7 @@ void BlockEmitter::emit_cold() {
     }
     store_x87_pointers(s.pointers);
     leave_at_site(i);
-    if (!s.resumes || s.in_loop) continue;
+    if (!s.resumes || s.turn != 0) continue;
     a_.bind(s.resume);
     if (s.x87_loaded) call_load_x87();
     if (s.flags == Flags::kHost || s.flags == Flags::kBoth) emit_restore_flags();
@@ -346,6 +353,7 @@ void BlockEmitter::finish(const CodeHolder& code) {
     out_.sites.push_back({.block = request_.block,
                           .index = s.index,
                           .native = s.native,
+                          .paid_ahead = s.paid_ahead,
                           .resume = s.resumes ? offset(s.resume) : kNone});
   }
   for (size_t i = 0; i < links_.size(); ++i) {

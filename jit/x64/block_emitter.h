@@ -98,7 +98,8 @@ class BlockEmitter {
     asmjit::Label resume;  // where the engine comes back to
     asmjit::Label behind;  // the code behind the instruction
     u16 index;
-    bool in_loop;
+    u16 turn;
+    u16 paid_ahead;
     bool resumes;
     bool in_line;  // a handler's: `resume` is `behind`
     bool native;
@@ -148,7 +149,7 @@ class BlockEmitter {
   /// The way out of the current instruction before it has changed anything; the flags are in the image.
   asmjit::Label site(bool resumes);
   bool has_site() const {
-    return !sites_.empty() && sites_.back().index == current_ && sites_.back().in_loop == in_loop_;
+    return !sites_.empty() && sites_.back().index == current_ && sites_.back().turn == turn_;
   }
   void new_site(bool resumes);
   asmjit::Label first_turn_resume(size_t index) const;
@@ -203,6 +204,10 @@ class BlockEmitter {
   /// fills in loop_producer_.
   void find_loop();
   bool is_loop() const { return loop_producer_ != kNoProducer; }
+  /// Ticks that have been paid for turns behind the one that is emitted.
+  u16 paid_ahead() const {
+    return turn_ == 0 ? u16{0} : static_cast<u16>((turns_ - turn_) * static_cast<unsigned>(insns_.size()));
+  }
   bool turn_steps_little(ZydisRegister reg) const;
   /// The block once more, for its second turn and later ones.
   void emit_loop();
@@ -325,9 +330,11 @@ class BlockEmitter {
   asmjit::Label loop_head_, loop_budget_;
   std::vector<Refill> refills_;
   std::vector<CodeFill> code_fills_;
-  bool in_loop_ = false;  // emitting the second version
-  bool ended_ = false;    // the last instruction has left the block
-  bool failed_ = false;   // AsmJit refused an instruction
+  u16 turn_ = 0;   // of the second version, from 1 on, while that is emitted ...
+  u16 turns_ = 0;  // ... of so many
+  asmjit::Label next_turn_;
+  bool ended_ = false;   // the last instruction has left the block
+  bool failed_ = false;  // AsmJit refused an instruction
 };
 
 template <class Address>

@@ -60,7 +60,7 @@ void BlockEmitter::conditional_jump(const GuestInsn& g) {
   }
   PendingLink& link = new_link(target);
   link.in_line = false;
-  link.ticks_back = static_cast<u32>(insns_.size() - current_ - 1);
+  link.ticks_back = static_cast<u32>(insns_.size() - current_ - 1) + paid_ahead();
   leave_by_handler(link);
   if (a_.emit(host_instruction(g.z.mnemonic), link.entry) != kErrorOk) failed_ = true;
 }
@@ -70,9 +70,9 @@ void BlockEmitter::final_jump(const GuestInsn& g, u64 target) {
   const u32 jump = host_instruction(g.z.mnemonic);
   if (is_loop()) {
     // Turns end alike: what the pointers are at the jump is the same in both versions.
-    DCHECK(!in_loop_ || x87_pointers_ == loop_pointers_);
+    DCHECK(turn_ == 0 || x87_pointers_ == loop_pointers_);
     loop_pointers_ = x87_pointers_;
-    if (a_.emit(jump, loop_head_) != kErrorOk) failed_ = true;
+    if (a_.emit(jump, turn_ == 0 || turn_ == turns_ ? loop_head_ : next_turn_) != kErrorOk) failed_ = true;
     return;
   }
   save_flags();

@@ -10,7 +10,8 @@ using namespace asmjit::x86;
 
 namespace {
 
-constexpr size_t kMaxLoopInsns = 32;
+constexpr u32 kMaxLoopInsns = 32;
+constexpr u16 kMaxTurns = 4;
 
 }  // namespace
 
@@ -56,17 +57,25 @@ bool BlockEmitter::turn_steps_little(ZydisRegister reg) const {
   return std::abs(step) <= kLittle;
 }
 
+// The count of ticks is read and written once for several turns: from one time to the next the host takes
+// longer than for a short turn.
 void BlockEmitter::emit_loop() {
-  in_loop_ = true;
+  const auto count = static_cast<u32>(insns_.size());
+  turns_ = static_cast<u16>(std::max(1u, kMaxLoopInsns / 2 / count));
+  turns_ = std::min<u16>(turns_, kMaxTurns);
   loop_budget_ = a_.newLabel();
-  flags_ = Flags::kRecipe;
-  producer_ = loop_producer_;
-  x87_pointers_ = loop_pointers_;
   a_.bind(loop_head_);
-  a_.sub(qword_ptr(kState, context_.layout.ticks_left), static_cast<u32>(insns_.size()));
+  a_.sub(qword_ptr(kState, context_.layout.ticks_left), turns_ * count);
   a_.js(loop_budget_);
-  aligned_.clear();
-  emit_insns();
+  for (turn_ = 1; turn_ <= turns_ && !failed_; ++turn_) {
+    flags_ = Flags::kRecipe;
+    producer_ = loop_producer_;
+    x87_pointers_ = loop_pointers_;
+    aligned_.clear();
+    next_turn_ = a_.newLabel();
+    emit_insns();
+    a_.bind(next_turn_);
+  }
 }
 
 }  // namespace orrery::jit::x64

@@ -59,7 +59,7 @@ void BlockEmitter::group_head() {
   const MemoryGroup& group = groups_.groups[here.group];
   PendingLink& link = new_link(request_.start + insns_[current_].offset);
   link.in_line = false;
-  link.ticks_back = static_cast<u32>(insns_.size() - current_);
+  link.ticks_back = static_cast<u32>(insns_.size() - current_) + paid_ahead();
   link.key_bits = block_key::kNoGroups;
   const i64 down = here.position - group.low;
   if (here.base == GroupedAccess::kCodeBase) {
