@@ -282,6 +282,7 @@ BlockId Translator::Impl::translate(cpu::Vcpu& cpu, const u8* host, u32 key) {
                                     .layout = *layout,
                                     .host_features = host_features,
                                     .has_pext = has_pext,
+                                    .single_cpu = cpu.services().cpu_count == 1,
                                     .host_is_profile = host_is_profile};
   for (GuestInsn& g : scanned) g.plan = x64::make_plan(context, key, g);
   if (config.sabotage) std::for_each(scanned.begin(), scanned.end(), config.sabotage);

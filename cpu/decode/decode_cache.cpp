@@ -11,15 +11,18 @@ DecodeCache::DecodeCache(memory::Ram& ram, const CpuModel& model)
 
 DecodeCache::~DecodeCache() { ram_.remove_listener(*this); }
 
-void DecodeCache::unlink(u32 slot) {
+void DecodeCache::drop(FrameTraces& traces, u32 slot) {
   Trace& dead = traces_[slot];
-  const memory::Frame frame = ram_.frame_of(dead.host);
-  const auto found = frames_.find(frame);
-  CHECK(found != frames_.end());
-  u32* link = &found->second.head;
-  while (*link != slot + 1) link = &traces_[*link - 1].next_in_frame;
-  *link = dead.next_in_frame;
+  u32& before = dead.previous_in_frame == 0 ? traces.head : traces_[dead.previous_in_frame - 1].next_in_frame;
+  before = dead.next_in_frame;
+  if (dead.next_in_frame != 0) traces_[dead.next_in_frame - 1].previous_in_frame = dead.previous_in_frame;
   dead.host = nullptr;
+}
+
+void DecodeCache::evict(u32 slot) {
+  const auto found = frames_.find(ram_.frame_of(traces_[slot].host));
+  CHECK(found != frames_.end());
+  drop(found->second, slot);
   if (found->second.head == 0) frames_.erase(found);
 }
 
@@ -41,7 +44,7 @@ const Trace* DecodeCache::build(const u8* host, const u8* host_end, u32 key) {
   pool_used_ += count;
 
   const u32 slot = slot_of(host, key);
-  if (traces_[slot].host != nullptr) unlink(slot);
+  if (traces_[slot].host != nullptr) evict(slot);
   const memory::Frame frame = ram_.frame_of(host);
   FrameTraces& traces = frames_[frame];
   traces.misses = 0;
@@ -50,7 +53,9 @@ const Trace* DecodeCache::build(const u8* host, const u8* host_end, u32 key) {
                    .count = static_cast<u16>(count),
                    .bytes = static_cast<u16>(at - host),
                    .insns = first,
-                   .next_in_frame = traces.head};
+                   .next_in_frame = traces.head,
+                   .previous_in_frame = 0};
+  if (traces.head != 0) traces_[traces.head - 1].previous_in_frame = slot + 1;
   traces.head = slot + 1;
   if ((ram_.flags(frame) & memory::frame_flag::kCode) == 0) ram_.set_flag(frame, memory::frame_flag::kCode);
   return &traces_[slot];
@@ -62,18 +67,13 @@ void DecodeCache::code_written(memory::Frame frame, u64 offset, u64 size) {
     const u8* const start = ram_.data() + frame * memory::kPageBytes + offset;
     const bool all = found->second.misses >= kMissesToDrop;
     bool hit = false;
-    u32* link = &found->second.head;
-    while (*link != 0) {
-      Trace& t = traces_[*link - 1];
+    for (u32 at = found->second.head, next = 0; at != 0; at = next) {
+      const Trace& t = traces_[at - 1];
+      next = t.next_in_frame;
       // An invalid instruction at the end may depend on bytes behind it: 15 bytes more are looked at.
       const bool overlaps = start < t.host + t.bytes + 15 && start + size > t.host;
       hit = hit || overlaps;
-      if (overlaps || all) {
-        t.host = nullptr;
-        *link = t.next_in_frame;
-      } else {
-        link = &t.next_in_frame;
-      }
+      if (overlaps || all) drop(found->second, at - 1);
     }
     found->second.misses = hit ? 0 : found->second.misses + 1;
     if (found->second.head != 0) return;

@@ -19,7 +19,7 @@ struct Trace {
   u16 count = 0;  // instructions
   u16 bytes = 0;
   const Insn* insns = nullptr;
-  u32 next_in_frame = 0;  // slot + 1 of another trace in the same frame
+  u32 next_in_frame = 0, previous_in_frame = 0;  // slot + 1 of other traces in the same frame
 };
 
 class DecodeCache final : public memory::FrameListener {
@@ -50,7 +50,6 @@ class DecodeCache final : public memory::FrameListener {
     const u64 h = (reinterpret_cast<u64>(host) ^ (u64{key} << 20)) * 0x9e3779b97f4a7c15u;
     return static_cast<u32>(h >> 49);
   }
-  void unlink(u32 slot);
 
   memory::Ram& ram_;
   Decoder decoder_;
@@ -66,6 +65,10 @@ class DecodeCache final : public memory::FrameListener {
   /// the slow path of its stores.
   static constexpr u32 kMissesToDrop = 16;
   std::unordered_map<memory::Frame, FrameTraces> frames_;
+
+  void drop(FrameTraces& traces, u32 slot);
+  /// Drops the trace in `slot`, and its frame's list if that was all.
+  void evict(u32 slot);
 };
 
 }  // namespace orrery::cpu

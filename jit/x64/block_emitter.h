@@ -54,6 +54,7 @@ struct EmitterContext {
   const cpu::Vcpu::Layout& layout;
   u64 host_features;  // bit n: isa::Feature n
   bool has_pext;      // and quickly
+  bool single_cpu;    // the machine has one
   bool
       host_is_profile;  // undefined flags and results of the host are those of the CPU model's vendor profile
 };

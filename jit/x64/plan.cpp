@@ -76,8 +76,10 @@ bool is_system(ZydisMnemonic m, u32 key) {
   }
 }
 
-bool is_nothing(ZydisMnemonic m) {
+bool is_nothing(ZydisMnemonic m, bool single_cpu) {
   switch (m) {
+    case ZYDIS_MNEMONIC_PAUSE:
+      return single_cpu;  // nobody else waits for the processor
     case ZYDIS_MNEMONIC_NOP:
     case ZYDIS_MNEMONIC_ENDBR64:
     case ZYDIS_MNEMONIC_ENDBR32:
@@ -188,7 +190,7 @@ Plan make_plan(const EmitterContext& context, u32 key, const GuestInsn& g) {
   const Row& row = cpu::isa::rows()[g.insn.row];
   if (is_branch(m, g)) return Plan::kBranch;
   if (is_stack(m, g)) return Plan::kStack;
-  if (is_nothing(m)) return Plan::kNothing;
+  if (is_nothing(m, context.single_cpu)) return Plan::kNothing;
   if (is_system(m, key)) return Plan::kSystem;
   if (string_is_native(g)) return Plan::kString;
   if (x87_is_native(context, key, g)) return m == ZYDIS_MNEMONIC_FWAIT ? Plan::kNothing : Plan::kX87;
