@@ -129,6 +129,9 @@ struct Translator::Impl {
   static u64 find_target(void* engine, cpu::CpuState* state, u64 linear);
   /// Runs the handler of a site.
   x64::Resume run_site(cpu::Vcpu& cpu, SiteId id);
+  /// The block that comes next, if there is one that may be entered.
+  x64::Resume go_on(cpu::Vcpu& cpu);
+  void prepare(cpu::Vcpu& cpu, const Block& b);
 
   const memory::Ram& ram;
   CodeCache cache;
@@ -376,7 +379,8 @@ x64::Resume Translator::Impl::run_site_for(void* engine, cpu::CpuState*, u64 exi
     const Site& site = self.cache.site(id);
     cpu.state.gpr[cpu::kRsp] -= 8 + self.cache.insns_of(self.cache.block(site.block))[site.index].imm;
   }
-  const x64::Resume resume = self.run_site(cpu, id);
+  x64::Resume resume = self.run_site(cpu, id);
+  if (resume.code == nullptr) resume = self.go_on(cpu);
   if (resume.code != nullptr) cpu.translator.interrupt_waiting = cpu.interrupt_waiting();
   cpu.translator.flags_image = image_of(cpu.state.rflags);
   return resume;
@@ -414,16 +418,31 @@ x64::Resume Translator::Impl::run_site(cpu::Vcpu& cpu, SiteId id) {
   // What comes behind was translated, and linked, for the mode that the block was entered in.
   if (((key_of(cpu) ^ block_key_then) & ~block_key::kNoGroups) != 0) return {};
   cpu.ticks_left -= behind;
-  return {.code = cache.arena().executable(site.resume), .with_vectors = vectors ? 1u : 0u};
+  return {.code = cache.arena().executable(site.resume), .flags = vectors ? x64::Resume::kWithVectors : 0};
+}
+
+void Translator::Impl::prepare(cpu::Vcpu& cpu, const Block& b) {
+  cpu.note_branch_target();
+  cpu.translator.interrupt_waiting = cpu.interrupt_waiting();
+  cpu.translator.flags_image = image_of(cpu.state.rflags);
+  cpu.translator.code_page = align_down(cpu.state.rip(), memory::kPageBytes);
+  cpu.translator.underflow = reinterpret_cast<u64>(cache.arena().executable(stubs_for(b.key).underflow));
+}
+
+x64::Resume Translator::Impl::go_on(cpu::Vcpu& cpu) {
+  if (cpu.ticks_left <= 0 || cpu.attention()) return {};
+  // A translation may evict the block that has been left: nothing returns to it.
+  const BlockId id = find_block(cpu, 0);
+  pending_link = kNone;
+  if (id == kNone || cpu.ticks_left < cache.block(id).count) return {};
+  prepare(cpu, cache.block(id));
+  return {.code = cache.arena().executable(cache.block(id).code), .flags = x64::Resume::kOtherBlock};
 }
 
 void Translator::Impl::enter(cpu::Vcpu& cpu, BlockId id) {
   const Block& b = cache.block(id);
   running = &cpu;
-  cpu.translator.interrupt_waiting = cpu.interrupt_waiting();
-  cpu.translator.flags_image = image_of(cpu.state.rflags);
-  cpu.translator.code_page = align_down(cpu.state.rip(), memory::kPageBytes);
-  cpu.translator.underflow = reinterpret_cast<u64>(cache.arena().executable(stubs_for(b.key).underflow));
+  prepare(cpu, b);
   ++stats.entries;
   const u64 result = stubs.enter(&cpu.state, cache.arena().executable(b.code));
   cpu.state.rflags = (cpu.state.rflags & ~kArithmetic) | flags_of(cpu.translator.flags_image);
@@ -463,7 +482,6 @@ cpu::EngineExit Translator::run(cpu::Vcpu& cpu, bool skip_breakpoint) {
       ++impl.stats.traces_interpreted;
       impl.interpreter.run_one_trace(cpu);
     } else {
-      cpu.note_branch_target();
       impl.enter(cpu, id);
     }
   }

@@ -20,6 +20,12 @@ namespace orrery::machine {
 enum class BoardKind : u8 { kMinimal, kQ35 };
 /// kLockstep: two machines, one of each kind (machine/lockstep.h); a VirtualMachine has one of the others.
 enum class EngineKind : u8 { kInterpreter, kJit, kLockstep };
+/// The translator where it has been built: it is for x86-64 hosts.
+#if defined(ORRERY_JIT)
+inline constexpr EngineKind kDefaultEngine = EngineKind::kJit;
+#else
+inline constexpr EngineKind kDefaultEngine = EngineKind::kInterpreter;
+#endif
 enum class ClockPolicy : u8 { kFixed, kFollow };
 
 struct DiskConfig {
@@ -39,7 +45,7 @@ struct SerialConfig {
 
 struct Config {
   BoardKind board = BoardKind::kMinimal;
-  EngineKind engine = EngineKind::kInterpreter;
+  EngineKind engine = kDefaultEngine;
   std::string cpu = "x86-64-v3";  // a name from cpu::cpu_models()
   /// `kvm = false` hides the KVM CPUID signature and kvmclock.
   bool kvm = true;

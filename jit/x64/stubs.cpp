@@ -190,7 +190,7 @@ Stubs emit_stubs(CodeArena& arena, const cpu::Vcpu::Layout& layout) {
   });
   stubs.site = emit_stub(arena, [&](Assembler& a) {
     const Label save = a.newLabel(), saved = a.newLabel(), load = a.newLabel(), loaded = a.newLabel();
-    const Label save_fpu = a.newLabel(), fpu_saved = a.newLabel(), left = a.newLabel();
+    const Label save_fpu = a.newLabel(), fpu_saved = a.newLabel(), left = a.newLabel(), same = a.newLabel();
     save_registers(a);
     a.cmp(byte_ptr(kState, ORRERY_SLOT(layout, vectors_loaded)), 0);
     a.jne(save);
@@ -208,7 +208,12 @@ Stubs emit_stubs(CodeArena& arena, const cpu::Vcpu::Layout& layout) {
     a.test(rax, rax);
     a.jz(left);
     a.mov(qword_ptr(kState, ORRERY_SLOT(layout, entry)), rax);
-    a.test(rdx, rdx);
+    a.test(edx, static_cast<u32>(Resume::kOtherBlock));
+    a.jz(same);
+    a.mov(rsp, qword_ptr(kState, ORRERY_SLOT(layout, native_stack)));
+    a.push(qword_ptr(kState, ORRERY_SLOT(layout, underflow)));
+    a.bind(same);
+    a.test(edx, static_cast<u32>(Resume::kWithVectors));
     a.jnz(load);
     a.bind(loaded);
     load_registers(a);

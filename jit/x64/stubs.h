@@ -17,7 +17,11 @@ using Enter = u64 (*)(cpu::CpuState* state, const void* code);
 /// Where translated code goes on behind a site; no code: it doesn't.
 struct Resume {
   const void* code = nullptr;
-  u64 with_vectors = 0;  // the code takes it that the guest's vector registers are in the host's
+  u64 flags = 0;
+  static constexpr u64 kWithVectors =
+      1;  // the code takes it that the guest's vector registers are in the host's
+  static constexpr u64 kOtherBlock =
+      2;  // it is the start of a block: return addresses of the host are forgotten
 };
 /// Runs a site's handler; called from translated code with the guest's registers in CpuState. `exit` is its
 /// ExitKind with its id above it, `engine` TranslatorSlots::engine.

@@ -172,6 +172,20 @@ def case_vectors(machine: Machine) -> None:
     expect(expected in output, f"not {expected!r}", output)
 
 
+MIXED_LOAD = r"""
+mount -t ext4 -o ro /dev/vda /mnt && mount --rbind /dev /mnt/dev && mount -t proc proc /mnt/proc && mount -t tmpfs tmpfs /mnt/tmp
+chroot /mnt /bin/sh <<'END'
+gzip -6 < /usr/bin/perl | gzip -d | cmp - /usr/bin/perl && echo same-as-before
+sha256sum /usr/bin/perl & sha256sum /usr/bin/python3 & wait
+perl -e 'my %h; for (1 .. 20000) { $h{"k" . $_ % 777} .= sprintf("%x ", $_ * 7919); } print length(join "", map { $h{$_} } sort keys %h), "\n"'
+python3 -c 'import json; d = {str(i): [i * 1.5, i ** 3] for i in range(2000)}; print(len(json.dumps(json.loads(json.dumps(d)))))'
+i=0
+while [ $i -lt 100 ]; do (/bin/true & /bin/true; (:; :) | cat; wait); i=$((i + 1)); done
+echo mixed-done
+END
+"""
+
+
 def case_lockstep(machine: Machine) -> None:
     """Both engines, compared all the way to the shell and through some load; one of them speaks."""
     output = machine.boot(f"{LOAD}; poweroff -f", "--engine", "lockstep", "--state-hash")
@@ -200,6 +214,20 @@ def case_lockstep_typed(machine: Machine) -> None:
     for engine in ("lockstep", "interpreter", "jit"):
         replayed = machine.replay(log, "--engine", engine)
         expect(hash_of(replayed) == hash_of(output), f"the replay by {engine} ended elsewhere", output + replayed)
+
+
+def case_lockstep_programs(machine: Machine) -> None:
+    """Programs of Debian's packages and a storm of forks on two CPUs, compared as they run."""
+    programs = machine.guest.parent / "programs" / "programs.img"
+    if not programs.exists():
+        raise Skipped(f"no {programs}; see tools/fetch_programs.sh")
+    script = machine.scratch / "run"
+    script.write_text(MIXED_LOAD)
+    machine.initrd = machine.scratch / "mixed.cpio.gz"
+    subprocess.run([str(HERE.parent.parent / "tools" / "make_initramfs.sh"), str(machine.guest), str(machine.initrd), str(script)],
+                   check=True)
+    output = machine.boot("", "--engine", "lockstep", "--cpus", "2", "--memory", "1G", "--disk", f"{programs},readonly")
+    expect(output.count(b"same-as-before") == 1 and output.count(b"mixed-done") == 1, "the load did not end once", output)
 
 
 def case_x87(machine: Machine) -> None:
