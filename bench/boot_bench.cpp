@@ -17,6 +17,7 @@ void boot(benchmark::State& state) {
     config.append = "console=ttyS0 quiet";
     config.clock = machine::ClockPolicy::kFixed;
     config.cpus = static_cast<u32>(state.range(0));
+    config.engine = static_cast<machine::EngineKind>(state.range(1));
     std::string seen;
     machine::VirtualMachine* running = nullptr;
     auto vm = machine::VirtualMachine::create(
@@ -43,7 +44,16 @@ void boot(benchmark::State& state) {
       benchmark::Counter(static_cast<double>(instructions), benchmark::Counter::kIsRate);
 }
 
-BENCHMARK(boot)->Arg(1)->Arg(4)->ArgName("cpus")->Unit(benchmark::kMillisecond)->Iterations(1);
+void of_each_engine(benchmark::internal::Benchmark* b) {
+  for (const machine::EngineKind engine : {machine::EngineKind::kInterpreter, machine::kDefaultEngine}) {
+    for (const i64 cpus : {1, 4}) b->Args({cpus, static_cast<i64>(engine)});
+  }
+}
+BENCHMARK(boot)
+    ->Apply(of_each_engine)
+    ->ArgNames({"cpus", "engine"})
+    ->Unit(benchmark::kMillisecond)
+    ->Iterations(1);
 
 }  // namespace
 }  // namespace orrery
