@@ -88,7 +88,7 @@ inline constexpr unsigned kPlaceKeyShift = 12;
 constexpr u64 place_of(u64 frame, u64 offset, u32 key) {
   return frame << cpu::FastCode::kFrameShift | u64{key} << kPlaceKeyShift | offset;
 }
-/// How far a place is rotated right to mix its frame into its index.
+/// How far a place is shifted right to mix its frame into its index.
 inline constexpr unsigned kPlaceFold = 31;
 constexpr u32 jump_index(u64 place) {
   return static_cast<u32>((place ^ (place >> kPlaceFold)) & (cpu::Vcpu::JumpTable::kEntries - 1));

@@ -19,8 +19,8 @@ enum class Plan : u8 {
   kBranch,
   kStack,
   kSystem,
-  kX87,  // as itself, on the host's x87 stack
-  kString,
+  kX87,     // as itself, on the host's x87 stack
+  kString,  // by the host's own, where it stays in its pages and in the budget
 };
 
 /// One guest instruction as the translator sees it.

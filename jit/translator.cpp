@@ -113,8 +113,8 @@ struct Translator::Impl {
   void attach(cpu::Vcpu& cpu);
   u32 frame_of(const u8* host) const { return static_cast<u32>(ram.frame_of(host)); }
   u32 key_of(const cpu::Vcpu& cpu) const;
-  /// `key_bits`: kNoGroups or 0.
-  BlockId find_block(cpu::Vcpu& cpu, u32 key_bits);
+  /// `key_bits`: kNoGroups or 0. `arrived`: this is a run of a place that has no block, and may translate it.
+  BlockId find_block(cpu::Vcpu& cpu, u32 key_bits, bool arrived = true);
   BlockId translate(cpu::Vcpu& cpu, const u8* host, u32 key);
   const x64::IndirectStubs& stubs_for(u32 key);
   void enter(cpu::Vcpu& cpu, BlockId id);
@@ -217,7 +217,7 @@ const x64::IndirectStubs& Translator::Impl::stubs_for(u32 key) {
   return at;
 }
 
-BlockId Translator::Impl::find_block(cpu::Vcpu& cpu, u32 key_bits) {
+BlockId Translator::Impl::find_block(cpu::Vcpu& cpu, u32 key_bits, bool arrived) {
   if (!cpu.long64() || cpu.view_index() == 3 || (cpu.cpl() != 0 && cpu.cpl() != 3)) return kNone;
   const u64 rip = cpu.state.rip();
   bool from_io = false;
@@ -236,6 +236,7 @@ BlockId Translator::Impl::find_block(cpu::Vcpu& cpu, u32 key_bits) {
     cache.drop(id);
     return kNone;
   }
+  if (id == kNone && !arrived) return kNone;
   if (id == kNone) {
     for (const u8* const start : cache.overwritten) heat_of(start) = -kRunsAfterWrites;
     cache.overwritten.clear();
@@ -431,10 +432,10 @@ void Translator::Impl::prepare(cpu::Vcpu& cpu, const Block& b) {
 
 x64::Resume Translator::Impl::go_on(cpu::Vcpu& cpu) {
   if (cpu.ticks_left <= 0 || cpu.attention()) return {};
-  // A translation may evict the block that has been left: nothing returns to it.
-  const BlockId id = find_block(cpu, 0);
+  const BlockId id = find_block(cpu, 0, false);
+  if (id == kNone) return {};  // `run` looks again, with the link
   pending_link = kNone;
-  if (id == kNone || cpu.ticks_left < cache.block(id).count) return {};
+  if (cpu.ticks_left < cache.block(id).count) return {};
   prepare(cpu, cache.block(id));
   return {.code = cache.arena().executable(cache.block(id).code), .flags = x64::Resume::kOtherBlock};
 }

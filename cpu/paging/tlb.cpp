@@ -127,28 +127,35 @@ void FastBank::for_each(Fills& fills, unsigned all, Each each) {
 
 namespace {
 
-/// Where no guest access leads: its page is in the hole between the canonical halves, at a place that a guest
-/// can't know; if it got there all the same, it would find zeros.
+/// Where a RecentPage leads that has none: a page in the hole between the canonical halves, drawn from 2^44,
+/// so that no guest finds it (docs/limits.md). Reads would find zeros there, and writes would go nowhere.
 struct Nowhere {
-  alignas(4096) u8 bytes[4096]{};
-  const u64 page = align_down(u64{std::random_device{}()} << 24 | u64{0x5a} << 56, u64{4096});
+  alignas(4096) u8 zeros[4096]{};
+  alignas(4096) u8 sink[4096]{};
+  u64 page = 0;
+  Nowhere() {
+    std::random_device host;
+    page = u64{0x5a} << 56 | (u64{host()} << 32 | host()) >> 20 << 12;
+  }
 };
 
-RecentPage nowhere() {
+/// For the read (even) or write (odd) that has number `i`.
+RecentPage nowhere(size_t i) {
   static Nowhere place;
-  return {place.page, reinterpret_cast<u64>(place.bytes)};
+  return {place.page, reinterpret_cast<u64>(i % 2 == 0 ? place.zeros : place.sink)};
 }
 
 }  // namespace
 
 void FastBank::forget_recent() {
-  if (recent_used_ != 0) recent_.fill(nowhere());
+  if (recent_used_ == 0) return;
+  for (size_t i = 0; i < recent_.size(); ++i) recent_[i] = nowhere(i);
   recent_used_ = 0;
 }
 
 void FastBank::forget_recent_page(u64 page) {
-  for (RecentPage& r : recent_) {
-    if (r.page == page) r = nowhere();
+  for (size_t i = 0; i < recent_.size(); ++i) {
+    if (recent_[i].page == page) recent_[i] = nowhere(i);
   }
 }
 
@@ -171,8 +178,8 @@ void FastBank::flush_non_global() {
 }
 
 void FastBank::drop_writes_to(u64 host_page) {
-  for (RecentPage& r : recent_) {
-    if (r.host == host_page) r = nowhere();
+  for (size_t i = 0; i < recent_.size(); ++i) {
+    if (recent_[i].host == host_page) recent_[i] = nowhere(i);
   }
   for (unsigned i = 0; i < FastView::kEntries; ++i) {
     if (view_.host[i] == host_page) view_.write_page[i] = invalid_page(i);

@@ -1,9 +1,9 @@
 // The TLBs of one vCPU.
 //
 // `Tlb` is the architectural one: fixed geometry, filled only by architectural accesses in program order,
-// replacement by fill count alone, so that the stale entries a guest can observe are the same in every
-// engine. `FastBank` is a quick subset of it for one privilege view: when an architectural entry goes or
-// loses a permission, the fast ones made from it go too. [SDM3 4.10], [APM2 5.5]
+// replacement by validity and fill count alone, so that the stale entries a guest can observe are the same in
+// every engine. `FastBank` is a quick subset of it for one privilege view: when an architectural entry goes
+// or loses a permission, the fast ones made from it go too. [SDM3 4.10], [APM2 5.5]
 #pragma once
 
 #include <algorithm>
@@ -46,7 +46,7 @@ class Tlb {
   /// The entries for `linear`, of any size, in `pcid` and the global ones [INVLPG]. True if one of a large
   /// page went.
   bool flush_page(u64 linear, u16 pcid);
-  /// Without `global_too` global entries stay.
+  /// Global entries stay.
   void flush_pcid(u16 pcid);
   void flush_non_global();
   void flush_all();

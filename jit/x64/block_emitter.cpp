@@ -169,7 +169,7 @@ void BlockEmitter::new_site(bool resumes) {
                     .index = static_cast<u16>(current_),
                     .turn = turn_,
                     .paid_ahead = paid_ahead(),
-                    .resumes = resumes && !groups_.open_behind(current_),
+                    .resumes = resumes && !groups_.open_behind(current_) && !keeps_operand(current_),
                     .in_line = false,
                     .native = true,
                     .flags = Flags::kImage,

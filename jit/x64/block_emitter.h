@@ -210,6 +210,12 @@ class BlockEmitter {
     return turn_ == 0 ? u16{0} : static_cast<u16>((turns_ - turn_) * static_cast<unsigned>(insns_.size()));
   }
   bool turn_steps_little(ZydisRegister reg) const;
+  /// Whether instruction `index` is the comparison of a loop whose memory operand is kept for its flags:
+  /// behind its handler nothing has kept it, so the block is left there.
+  bool keeps_operand(size_t index) const {
+    return is_loop() && index == loop_producer_ &&
+           recipe_of(insns_[index]).kind == FlagRecipe::Kind::kCompareKept;
+  }
   /// The block once more, for its second turn and later ones.
   void emit_loop();
 

@@ -43,7 +43,7 @@ void BlockEmitter::find_loop() {
 // Whether an address that is made of `reg` is likely in the page that it was in a turn before.
 bool BlockEmitter::turn_steps_little(ZydisRegister reg) const {
   constexpr i64 kLittle = 256;
-  if (reg == ZYDIS_REGISTER_NONE || reg == ZYDIS_REGISTER_RIP) return true;
+  if (reg == ZYDIS_REGISTER_NONE || reg == ZYDIS_REGISTER_RIP || reg == ZYDIS_REGISTER_EIP) return true;
   const u8 guest = guest_number(reg);
   i64 step = 0;
   for (const GuestInsn& g : insns_) {

@@ -74,7 +74,7 @@ void BlockEmitter::rewrite(const GuestInsn& g) {
     displacement = access(bytes, write, required_alignment(g, bytes),
                           [&] { linear_address(memory->mem, g.z.address_width, g, kAddress); });
   }
-  if (is_loop() && current_ == loop_producer_ && recipe_of(g).kind == FlagRecipe::Kind::kCompareKept) {
+  if (keeps_operand(current_)) {
     const Gp value = gp(kScratchId, memory->size / 8);
     a_.mov(value, ptr(kAddress, displacement, memory->size / 8));
     a_.mov(qword_ptr(kState, ORRERY_SLOT(context_.layout, kept_operand)), kScratch);
