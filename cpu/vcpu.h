@@ -77,7 +77,7 @@ class Vcpu final : public memory::FrameListener, public memory::MapListener {
     u64 fill_write = 0;               // for a write,
     u64 fill_code = 0;                // for a page of code,
     u64 find_target = 0;              // and put an indirect target into the jump table
-    u64 kept[3] = {};                 // registers of the stubs that call them
+    u64 kept[2] = {};                 // registers of the stubs that call them
     u64 underflow = 0;                // where a return leads that has no call
     u64 native_stack = 0;  // the host's stack pointer, without return addresses of translated calls
     u32 host_mxcsr = 0;
@@ -450,6 +450,12 @@ class Vcpu final : public memory::FrameListener, public memory::MapListener {
   bool page_fault(u64 linear, Access access, Privilege privilege, u32 bits);
   bool is_apic_page(u64 physical) const;
   bool allowed(const TlbEntry& entry, Access access, Privilege privilege) const;
+  /// The same without a walk: a first write has to set the dirty bit.
+  bool allowed_at_once(const TlbEntry& entry, Access access, Privilege privilege) const {
+    return allowed(entry, access, privilege) && (access != Access::kWrite || entry.dirty);
+  }
+  /// Host address of code in RAM, put into the quick TLB if there is one for the view; null: it is not RAM.
+  const u8* fill_fast_code(u64 linear, u64 physical, const TlbEntry* entry);
   bool pkey_allowed(const TlbEntry& entry, Access access, Privilege privilege) const;
 
   const u32 id_;

@@ -79,7 +79,7 @@ inline u8 guest_number(ZydisRegister reg) {
   return ZydisRegisterGetClass(reg) == ZYDIS_REGCLASS_GPR8 && id >= 4 ? static_cast<u8>(id - 4) : id;
 }
 
-/// Decodes from `host` (guest RIP `rip`) to the first instruction that ends a trace, at most `host_end`, at
+/// Decodes from `host` to the first instruction that ends a trace, at most `host_end`, at
 /// most `max_insns`. Empty if the first instruction is not whole. 64-bit code.
 class BlockScanner {
  public:

@@ -30,7 +30,10 @@ CodeCache::CodeCache(memory::Ram& ram, std::unique_ptr<CodeArena> arena)
   arena_->select(0, kStubBytes);
 }
 
-CodeCache::~CodeCache() { ram_.remove_listener(*this); }
+CodeCache::~CodeCache() {
+  ram_.remove_listener(*this);
+  for (cpu::Vcpu::JumpTable* const table : jump_tables_) table->place.fill(0);
+}
 
 BlockId CodeCache::find(const u8* host, u32 key) const {
   for (BlockId id = buckets_[bucket_of(host, key)]; id != kNone; id = block(id).next_in_bucket) {

@@ -44,8 +44,8 @@ class CodeCache final : public memory::FrameListener {
   /// Whether another block of the largest size, and stubs for it, fit; if not, `make_room` makes room.
   bool has_room() const;
   enum class Gone : u8 { kUnit, kEverything };
-  /// Evicts the oldest unit, or, when there is no room for stubs, everything but the first stubs. No vCPU may
-  /// be inside translated code; ids of blocks, sites and links that the caller has may be gone.
+  /// Evicts the oldest unit, or, when there is no room for stubs, everything but the first stubs. Nothing may
+  /// return into translated code; ids of blocks, sites and links that the caller has may be gone.
   Gone make_room();
   BlockId add(const Block& block, std::vector<Site>& sites, std::vector<Link>& links,
               const std::vector<cpu::Insn>& insns, const std::vector<u16>& offsets);

@@ -14,7 +14,7 @@ struct Statistics {
   u64 guest_bytes_translated = 0;
   u64 host_bytes_emitted = 0;
   u64 entries = 0;        // into translated code
-  u64 guards_failed = 0;  // exits by a linked jump across pages whose guard did not hold
+  u64 guards_failed = 0;  // exits into the next page behind a block's end, linked, but its guard did not hold
   u64 exits[6] = {};      // by ExitKind
   /// Handlers run from translated code, by table row: of instructions that have no other translation, and of
   /// those that run natively but could not here (TLB misses, devices, faults).

@@ -100,7 +100,6 @@ struct Translator::Impl {
         host_features(features_of_host()),
         has_pext(pext_is_quick()),
         host_is_profile(host_is_zen()),
-
         heat(kHeatSlots) {
     stats.handlers.resize(cpu::isa::rows().size());
     stats.misses.resize(cpu::isa::rows().size());
@@ -189,11 +188,12 @@ void Translator::Impl::attach(cpu::Vcpu& cpu) {
   if (cpu.translator.engine == reinterpret_cast<u64>(this)) return;
   cache.add_jump_table(cpu.jump_table);
   cpu.translator.engine = reinterpret_cast<u64>(this);
-  cpu.translator.run_site = reinterpret_cast<u64>(&run_site_for);
-  cpu.translator.fill_read = reinterpret_cast<u64>(&fill<cpu::Access::kRead>);
-  cpu.translator.fill_write = reinterpret_cast<u64>(&fill<cpu::Access::kWrite>);
-  cpu.translator.fill_code = reinterpret_cast<u64>(&fill_code);
-  cpu.translator.find_target = reinterpret_cast<u64>(&find_target);
+  cpu.translator.run_site = reinterpret_cast<u64>(x64::RunSite{&run_site_for});
+  const auto set = [](u64& slot, x64::Find find) { slot = reinterpret_cast<u64>(find); };
+  set(cpu.translator.fill_read, &fill<cpu::Access::kRead>);
+  set(cpu.translator.fill_write, &fill<cpu::Access::kWrite>);
+  set(cpu.translator.fill_code, &fill_code);
+  set(cpu.translator.find_target, &find_target);
 }
 
 u32 Translator::Impl::key_of(const cpu::Vcpu& cpu) const {

@@ -57,8 +57,4 @@ append="console=ttyS0 $kernel_arguments"
 if [ -n "$run" ]; then
   append+=" quiet orrery.run=\"$run\""
 fi
-# The translator, where there is one for this host and no other engine is asked for.
-if [ "$(uname -m)" = x86_64 ] && [[ " ${flags[*]} " != *" --engine"* ]]; then
-  flags+=(--engine jit)
-fi
 exec build/release/orrery run --kernel "$guest/vmlinuz" --initrd "$guest/initramfs.cpio.gz" --append "$append" "${flags[@]}"

@@ -50,25 +50,24 @@ class DecodeCache final : public memory::FrameListener {
     const u64 h = (reinterpret_cast<u64>(host) ^ (u64{key} << 20)) * 0x9e3779b97f4a7c15u;
     return static_cast<u32>(h >> 49);
   }
+  /// The traces of a frame: slot + 1 of the first, and how many stores in a row have missed them all.
+  struct FrameTraces {
+    u32 head = 0;
+    u32 misses = 0;
+  };
+  void drop(FrameTraces& traces, u32 slot);
+  /// Drops the trace in `slot`, and its frame's list if that was all.
+  void evict(u32 slot);
 
   memory::Ram& ram_;
   Decoder decoder_;
   std::vector<Trace> traces_;
   std::vector<Insn> pool_;
   size_t pool_used_ = 0;
-  /// The traces of a frame: slot + 1 of the first, and how many stores in a row have missed them all.
-  struct FrameTraces {
-    u32 head = 0;
-    u32 misses = 0;
-  };
   /// So many, and the frame is taken for data or for code that is being written: its traces go, and with them
   /// the slow path of its stores.
   static constexpr u32 kMissesToDrop = 16;
   std::unordered_map<memory::Frame, FrameTraces> frames_;
-
-  void drop(FrameTraces& traces, u32 slot);
-  /// Drops the trace in `slot`, and its frame's list if that was all.
-  void evict(u32 slot);
 };
 
 }  // namespace orrery::cpu

@@ -104,8 +104,7 @@ bool Vcpu::translate(u64 linear, Access access, Privilege privilege, u64& physic
     return true;
   }
   TlbEntry* entry = tlb_.find(linear, current_pcid());
-  if (entry == nullptr || !allowed(*entry, access, privilege) ||
-      (access == Access::kWrite && !entry->dirty)) {
+  if (entry == nullptr || !allowed_at_once(*entry, access, privilege)) {
     TlbEntry walked;
     if (!walk(linear, access, privilege, walked)) {
       // A page fault drops what is cached for the page [SDM3 4.10.4.1].
@@ -159,7 +158,7 @@ void Vcpu::fill_fast(u64 linear, u64 physical, const TlbEntry* entry) {
   if (entry != nullptr) {
     if (entry->user) fast_keys_ |= 1u << entry->key;
     readable = allowed(*entry, Access::kRead, Privilege::kCurrent);
-    writable = writable && entry->dirty && allowed(*entry, Access::kWrite, Privilege::kCurrent);
+    writable = writable && allowed_at_once(*entry, Access::kWrite, Privilege::kCurrent);
   }
   fill_bank_->fill(page, reinterpret_cast<u64>(host),
                    {.read = readable, .write = writable, .global = entry != nullptr && entry->global});
@@ -361,10 +360,15 @@ const u8* Vcpu::fetch_host(u64 linear, bool* from_io) {
   u64 physical = 0;
   TlbEntry* entry = nullptr;
   if (!translate(linear, Access::kExecute, Privilege::kCurrent, physical, &entry)) return nullptr;
+  const u8* const host = fill_fast_code(linear, physical, entry);
+  *from_io = host == nullptr;
+  return host;
+}
+
+const u8* Vcpu::fill_fast_code(u64 linear, u64 physical, const TlbEntry* entry) {
   const memory::FlatRange& range = services_.memory.find(physical);
   if (range.host == nullptr || range.ram != &services_.ram ||
       align_up(physical + 1, memory::kPageBytes) > range.end) {
-    *from_io = true;
     return nullptr;
   }
   const u8* const host = range.host + (physical - range.start);
@@ -377,25 +381,17 @@ const u8* Vcpu::fetch_host(u64 linear, bool* from_io) {
 bool Vcpu::quick_fill(u64 linear, Access access) {
   if (fill_bank_ == nullptr || quick_host(align_down(linear, memory::kPageBytes), 1, access) != nullptr)
     return false;
-  TlbEntry* const entry = tlb_.find(linear, current_pcid());
-  if (entry == nullptr || !allowed(*entry, access, Privilege::kCurrent) ||
-      (access == Access::kWrite && !entry->dirty)) {
-    return false;
-  }
+  const TlbEntry* const entry = tlb_.find(linear, current_pcid());
+  if (entry == nullptr || !allowed_at_once(*entry, access, Privilege::kCurrent)) return false;
   fill_fast(linear, entry->physical + (linear - entry->page), entry);
   return quick_host(linear, 1, access) != nullptr;
 }
 
 bool Vcpu::quick_fill_code(u64 page) {
   if (fill_bank_ == nullptr) return false;
-  TlbEntry* const entry = tlb_.find(page, current_pcid());
+  const TlbEntry* const entry = tlb_.find(page, current_pcid());
   if (entry == nullptr || !allowed(*entry, Access::kExecute, Privilege::kCurrent)) return false;
-  const u64 physical = entry->physical + (page - entry->page);
-  const memory::FlatRange& range = services_.memory.find(physical);
-  if (range.host == nullptr || range.ram != &services_.ram || physical + memory::kPageBytes > range.end)
-    return false;
-  fill_bank_->fill_code(page, services_.ram.frame_of(range.host + (physical - range.start)), entry->global);
-  return true;
+  return fill_fast_code(page, entry->physical + (page - entry->page), entry) != nullptr;
 }
 
 void Vcpu::set_pkru(u32 value) {

@@ -1,8 +1,24 @@
 #include "cpu/paging/tlb.h"
 
-#include <random>
-
 namespace orrery::cpu {
+namespace {
+
+/// Where a RecentPage leads that has none: a page in the hole between the canonical halves (docs/limits.md),
+/// where reads find zeros and writes are lost.
+constexpr u64 kNowhere = 0x3c91'7be2'f05d'6000;
+struct NowherePages {
+  alignas(4096) u8 zeros[4096]{};
+  alignas(4096) u8 sink[4096]{};
+};
+
+/// For the read (even) or write (odd) that has number `i`.
+RecentPage nowhere(size_t i) {
+  static NowherePages pages;
+  return {kNowhere, reinterpret_cast<u64>(i % 2 == 0 ? pages.zeros : pages.sink)};
+}
+
+}  // namespace
+
 TlbEntry* Tlb::find(u64 linear, u16 pcid) {
   TlbEntry* set = &small_[small_set(linear) * kSmallWays];
   for (unsigned way = 0; way < kSmallWays; ++way) {
@@ -124,28 +140,6 @@ void FastBank::for_each(Fills& fills, unsigned all, Each each) {
   }
   fills.count = 0;
 }
-
-namespace {
-
-/// Where a RecentPage leads that has none: a page in the hole between the canonical halves, drawn from 2^44,
-/// so that no guest finds it (docs/limits.md). Reads would find zeros there, and writes would go nowhere.
-struct Nowhere {
-  alignas(4096) u8 zeros[4096]{};
-  alignas(4096) u8 sink[4096]{};
-  u64 page = 0;
-  Nowhere() {
-    std::random_device host;
-    page = u64{0x5a} << 56 | (u64{host()} << 32 | host()) >> 20 << 12;
-  }
-};
-
-/// For the read (even) or write (odd) that has number `i`.
-RecentPage nowhere(size_t i) {
-  static Nowhere place;
-  return {place.page, reinterpret_cast<u64>(i % 2 == 0 ? place.zeros : place.sink)};
-}
-
-}  // namespace
 
 void FastBank::forget_recent() {
   if (recent_used_ == 0) return;

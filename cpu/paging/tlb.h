@@ -110,9 +110,9 @@ class FastBank {
     recent_used_ = 1;
     forget_recent();
   }
-  /// One for each of these and no more; translated code spreads its accesses over them. Reads and writes have
-  /// their own.
-  static constexpr unsigned kRecentPages = 128;
+  /// Translated code spreads its accesses over these: reads over the even ones, writes over the odd ones. One
+  /// more is filled for accesses that don't look at it.
+  static constexpr unsigned kRecentPages = 128, kSparePage = kRecentPages;
   RecentPage* recent_pages() { return recent_.data(); }
   /// Translated code sets it to 1 with every page that it puts in.
   u8& recent_used() { return recent_used_; }

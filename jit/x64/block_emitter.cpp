@@ -103,11 +103,6 @@ void BlockEmitter::emit_insns() {
   }
   if (ended_) return;
   flush_x87_pointers();
-  if (const u16 ticks = paid_ahead(); ticks != 0) {
-    save_flags();
-    flags_ = Flags::kImage;
-    a_.add(qword_ptr(kState, context_.layout.ticks_left), ticks);
-  }
   leave_to(end_of(insns_.back()));
 }
 
@@ -168,7 +163,6 @@ void BlockEmitter::new_site(bool resumes) {
                     .behind = {},
                     .index = static_cast<u16>(current_),
                     .turn = turn_,
-                    .paid_ahead = paid_ahead(),
                     .resumes = resumes && !groups_.open_behind(current_) && !keeps_operand(current_),
                     .in_line = false,
                     .native = true,
@@ -213,6 +207,8 @@ void BlockEmitter::leave_to(u64 target) {
   save_flags();
   flags_ = Flags::kImage;
   ended_ = true;
+  if (const u16 ticks = paid_ahead(turn_); ticks != 0)
+    a_.add(qword_ptr(kState, context_.layout.ticks_left), ticks);
   PendingLink& link = new_link(target);
   emit_page_guard(link);
   emit_link(link);
@@ -243,11 +239,11 @@ void BlockEmitter::code_address(const Gp& to, u64 offset) {
   if (near != distance) a_.lea(to, ptr(to, static_cast<i32>(distance - near)));
 }
 
-Label BlockEmitter::check_frame(u32 frame, const Label& miss, u32 miss_at) {
+Label BlockEmitter::check_frame(u32 frame, const Label& miss) {
   const i32 code = context_.layout.codes[view_];
   const i32 frame_at = code + static_cast<i32>(offsetof(cpu::FastCode, place)) + 4;
   static_assert(cpu::FastCode::kFrameShift == 32);
-  CodeFill fill{.cold = a_.newLabel(), .retry = a_.newLabel(), .miss = miss, .miss_at = miss_at};
+  const CodeFill fill{.cold = a_.newLabel(), .retry = a_.newLabel(), .miss = miss};
   a_.bind(fill.retry);
   find_index(kIndex, kScratch, ORRERY_SLOT(context_.layout, code_index_bits), cpu::FastCode::kIndexMask);
   a_.cmp(qword_ptr(kState, kIndex, 3, code + static_cast<i32>(offsetof(cpu::FastCode, page))), kScratch);
@@ -255,11 +251,7 @@ Label BlockEmitter::check_frame(u32 frame, const Label& miss, u32 miss_at) {
   a_.long_().cmp(dword_ptr(kState, kIndex, 3, frame_at), frame);
   const Label end = a_.newLabel();
   a_.bind(end);
-  if (miss.isValid()) {
-    a_.jne(miss);
-  } else {
-    a_.jne(address_of(miss_at));
-  }
+  a_.jne(miss);
   code_fills_.push_back(fill);
   return end;
 }
@@ -269,11 +261,7 @@ void BlockEmitter::emit_code_fills() {
     a_.bind(fill.cold);
     a_.call(address_of(context_.stubs.fill_code));
     a_.je(fill.retry);
-    if (fill.miss.isValid()) {
-      a_.jmp(fill.miss);
-    } else {
-      a_.jmp(address_of(fill.miss_at));
-    }
+    a_.jmp(fill.miss);
   }
 }
 
@@ -318,6 +306,10 @@ void BlockEmitter::emit_cold() {
     a_.sub(rsp, 8);
     a_.jmp(has_room_);
   }
+  if (lost_.isValid()) {
+    a_.bind(lost_);
+    a_.jmp(address_of(request_.indirect.jump));
+  }
   if (moved_.isValid()) {
     a_.bind(moved_);
     a_.mov(code_page(), kScratch);
@@ -353,7 +345,7 @@ void BlockEmitter::finish(const CodeHolder& code) {
     out_.sites.push_back({.block = request_.block,
                           .index = s.index,
                           .native = s.native,
-                          .paid_ahead = s.paid_ahead,
+                          .paid_ahead = paid_ahead(s.turn),
                           .resume = s.resumes ? offset(s.resume) : kNone});
   }
   for (size_t i = 0; i < links_.size(); ++i) {

@@ -5,7 +5,7 @@
 // memory checks use EFLAGS up, so flags that somebody may still want are saved first
 // (analysis/flag_liveness.h).
 //
-// An instruction that cannot go on natively (a page that is not in the quick TLB, a device, a fault, an
+// An instruction that cannot go on natively (a page that is not in the TLB, a device, a fault, an
 // unusual form) leaves at its *site*, before it has changed anything: the engine runs its handler and comes
 // back behind it.
 #pragma once
@@ -100,7 +100,6 @@ class BlockEmitter {
     asmjit::Label behind;  // the code behind the instruction
     u16 index;
     u16 turn;
-    u16 paid_ahead;
     bool resumes;
     bool in_line;  // a handler's: `resume` is `behind`
     bool native;
@@ -129,19 +128,17 @@ class BlockEmitter {
     i64 position;
     unsigned alignment;
   };
-  /// An access outside of the page that its RecentPage has.
+  /// An access outside of the page that it was compared with.
   struct Refill {
     asmjit::Label cold, checked, miss;
-    i32 recent;
+    asmjit::x86::Mem page;  // what has been subtracted from kAddress
+    i32 recent;             // RecentPage to be filled, from kState on
     unsigned bytes, alignment;
     bool write;
-    bool hashed;  // it was looked for in the quick TLB, not in its RecentPage
   };
   /// A page of code that was not in the quick TLB.
   struct CodeFill {
-    asmjit::Label cold, retry;
-    asmjit::Label miss;  // or, if it is not valid, ...
-    u32 miss_at;         // ... the arena offset
+    asmjit::Label cold, retry, miss;
   };
 
   // block_emitter.cpp
@@ -167,9 +164,9 @@ class BlockEmitter {
   /// Moves on to the page of the link's target, if that is another one and the quick TLB leads to the frame
   /// that the link was connected for. Uses kIndex, kScratch and EFLAGS.
   void emit_page_guard(PendingLink& link);
-  /// Whether the quick TLB leads from the page at kScratch to `frame`; else to `miss`, a label or an arena
-  /// offset. Uses kIndex and EFLAGS. Returns where the 32-bit immediate with the frame ends.
-  asmjit::Label check_frame(u32 frame, const asmjit::Label& miss, u32 miss_at = 0);
+  /// Whether the quick TLB leads from the page at kScratch to `frame`; else to `miss`. Uses kIndex and
+  /// EFLAGS. Returns where the 32-bit immediate with the frame ends.
+  asmjit::Label check_frame(u32 frame, const asmjit::Label& miss);
   void emit_code_fills();
   asmjit::x86::Mem code_page() const {
     return asmjit::x86::qword_ptr(kState, ORRERY_SLOT(context_.layout, code_page));
@@ -205,9 +202,9 @@ class BlockEmitter {
   /// fills in loop_producer_.
   void find_loop();
   bool is_loop() const { return loop_producer_ != kNoProducer; }
-  /// Ticks that have been paid for turns behind the one that is emitted.
-  u16 paid_ahead() const {
-    return turn_ == 0 ? u16{0} : static_cast<u16>((turns_ - turn_) * static_cast<unsigned>(insns_.size()));
+  /// Ticks that have been paid in turn `turn` for those behind it.
+  u16 paid_ahead(u16 turn) const {
+    return turn == 0 ? u16{0} : static_cast<u16>((turns_ - turn) * static_cast<unsigned>(insns_.size()));
   }
   bool turn_steps_little(ZydisRegister reg) const;
   /// Whether instruction `index` is the comparison of a loop whose memory operand is kept for its flags:
@@ -243,8 +240,12 @@ class BlockEmitter {
   void find_index(const Gp& index, const Gp& address, i32 bits_slot, u64 mask);
   /// Whether the current instruction may well access the page that it accessed last time.
   bool stays_in_page() const;
-  /// Where the current instruction's access keeps its page, from kState on.
+  /// Where RecentPage `number` is, and the one that the current instruction's access has, from kState on.
+  i32 recent_page_at(u32 number) const {
+    return context_.layout.recent_pages[view_] + static_cast<i32>(number * sizeof(cpu::RecentPage));
+  }
   i32 recent_page(bool write) const;
+  void check_alignment(unsigned alignment, const asmjit::Label& miss);
   /// Checks `bytes` at kAddress against the quick TLB and makes it a host address; what does not pass goes to
   /// `miss`. Uses kIndex, kScratch and EFLAGS.
   void check_access(unsigned bytes, bool write, unsigned alignment, const asmjit::Label& miss);
@@ -332,6 +333,7 @@ class BlockEmitter {
   X87Pointers x87_pointers_, loop_pointers_;  // now; at a loop's jump back
   bool x87_loaded_ = false;
   asmjit::Label overflow_, has_room_;   // of the host's stack, at the block's call
+  asmjit::Label lost_;                  // when the return from it leads elsewhere
   asmjit::Label moved_, returned_;      // when the return from it leads to another mapping of this page
   size_t loop_producer_ = kNoProducer;  // whose flags the last jump, back to the first instruction, looks at
   asmjit::Label loop_head_, loop_budget_;

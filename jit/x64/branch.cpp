@@ -60,7 +60,7 @@ void BlockEmitter::conditional_jump(const GuestInsn& g) {
   }
   PendingLink& link = new_link(target);
   link.in_line = false;
-  link.ticks_back = static_cast<u32>(insns_.size() - current_ - 1) + paid_ahead();
+  link.ticks_back = static_cast<u32>(insns_.size() - current_ - 1) + paid_ahead(turn_);
   leave_by_handler(link);
   if (a_.emit(host_instruction(g.z.mnemonic), link.entry) != kErrorOk) failed_ = true;
 }
@@ -186,7 +186,8 @@ void BlockEmitter::call_and_land(const GuestInsn& g, std::optional<size_t> link)
     return;
   }
   a_.lea(kScratch, ptr(kAddress, -static_cast<i32>(back)));
-  check_frame(request_.frame, {}, request_.indirect.jump);
+  lost_ = a_.newLabel();
+  check_frame(request_.frame, lost_);
   if (link && in_page(links_[*link].target)) {
     // Most likely nothing has to be stored, so that what the next call pushes does not wait for this return.
     moved_ = a_.newLabel();

@@ -11,7 +11,7 @@ using namespace asmjit::x86;
 namespace {
 
 constexpr u32 kMaxLoopInsns = 32;
-constexpr u16 kMaxTurns = 4;
+constexpr u32 kMaxTurns = 4;
 
 }  // namespace
 
@@ -61,8 +61,7 @@ bool BlockEmitter::turn_steps_little(ZydisRegister reg) const {
 // longer than for a short turn.
 void BlockEmitter::emit_loop() {
   const auto count = static_cast<u32>(insns_.size());
-  turns_ = static_cast<u16>(std::max(1u, kMaxLoopInsns / 2 / count));
-  turns_ = std::min<u16>(turns_, kMaxTurns);
+  turns_ = static_cast<u16>(std::clamp(kMaxLoopInsns / 2 / count, 1u, kMaxTurns));
   loop_budget_ = a_.newLabel();
   a_.bind(loop_head_);
   a_.sub(qword_ptr(kState, context_.layout.ticks_left), turns_ * count);

@@ -1,8 +1,8 @@
 // Memory operands: the linear address, and its check.
 //
-// An access looks whether it is in the page that it was in last time, or that others were that share its
-// RecentPage. If not, a stub looks in the quick TLB, has that filled from the TLB proper if need be, and
-// notes the page; what it can't do is the handler's.
+// An access that may well stay in its page looks whether it is in the one of its RecentPage, which it may
+// share; others look in the quick TLB. If that fails, a stub looks in the quick TLB, has that filled from the
+// TLB proper if need be, and notes the page; what it can't do is the handler's.
 #include "jit/x64/block_emitter.h"
 
 namespace orrery::jit::x64 {
@@ -59,7 +59,7 @@ void BlockEmitter::group_head() {
   const MemoryGroup& group = groups_.groups[here.group];
   PendingLink& link = new_link(request_.start + insns_[current_].offset);
   link.in_line = false;
-  link.ticks_back = static_cast<u32>(insns_.size() - current_) + paid_ahead();
+  link.ticks_back = static_cast<u32>(insns_.size() - current_) + paid_ahead(turn_);
   link.key_bits = block_key::kNoGroups;
   const i64 down = here.position - group.low;
   if (here.base == GroupedAccess::kCodeBase) {
@@ -85,18 +85,15 @@ i32 BlockEmitter::recent_page(bool write) const {
   const u32 place = request_.frame << 12 | static_cast<u32>(request_.start + insns_[current_].offset);
   const u32 number = (place * 0x9e3779b1u) >> 26;
   static_assert(cpu::FastBank::kRecentPages == 128);
-  return context_.layout.recent_pages[view_] +
-         static_cast<i32>((2 * number + (write ? 1 : 0)) * sizeof(cpu::RecentPage));
+  return recent_page_at(2 * number + (write ? 1 : 0));
 }
 
 void BlockEmitter::find_index(const Gp& index, const Gp& address, i32 bits_slot, u64 mask) {
   if (context_.has_pext) {
     a_.pext(index, address, qword_ptr(kState, bits_slot));
-    return;
+  } else {
+    emit_page_index(a_, index, address, mask);
   }
-  a_.mov(index.r32(), address.r32());
-  a_.shr(index.r32(), 12);
-  a_.and_(index.r32(), static_cast<u32>(mask));
 }
 
 bool BlockEmitter::stays_in_page() const {
@@ -116,67 +113,44 @@ bool BlockEmitter::stays_in_page() const {
 }
 
 void BlockEmitter::check_access(unsigned bytes, bool write, unsigned alignment, const Label& miss) {
-  if (!stays_in_page()) {
-    const Refill refill{.cold = a_.newLabel(),
-                        .checked = a_.newLabel(),
-                        .miss = miss,
-                        .recent = context_.layout.recent_pages[view_] +
-                                  static_cast<i32>(cpu::FastBank::kRecentPages * sizeof(cpu::RecentPage)),
-                        .bytes = bytes,
-                        .alignment = alignment,
-                        .write = write,
-                        .hashed = true};
-    const auto field = [&](size_t offset) {
-      return qword_ptr(kState, kIndex, 3, context_.layout.views[view_] + static_cast<i32>(offset));
-    };
+  const bool recent = stays_in_page();
+  const i32 at = recent ? recent_page(write) : recent_page_at(cpu::FastBank::kSparePage);
+  Mem page = qword_ptr(kState, at + static_cast<i32>(offsetof(cpu::RecentPage, page)));
+  Mem host = qword_ptr(kState, at + static_cast<i32>(offsetof(cpu::RecentPage, host)));
+  if (!recent) {
+    const i32 view = context_.layout.views[view_];
+    page = qword_ptr(kState, kIndex, 3, view + static_cast<i32>(fast_page_field(write)));
+    host = qword_ptr(kState, kIndex, 3, view + static_cast<i32>(offsetof(cpu::FastView, host)));
     find_index(kIndex, kAddress, ORRERY_SLOT(context_.layout, index_bits), cpu::FastView::kIndexMask);
-    a_.sub(kAddress, field(write ? offsetof(cpu::FastView, write_page) : offsetof(cpu::FastView, read_page)));
-    a_.cmp(kAddress, 4096 - bytes);
-    a_.ja(refill.cold);
-    if (alignment > 1) {
-      a_.test(kAddress.r32(), alignment - 1);
-      a_.jnz(miss);
-    }
-    a_.add(kAddress, field(offsetof(cpu::FastView, host)));
-    a_.bind(refill.checked);
-    refills_.push_back(refill);
-    return;
   }
   const Refill refill{.cold = a_.newLabel(),
                       .checked = a_.newLabel(),
                       .miss = miss,
-                      .recent = recent_page(write),
+                      .page = page,
+                      .recent = at,
                       .bytes = bytes,
                       .alignment = alignment,
-                      .write = write,
-                      .hashed = false};
-  a_.sub(kAddress, qword_ptr(kState, refill.recent + static_cast<i32>(offsetof(cpu::RecentPage, page))));
+                      .write = write};
+  a_.sub(kAddress, page);
   a_.cmp(kAddress, 4096 - bytes);
   a_.ja(refill.cold);
-  if (alignment > 1) {
-    a_.test(kAddress.r32(), alignment - 1);
-    a_.jnz(miss);
-  }
-  a_.add(kAddress, qword_ptr(kState, refill.recent + static_cast<i32>(offsetof(cpu::RecentPage, host))));
+  check_alignment(alignment, miss);
+  a_.add(kAddress, host);
   a_.bind(refill.checked);
   refills_.push_back(refill);
+}
+
+void BlockEmitter::check_alignment(unsigned alignment, const Label& miss) {
+  if (alignment == 1) return;
+  a_.test(kAddress.r32(), alignment - 1);
+  a_.jnz(miss);
 }
 
 void BlockEmitter::emit_refills() {
   for (const Refill& r : refills_) {
     a_.bind(r.cold);
-    if (r.hashed) {
-      a_.add(kAddress, qword_ptr(kState, kIndex, 3,
-                                 context_.layout.views[view_] +
-                                     static_cast<i32>(r.write ? offsetof(cpu::FastView, write_page)
-                                                              : offsetof(cpu::FastView, read_page))));
-    } else {
-      a_.add(kAddress, qword_ptr(kState, r.recent + static_cast<i32>(offsetof(cpu::RecentPage, page))));
-    }
-    if (r.alignment > 1) {
-      a_.test(kAddress.r32(), r.alignment - 1);
-      a_.jnz(r.miss);
-    }
+    a_.add(kAddress, r.page);
+    check_alignment(r.alignment, r.miss);
     a_.lea(kIndex, ptr(kState, r.recent));
     a_.mov(kScratch.r32(), 4096 - r.bytes);
     a_.call(address_of((r.write ? context_.stubs.refill_write : context_.stubs.refill_read)[view_]));

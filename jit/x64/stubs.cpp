@@ -12,6 +12,9 @@ constexpr unsigned kVectors = 16;
 Mem vector_half(unsigned number, unsigned half) {
   return xmmword_ptr(kState, ORRERY_STATE(vec) + static_cast<i32>(number * sizeof(cpu::Vec) + 16 * half));
 }
+Mem vector(unsigned number) {
+  return ymmword_ptr(kState, ORRERY_STATE(vec) + static_cast<i32>(number * sizeof(cpu::Vec)));
+}
 
 // Upper halves that are 0 must be known to be: with others, legacy SSE waits for what its destination held.
 void load_vector_registers(Assembler& a) {
@@ -24,9 +27,13 @@ void load_vector_registers(Assembler& a) {
   for (unsigned i = 0; i < kVectors; ++i) a.vmovups(xmm(i), vector_half(i, 0));
   a.jmp(done);
   a.bind(full);
-  for (unsigned i = 0; i < kVectors; ++i)
-    a.vmovups(ymm(i), ymmword_ptr(kState, ORRERY_STATE(vec) + static_cast<i32>(i * sizeof(cpu::Vec))));
+  for (unsigned i = 0; i < kVectors; ++i) a.vmovups(ymm(i), vector(i));
   a.bind(done);
+}
+
+void save_vector_registers(Assembler& a) {
+  for (unsigned i = 0; i < kVectors; ++i) a.vmovups(vector(i), ymm(i));
+  a.vzeroupper();
 }
 
 void load_vectors(Assembler& a, const cpu::Vcpu::Layout& layout) {
@@ -37,9 +44,7 @@ void load_vectors(Assembler& a, const cpu::Vcpu::Layout& layout) {
 }
 
 void save_vectors(Assembler& a, const cpu::Vcpu::Layout& layout) {
-  for (unsigned i = 0; i < kVectors; ++i)
-    a.vmovups(ymmword_ptr(kState, ORRERY_STATE(vec) + static_cast<i32>(i * sizeof(cpu::Vec))), ymm(i));
-  a.vzeroupper();
+  save_vector_registers(a);
   a.stmxcsr(dword_ptr(kState, ORRERY_STATE(mxcsr)));
   a.ldmxcsr(dword_ptr(kState, ORRERY_SLOT(layout, host_mxcsr)));
   a.mov(byte_ptr(kState, ORRERY_SLOT(layout, vectors_loaded)), 0);
@@ -65,52 +70,54 @@ void leave(Assembler& a, const cpu::Vcpu::Layout& layout) {
   a.ret();
 }
 
-i32 kept(const cpu::Vcpu::Layout& layout, unsigned n) {
-  return ORRERY_SLOT(layout, kept) + static_cast<i32>(8 * n);
-}
-
-// Calls a function of the engine with kAddress. All registers but kAddress stay; kept[1] has the result.
-void call_engine(Assembler& a, const cpu::Vcpu::Layout& layout, i32 function) {
-  const Label integers = a.newLabel(), saved = a.newLabel();
-  const auto vector = [&](unsigned i) {
-    return ymmword_ptr(kState, ORRERY_STATE(vec) + static_cast<i32>(i * sizeof(cpu::Vec)));
-  };
-  save_registers(a);
-  a.mov(rdx, kAddress);
-  a.cmp(byte_ptr(kState, ORRERY_SLOT(layout, vectors_loaded)), 0);
-  a.je(saved);
-  for (unsigned i = 0; i < kVectors; ++i) a.vmovups(vector(i), ymm(i));
-  a.vzeroupper();
-  a.bind(saved);
+// Calls a function of the engine's with rdx, the guest's registers saved. Uses rbx.
+void call_native(Assembler& a, const cpu::Vcpu::Layout& layout, i32 function) {
   a.mov(rdi, qword_ptr(kState, ORRERY_SLOT(layout, engine)));
   a.mov(rsi, kState);
   a.mov(rbx, rsp);
   a.and_(rsp, -16);
   a.call(qword_ptr(kState, function));
   a.mov(rsp, rbx);
-  a.mov(qword_ptr(kState, kept(layout, 1)), rax);
+}
+
+Mem kept(const cpu::Vcpu::Layout& layout, unsigned n) {
+  return qword_ptr(kState, ORRERY_SLOT(layout, kept) + static_cast<i32>(8 * n));
+}
+
+// Calls a Find of the engine's with `linear`. All registers stay; ZF: it is there now. Uses kept[0] and
+// kept[1].
+void call_find(Assembler& a, const cpu::Vcpu::Layout& layout, i32 function, const Gp& linear) {
+  const Label integers = a.newLabel(), saved = a.newLabel();
+  const Mem address = kept(layout, 0), found = kept(layout, 1);
+  a.mov(address, kAddress);
+  save_registers(a);
+  a.mov(rdx, linear);
+  a.cmp(byte_ptr(kState, ORRERY_SLOT(layout, vectors_loaded)), 0);
+  a.je(saved);
+  save_vector_registers(a);
+  a.bind(saved);
+  call_native(a, layout, function);
+  a.mov(found, rax);
   a.cmp(byte_ptr(kState, ORRERY_SLOT(layout, vectors_loaded)), 0);
   a.je(integers);
   load_vector_registers(a);
   a.bind(integers);
   load_registers(a);
+  a.mov(kAddress, address);
+  a.cmp(found, 1);
 }
 
 u32 emit_refill(CodeArena& arena, const cpu::Vcpu::Layout& layout, unsigned view, bool write) {
   const auto field = [&](size_t offset) {
     return qword_ptr(kState, rax, 3, layout.views[view] + static_cast<i32>(offset));
   };
-  const Mem page = field(write ? offsetof(cpu::FastView, write_page) : offsetof(cpu::FastView, read_page));
-  const Mem first = qword_ptr(kState, kept(layout, 0)), second = qword_ptr(kState, kept(layout, 1)),
-            address = qword_ptr(kState, kept(layout, 2));
+  const Mem page = field(fast_page_field(write)), first = kept(layout, 0), second = kept(layout, 1);
   return emit_stub(arena, [&](Assembler& a) {
     const Label probe = a.newLabel(), absent = a.newLabel(), fail = a.newLabel();
     a.bind(probe);
     a.mov(first, rax);
     a.mov(second, rcx);
-    a.mov(eax, kAddress.r32());
-    a.shr(eax, 12);
-    a.and_(eax, static_cast<u32>(cpu::FastView::kIndexMask));
+    emit_page_index(a, rax, kAddress, cpu::FastView::kIndexMask);
     a.mov(rcx, kAddress);
     a.sub(rcx, page);
     a.cmp(rcx, kScratch);
@@ -131,11 +138,8 @@ u32 emit_refill(CodeArena& arena, const cpu::Vcpu::Layout& layout, unsigned view
     a.cmp(rcx, 4095);
     a.mov(rcx, second);
     a.jbe(fail);  // it goes on in the next page
-    a.mov(address, kAddress);
-    call_engine(a, layout, write ? ORRERY_SLOT(layout, fill_write) : ORRERY_SLOT(layout, fill_read));
-    a.mov(kAddress, address);
-    a.cmp(second, 0);
-    a.jne(probe);
+    call_find(a, layout, write ? ORRERY_SLOT(layout, fill_write) : ORRERY_SLOT(layout, fill_read), kAddress);
+    a.je(probe);
     a.bind(fail);
     a.test(rsp, rsp);
     a.ret();
@@ -147,17 +151,19 @@ u32 emit_fill_code(CodeArena& arena, const cpu::Vcpu::Layout& layout) {
     const Label fail = a.newLabel();
     a.test(kScratch.r32(), 4095);
     a.jnz(fail);
-    a.mov(qword_ptr(kState, kept(layout, 2)), kAddress);
-    a.mov(kAddress, kScratch);
-    call_engine(a, layout, ORRERY_SLOT(layout, fill_code));
-    a.mov(kAddress, qword_ptr(kState, kept(layout, 2)));
-    a.cmp(qword_ptr(kState, kept(layout, 1)), 1);
+    call_find(a, layout, ORRERY_SLOT(layout, fill_code), kScratch);
     a.bind(fail);
     a.ret();
   });
 }
 
 }  // namespace
+
+void emit_page_index(Assembler& a, const Gp& index, const Gp& address, u64 mask) {
+  a.mov(index.r32(), address.r32());
+  a.shr(index.r32(), 12);
+  a.and_(index.r32(), static_cast<u32>(mask));
+}
 
 void emit_canonical_check(Assembler& a, const Gp& address, const Label& miss) {
   a.mov(kScratch, address);
@@ -198,13 +204,8 @@ Stubs emit_stubs(CodeArena& arena, const cpu::Vcpu::Layout& layout) {
     a.cmp(byte_ptr(kState, ORRERY_SLOT(layout, x87_loaded)), 0);
     a.jne(save_fpu);
     a.bind(fpu_saved);
-    a.mov(rdi, qword_ptr(kState, ORRERY_SLOT(layout, engine)));
-    a.mov(rsi, kState);
     a.mov(rdx, kAddress);
-    a.mov(rbx, rsp);
-    a.and_(rsp, -16);
-    a.call(qword_ptr(kState, ORRERY_SLOT(layout, run_site)));
-    a.mov(rsp, rbx);
+    call_native(a, layout, ORRERY_SLOT(layout, run_site));
     a.test(rax, rax);
     a.jz(left);
     a.mov(qword_ptr(kState, ORRERY_SLOT(layout, entry)), rax);
@@ -272,9 +273,7 @@ u32 emit_indirect_jump(CodeArena& arena, const cpu::Vcpu::Layout& layout, const 
     const Label miss = a.newLabel(), look = a.newLabel(), bad = a.newLabel();
     a.bind(look);
     // The code page must be in the quick TLB ...
-    a.mov(kScratch.r32(), kAddress.r32());
-    a.shr(kScratch.r32(), 12);
-    a.and_(kScratch.r32(), static_cast<u32>(cpu::FastCode::kIndexMask));
+    emit_page_index(a, kScratch, kAddress, cpu::FastCode::kIndexMask);
     a.mov(kIndex, kAddress);
     a.sub(kIndex, qword_ptr(kState, kScratch, 3, code + static_cast<i32>(offsetof(cpu::FastCode, page))));
     a.cmp(kIndex, 4095);
@@ -293,11 +292,8 @@ u32 emit_indirect_jump(CodeArena& arena, const cpu::Vcpu::Layout& layout, const 
     a.jmp(entry(offsetof(cpu::Vcpu::JumpTable, code)));
     a.bind(miss);
     emit_canonical_check(a, kAddress, bad);
-    a.mov(qword_ptr(kState, kept(layout, 2)), kAddress);
-    call_engine(a, layout, ORRERY_SLOT(layout, find_target));
-    a.mov(kAddress, qword_ptr(kState, kept(layout, 2)));
-    a.cmp(qword_ptr(kState, kept(layout, 1)), 0);
-    a.jne(look);
+    call_find(a, layout, ORRERY_SLOT(layout, find_target), kAddress);
+    a.je(look);
     a.mov(qword_ptr(kState, 8 * cpu::kRip), kAddress);
     a.mov(kAddress.r32(), static_cast<u32>(ExitKind::kIndirect));
     a.jmp(imm(reinterpret_cast<u64>(arena.executable(stubs.exit))));

@@ -18,10 +18,10 @@ using Enter = u64 (*)(cpu::CpuState* state, const void* code);
 struct Resume {
   const void* code = nullptr;
   u64 flags = 0;
-  static constexpr u64 kWithVectors =
-      1;  // the code takes it that the guest's vector registers are in the host's
-  static constexpr u64 kOtherBlock =
-      2;  // it is the start of a block: return addresses of the host are forgotten
+  /// The code takes it that the guest's vector registers are in the host's.
+  static constexpr u64 kWithVectors = 1;
+  /// It is the start of a block: return addresses of the host are forgotten.
+  static constexpr u64 kOtherBlock = 2;
 };
 /// Runs a site's handler; called from translated code with the guest's registers in CpuState. `exit` is its
 /// ExitKind with its id above it, `engine` TranslatorSlots::engine.
@@ -69,6 +69,12 @@ Stubs emit_stubs(CodeArena& arena, const cpu::Vcpu::Layout& layout);
 void load_x87(asmjit::x86::Assembler& a, const cpu::Vcpu::Layout& layout);
 /// Back into CpuState, leaving the host's stack empty and its own control word. Uses rcx, rdx and EFLAGS.
 void save_x87(asmjit::x86::Assembler& a, const cpu::Vcpu::Layout& layout);
+/// The index in a quick TLB of the page of `address`, with `mask` for its size. Uses EFLAGS.
+void emit_page_index(asmjit::x86::Assembler& a, const Gp& index, const Gp& address, u64 mask);
+/// The field of FastView that lets reads, or writes, through.
+constexpr size_t fast_page_field(bool write) {
+  return write ? offsetof(cpu::FastView, write_page) : offsetof(cpu::FastView, read_page);
+}
 /// To `miss` unless bits 47 to 63 of `address` are equal. Uses kScratch and EFLAGS.
 void emit_canonical_check(asmjit::x86::Assembler& a, const Gp& address, const asmjit::Label& miss);
 

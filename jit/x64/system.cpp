@@ -68,8 +68,10 @@ void BlockEmitter::change_view(const GuestInsn& g) {
   } else {
     a_.and_(flags, ~static_cast<u32>(cpu::rflags::AC));
   }
-  a_.lea(kAddress, ptr(kState, context_.layout.banks[block_key::view_of_supervisor(set)]));
+  const u32 view = block_key::view_of_supervisor(set);
+  a_.lea(kAddress, ptr(kState, context_.layout.views[view]));
   a_.mov(qword_ptr(kState, context_.layout.view), kAddress);
+  a_.lea(kAddress, ptr(kState, context_.layout.banks[view]));
   a_.mov(qword_ptr(kState, context_.layout.fill_bank), kAddress);
   a_.mov(rsp, qword_ptr(kState, ORRERY_SLOT(context_.layout, native_stack)));
   a_.mov(kAddress, address_of(request_.next_underflow));

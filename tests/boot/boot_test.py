@@ -137,14 +137,20 @@ def case_same_hash_cpus4(machine: Machine) -> None:
     hash_case(machine, "--cpus", "4")
 
 
+def run_at_start(machine: Machine, commands: str, *programs: pathlib.Path) -> None:
+    """Makes the machine's initramfs one that runs `commands`, with `programs` in /orrery."""
+    script = machine.scratch / "run"
+    script.write_text(commands)
+    machine.initrd = machine.scratch / "initramfs.cpio.gz"
+    make = HERE.parent.parent / "tools" / "make_initramfs.sh"
+    subprocess.run([str(path) for path in (make, machine.guest, machine.initrd, script, *programs)], check=True)
+
+
 def case_threads(machine: Machine) -> None:
     """Threads, futexes, pipes and forks on four CPUs, twice; the program's result on this machine is the oracle."""
-    program, script = machine.scratch / "threads", machine.scratch / "run"
+    program = machine.scratch / "threads"
     subprocess.run(["gcc", "-static", "-O2", "-pthread", "-o", str(program), str(HERE / "guest" / "threads.c")], check=True)
-    script.write_text("nproc\n/orrery/threads\n/orrery/threads\n")
-    machine.initrd = machine.scratch / "threads.cpio.gz"
-    subprocess.run([str(HERE.parent.parent / "tools" / "make_initramfs.sh"), str(machine.guest), str(machine.initrd),
-                    str(script), str(program)], check=True)
+    run_at_start(machine, "nproc\n/orrery/threads\n/orrery/threads\n", program)
     expected = subprocess.run([str(program)], stdout=subprocess.PIPE, check=True).stdout.strip()
     ends = []
     for _ in range(2):
@@ -157,17 +163,14 @@ def case_threads(machine: Machine) -> None:
 
 def case_vectors(machine: Machine) -> None:
     """Vector code of x86-64-v3 among context switches and signals; its result on this machine is the oracle."""
-    program, script = machine.scratch / "vectors", machine.scratch / "run"
+    program = machine.scratch / "vectors"
     subprocess.run(["gcc", "-static", "-O2", "-march=x86-64-v3", "-o", str(program), str(HERE / "guest" / "vectors.c")],
                    check=True)
     if not {"avx2", "gfni", "vaes", "vpclmulqdq"} <= set(pathlib.Path("/proc/cpuinfo").read_text().split()):
         raise Skipped("this machine can't run the program itself")
     expected = subprocess.run([str(program)], stdout=subprocess.PIPE, check=True).stdout.strip()
     expect(b"255" not in expected, f"the program disagrees with itself here: {expected!r}")
-    script.write_text("/orrery/vectors\n")
-    machine.initrd = machine.scratch / "vectors.cpio.gz"
-    subprocess.run([str(HERE.parent.parent / "tools" / "make_initramfs.sh"), str(machine.guest), str(machine.initrd),
-                    str(script), str(program)], check=True)
+    run_at_start(machine, "/orrery/vectors\n", program)
     output = machine.boot("", "--clock", "fixed")
     expect(expected in output, f"not {expected!r}", output)
 
@@ -221,11 +224,7 @@ def case_lockstep_programs(machine: Machine) -> None:
     programs = machine.guest.parent / "programs" / "programs.img"
     if not programs.exists():
         raise Skipped(f"no {programs}; see tools/fetch_programs.sh")
-    script = machine.scratch / "run"
-    script.write_text(MIXED_LOAD)
-    machine.initrd = machine.scratch / "mixed.cpio.gz"
-    subprocess.run([str(HERE.parent.parent / "tools" / "make_initramfs.sh"), str(machine.guest), str(machine.initrd), str(script)],
-                   check=True)
+    run_at_start(machine, MIXED_LOAD)
     output = machine.boot("", "--engine", "lockstep", "--cpus", "2", "--memory", "1G", "--disk", f"{programs},readonly")
     expect(output.count(b"same-as-before") == 1 and output.count(b"mixed-done") == 1, "the load did not end once", output)
 
@@ -233,14 +232,11 @@ def case_lockstep_programs(machine: Machine) -> None:
 def case_x87(machine: Machine) -> None:
     """x87 and MMX code among context switches and signals, in both engines, whose machines end alike; its result on this machine
     is the oracle."""
-    program, script = machine.scratch / "x87", machine.scratch / "run"
+    program = machine.scratch / "x87"
     subprocess.run(["gcc", "-static", "-O2", "-o", str(program), str(HERE / "guest" / "x87.c")], check=True)
     expected = subprocess.run([str(program)], stdout=subprocess.PIPE, check=True).stdout.strip()
     expect(b"255" not in expected, f"the program disagrees with itself here: {expected!r}")
-    script.write_text("/orrery/x87\n")
-    machine.initrd = machine.scratch / "x87.cpio.gz"
-    subprocess.run([str(HERE.parent.parent / "tools" / "make_initramfs.sh"), str(machine.guest), str(machine.initrd),
-                    str(script), str(program)], check=True)
+    run_at_start(machine, "/orrery/x87\n", program)
     ends = []
     for engine in ("interpreter", "jit"):
         output = machine.boot("", "--clock", "fixed", "--state-hash", "--engine", engine)

@@ -3,8 +3,8 @@
 #include "guest.inc"
         .set    CROSSING, FREE + 0x1000 - 2
 
-// Sums PF of each turn's comparison with `limit` up to it, rsi having been set; the same by a register is right.
-        .macro  sums limit, line
+// ebx: the sum of PF of each turn's comparison with `limit`, up to it.
+        .macro  sum_turns limit
         xorl    %ebx, %ebx
         xorl    %ecx, %ecx
         cmpl    %ecx, %ecx
@@ -12,19 +12,16 @@
         movzbl  %dl, %edx
         leal    (%rbx,%rdx), %ebx
         leal    1(%rcx), %ecx
-        cmpl    (%rsi), %ecx
+        cmpl    \limit, %ecx
         jb      1b
+        .endm
+
+// The sum with the limit at rsi; by a register it is right.
+        .macro  sums limit, line
+        sum_turns (%rsi)
         movl    %ebx, %r9d
         movl    \limit, %r8d
-        xorl    %ebx, %ebx
-        xorl    %ecx, %ecx
-        cmpl    %ecx, %ecx
-1:      setp    %dl
-        movzbl  %dl, %edx
-        leal    (%rbx,%rdx), %ebx
-        leal    1(%rcx), %ecx
-        cmpl    %r8d, %ecx
-        jb      1b
+        sum_turns %r8d
         check_equal %r9, %rbx, \line
         .endm
 
