@@ -81,7 +81,7 @@ void CodeCache::list_in_frame(BlockId id, unsigned which, const u8* host) {
   FrameBlocks& blocks = frames_[frame];
   block(id).next_in_frame[which] = blocks.head;
   blocks.head = id * 2 + which;
-  blocks.misses = 0;
+  blocks.writes.note_code();
   if ((ram_.flags(frame) & memory::frame_flag::kTranslated) == 0)
     ram_.set_flag(frame, memory::frame_flag::kTranslated);
 }
@@ -94,7 +94,6 @@ void CodeCache::unlist_in_frame(BlockId id, unsigned which, const u8* host) {
   while (*at != id * 2 + which) at = &block(*at / 2).next_in_frame[*at % 2];
   *at = block(id).next_in_frame[which];
   if (found->second.head != kNone) return;
-  frames_.erase(found);
   ram_.clear_flag(frame, memory::frame_flag::kTranslated);
 }
 
@@ -154,8 +153,8 @@ void CodeCache::code_written(memory::Frame frame, u64 offset, u64 size) {
   if (found == frames_.end()) return;
   const u8* const page = ram_.data() + frame * memory::kPageBytes;
   const u8* const start = page + offset;
-  const bool all = found->second.misses >= kMissesToDrop;
-  // Dropping takes a block out of the list, and the last one takes the list; a block may be in it twice.
+  const bool all = found->second.writes.drops_all();
+  // Dropping takes a block out of the list; it may be in it twice.
   dropping_.clear();
   bool hit = false;
   for (u32 at = found->second.head; at != kNone; at = block(at / 2).next_in_frame[at % 2]) {
@@ -168,7 +167,7 @@ void CodeCache::code_written(memory::Frame frame, u64 offset, u64 size) {
     hit = hit || overlaps;
     if (overlaps || all) dropping_.push_back(at / 2);
   }
-  found->second.misses = hit ? 0 : found->second.misses + 1;
+  found->second.writes.note(hit);
   for (const BlockId id : dropping_) {
     if (block(id).host == nullptr) continue;
     overwritten.push_back(block(id).host);

@@ -14,6 +14,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "cpu/decode/code_writes.h"
 #include "jit/block.h"
 #include "jit/code_arena.h"
 #include "memory/ram.h"
@@ -108,14 +109,10 @@ class CodeCache final : public memory::FrameListener {
   std::array<Unit, kUnits> units_;
   u32 current_ = 0;  // the unit that is being filled
   std::vector<BlockId> buckets_;
-  /// The blocks of a frame, and how many stores in a row have missed them all.
   struct FrameBlocks {
     u32 head = kNone;
-    u32 misses = 0;
+    cpu::CodeWrites writes;
   };
-  /// So many, and the frame is taken for data or for code that is being written: its blocks go, and with them
-  /// the slow path of its stores.
-  static constexpr u32 kMissesToDrop = 16;
   std::unordered_map<memory::Frame, FrameBlocks> frames_;
   std::vector<BlockId> dropping_;  // code_written's
   std::vector<cpu::Vcpu::JumpTable*> jump_tables_;

@@ -18,9 +18,9 @@ namespace orrery::jit {
 namespace {
 
 constexpr u32 kHeatSlots = 1u << 16;
-/// So many runs more does a place need whose code was written after it had been translated: it may be again,
-/// and a translation costs as much as dozens of runs.
-constexpr i8 kRunsAfterWrites = 28;
+/// So many runs does a place need whose code was written after it had been translated: it may be again, and a
+/// translation costs as much as dozens of runs.
+constexpr u8 kRunsAfterWrites = 32;
 
 using cpu::isa::Feature;
 
@@ -97,18 +97,22 @@ struct Translator::Impl {
       : ram(machine_ram),
         cache(machine_ram, std::move(arena)),
         scanner(machine_decode_cache.decoder()),
+        decode_cache(machine_decode_cache),
         host_features(features_of_host()),
         has_pext(pext_is_quick()),
         host_is_profile(host_is_zen()),
-        heat(kHeatSlots) {
+        heat(kHeatSlots),
+        rewritten(kHeatSlots) {
     stats.handlers.resize(cpu::isa::rows().size());
     stats.misses.resize(cpu::isa::rows().size());
   }
 
-  i8& heat_of(const u8* host) {
+  static u32 heat_slot(const u8* host) {
     const u64 address = reinterpret_cast<u64>(host);
-    return heat[(address ^ (address >> 16)) % kHeatSlots];
+    return (address ^ (address >> 16)) % kHeatSlots;
   }
+  /// Counts a run of the place at `host`, which has no block. Whether it may have one now.
+  bool becomes_hot(const u8* host, u32 decode_key);
   void attach(cpu::Vcpu& cpu);
   u32 frame_of(const u8* host) const { return static_cast<u32>(ram.frame_of(host)); }
   u32 key_of(const cpu::Vcpu& cpu) const;
@@ -135,12 +139,14 @@ struct Translator::Impl {
   const memory::Ram& ram;
   CodeCache cache;
   BlockScanner scanner;
+  cpu::DecodeCache& decode_cache;
   cpu::Interpreter interpreter;
   const u64 host_features;
   const bool has_pext;
   const bool host_is_profile;
   TranslatorConfig config;
-  std::vector<i8> heat;  // runs of places that have no block; below 0 where code is written often
+  std::vector<u8> heat;       // runs of places that have no trace
+  std::vector<u8> rewritten;  // whether a place's code was written after it had been translated
   std::optional<cpu::Vcpu::Layout> layout;
   x64::Stubs stubs;
   std::vector<x64::IndirectStubs> indirect_stubs;  // by block key, without kNoGroups
@@ -238,17 +244,34 @@ BlockId Translator::Impl::find_block(cpu::Vcpu& cpu, u32 key_bits, bool arrived)
   }
   if (id == kNone && !arrived) return kNone;
   if (id == kNone) {
-    for (const u8* const start : cache.overwritten) heat_of(start) = -kRunsAfterWrites;
-    cache.overwritten.clear();
-    i8& runs = heat_of(host);
-    if (++runs < config.hot_runs) return kNone;
-    runs = 0;
+    if (!becomes_hot(host, key & block_key::kDecodeMask)) return kNone;
     id = translate(cpu, host, key);
     if (id == kNone) return kNone;
   }
   if (pending_link != kNone) cache.connect(pending_link, id);
   if (!known && key_bits == 0) cache.put_target(cpu.jump_table, place, id);
   return id;
+}
+
+// A trace's runs are those of the bytes that it was decoded from: code that is written again and again does
+// not become hot. An instruction that may cross its page has no trace.
+bool Translator::Impl::becomes_hot(const u8* host, u32 decode_key) {
+  for (const u8* const start : cache.overwritten) rewritten[heat_slot(start)] = 1;
+  cache.overwritten.clear();
+  const u32 slot = heat_slot(host);
+  const u8 wanted = std::max(rewritten[slot] != 0 ? kRunsAfterWrites : u8{0}, config.hot_runs);
+  const bool may_cross = reinterpret_cast<u64>(host) % memory::kPageBytes + 15 > memory::kPageBytes;
+  u8* runs = &heat[slot];
+  if (!may_cross) {
+    cpu::Trace* const trace = decode_cache.find(host, decode_key);
+    if (trace == nullptr) return wanted <= 1;  // the interpreter makes one now
+    runs = &trace->runs;
+    if (*runs == 0) *runs = 1;  // that one
+  }
+  if (++*runs < wanted) return false;
+  *runs = 0;
+  rewritten[slot] = 0;
+  return true;
 }
 
 BlockId Translator::Impl::translate(cpu::Vcpu& cpu, const u8* host, u32 key) {

@@ -23,7 +23,6 @@ void DecodeCache::evict(u32 slot) {
   const auto found = frames_.find(ram_.frame_of(traces_[slot].host));
   CHECK(found != frames_.end());
   drop(found->second, slot);
-  if (found->second.head == 0) frames_.erase(found);
 }
 
 const Trace* DecodeCache::build(const u8* host, const u8* host_end, u32 key) {
@@ -47,7 +46,7 @@ const Trace* DecodeCache::build(const u8* host, const u8* host_end, u32 key) {
   if (traces_[slot].host != nullptr) evict(slot);
   const memory::Frame frame = ram_.frame_of(host);
   FrameTraces& traces = frames_[frame];
-  traces.misses = 0;
+  traces.writes.note_code();
   traces_[slot] = {.host = host,
                    .key = key,
                    .count = static_cast<u16>(count),
@@ -65,7 +64,7 @@ void DecodeCache::code_written(memory::Frame frame, u64 offset, u64 size) {
   const auto found = frames_.find(frame);
   if (found != frames_.end()) {
     const u8* const start = ram_.data() + frame * memory::kPageBytes + offset;
-    const bool all = found->second.misses >= kMissesToDrop;
+    const bool all = found->second.writes.drops_all();
     bool hit = false;
     for (u32 at = found->second.head, next = 0; at != 0; at = next) {
       const Trace& t = traces_[at - 1];
@@ -75,9 +74,8 @@ void DecodeCache::code_written(memory::Frame frame, u64 offset, u64 size) {
       hit = hit || overlaps;
       if (overlaps || all) drop(found->second, at - 1);
     }
-    found->second.misses = hit ? 0 : found->second.misses + 1;
+    found->second.writes.note(hit);
     if (found->second.head != 0) return;
-    frames_.erase(found);
   }
   ram_.clear_flag(frame, memory::frame_flag::kCode);
 }

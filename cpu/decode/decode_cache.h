@@ -8,6 +8,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "cpu/decode/code_writes.h"
 #include "cpu/decode/decoder.h"
 #include "memory/ram.h"
 
@@ -18,6 +19,7 @@ struct Trace {
   u32 key = 0;
   u16 count = 0;  // instructions
   u16 bytes = 0;
+  u8 runs = 0;  // a translator's, which counts what it leaves to the interpreter
   const Insn* insns = nullptr;
   u32 next_in_frame = 0, previous_in_frame = 0;  // slot + 1 of other traces in the same frame
 };
@@ -28,8 +30,8 @@ class DecodeCache final : public memory::FrameListener {
   ~DecodeCache() override;
 
   /// The trace at `host`, or null.
-  const Trace* find(const u8* host, u32 key) const {
-    const Trace& t = traces_[slot_of(host, key)];
+  Trace* find(const u8* host, u32 key) {
+    Trace& t = traces_[slot_of(host, key)];
     return t.host == host && t.key == key ? &t : nullptr;
   }
   /// Decodes a trace from `host`, which points into RAM, up to `host_end` (the end of its page). Null if the
@@ -50,13 +52,12 @@ class DecodeCache final : public memory::FrameListener {
     const u64 h = (reinterpret_cast<u64>(host) ^ (u64{key} << 20)) * 0x9e3779b97f4a7c15u;
     return static_cast<u32>(h >> 49);
   }
-  /// The traces of a frame: slot + 1 of the first, and how many stores in a row have missed them all.
+  /// The traces of a frame: slot + 1 of the first.
   struct FrameTraces {
     u32 head = 0;
-    u32 misses = 0;
+    CodeWrites writes;
   };
   void drop(FrameTraces& traces, u32 slot);
-  /// Drops the trace in `slot`, and its frame's list if that was all.
   void evict(u32 slot);
 
   memory::Ram& ram_;
@@ -64,9 +65,6 @@ class DecodeCache final : public memory::FrameListener {
   std::vector<Trace> traces_;
   std::vector<Insn> pool_;
   size_t pool_used_ = 0;
-  /// So many, and the frame is taken for data or for code that is being written: its traces go, and with them
-  /// the slow path of its stores.
-  static constexpr u32 kMissesToDrop = 16;
   std::unordered_map<memory::Frame, FrameTraces> frames_;
 };
 

@@ -6,6 +6,7 @@
 #include <cctype>
 #include <vector>
 
+#include "cpu/decode/templates.h"
 #include "cpu/exec/common.h"
 #include "cpu/isa/table.h"
 
@@ -122,6 +123,7 @@ struct Decoder::Impl {
   std::vector<u16> row_of_mnemonic;
   u64 features;
   bool amd;
+  DecodeTemplates templates;
 };
 
 Decoder::Decoder(const CpuModel& model) : impl_(std::make_unique<Impl>()) {
@@ -204,14 +206,22 @@ bool Decoder::decode_locked_cr0(std::span<const u8> bytes, u32 key, Insn& insn) 
 }
 
 Decoder::Status Decoder::decode(std::span<const u8> bytes, u32 key, Insn& insn) const {
+  if (impl_->templates.find(bytes, key, insn)) return Status::kOk;
   ZydisDecodedInstruction z;
   ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
   bool exact = false;
-  return decode(bytes, key, insn, z, operands, exact);
+  return decode_anew(bytes, key, insn, z, operands, exact);
 }
 
 Decoder::Status Decoder::decode(std::span<const u8> bytes, u32 key, Insn& insn, ZydisDecodedInstruction& z,
                                 ZydisDecodedOperand* operands, bool& exact) const {
+  exact = impl_->templates.find(bytes, key, insn, z, operands);
+  return exact ? Status::kOk : decode_anew(bytes, key, insn, z, operands, exact);
+}
+
+Decoder::Status Decoder::decode_anew(std::span<const u8> bytes, u32 key, Insn& insn,
+                                     ZydisDecodedInstruction& z, ZydisDecodedOperand* operands,
+                                     bool& exact) const {
   const bool real = (key & decode_key::kRealOrVm86) != 0;
   const u32 bits = key & decode_key::kBitsMask;
   const ZydisDecoder& decoder = impl_->decoders[real && bits == decode_key::kBits16 ? 3 : bits];
@@ -359,6 +369,7 @@ Decoder::Status Decoder::decode(std::span<const u8> bytes, u32 key, Insn& insn, 
   } else if ((traits & isa::trait::kWait) != 0) {
     if (ts && (key & decode_key::kMp) != 0) insn.handler = exec::raise_nm;
   }
+  if (exact) impl_->templates.learn(bytes, key, insn, z, operands);
   return Status::kOk;
 }
 

@@ -1,4 +1,4 @@
-// Decoder: bytes to Insn, by Zydis, once per address. Zydis' own structures stop here.
+// Decoder: bytes to Insn, by Zydis, once per kind of instruction (templates.h).
 #pragma once
 
 #include <memory>
@@ -33,12 +33,15 @@ class Decoder {
     kTruncated,  // more bytes are needed than were given
     kInvalid,    // `insn` holds an instruction that raises #UD (or #GP when it is over 15 bytes long)
   };
-  /// Decodes one instruction from at most 15 of `bytes`.
+  /// Decodes one instruction from at most 15 of `bytes`. One thread at a time.
   Status decode(std::span<const u8> bytes, u32 key, Insn& insn) const;
   /// The same, with Zydis' whole view of the instruction for those who need it: it is only true of `bytes` if
   /// `exact`. `operands`: ZYDIS_MAX_OPERAND_COUNT of them.
   Status decode(std::span<const u8> bytes, u32 key, Insn& insn, ZydisDecodedInstruction_& z,
                 ZydisDecodedOperand_* operands, bool& exact) const;
+  /// The same by Zydis in any case, whatever has been decoded before.
+  Status decode_anew(std::span<const u8> bytes, u32 key, Insn& insn, ZydisDecodedInstruction_& z,
+                     ZydisDecodedOperand_* operands, bool& exact) const;
 
   /// "mov rax, [rbx+8]" for people; the same bytes. `address` makes branch targets absolute.
   static std::string disassemble(std::span<const u8> bytes, unsigned code_bits, u64 address);

@@ -172,11 +172,26 @@ void FastBank::flush_non_global() {
 }
 
 void FastBank::drop_writes_to(u64 host_page) {
-  for (size_t i = 0; i < recent_.size(); ++i) {
-    if (recent_[i].host == host_page) recent_[i] = nowhere(i);
+  if (recent_used_ != 0) {
+    for (size_t i = 1; i < recent_.size(); i += 2) {
+      if (recent_[i].host == host_page) recent_[i] = nowhere(i);
+    }
+  }
+  const unsigned slot = writer_slot(host_page);
+  const auto drop = [&](unsigned i) {
+    if (view_.host[i] == host_page) view_.write_page[i] = invalid_page(i);
+  };
+  const u16 writer = writer_[slot];
+  writer_[slot] = kNoWriter;
+  if (writer == kNoWriter) return;
+  if (writer != kSeveralWriters) {
+    drop(writer);
+    if (is_writer(writer, slot)) writer_[slot] = writer;
+    return;
   }
   for (unsigned i = 0; i < FastView::kEntries; ++i) {
-    if (view_.host[i] == host_page) view_.write_page[i] = invalid_page(i);
+    drop(i);
+    if (is_writer(i, slot)) note_writer(i);
   }
 }
 

@@ -109,6 +109,7 @@ class FastBank {
     for (unsigned i = 0; i < FastCode::kEntries; ++i) invalidate_code(i);
     recent_used_ = 1;
     forget_recent();
+    writer_.fill(kNoWriter);
   }
   /// Translated code spreads its accesses over these: reads over the even ones, writes over the odd ones. One
   /// more is filled for accesses that don't look at it.
@@ -151,6 +152,7 @@ class FastBank {
     view_.host[i] = host;
     global_[i] = rights.global;
     (rights.global ? global_fills_ : fills_).note(i);
+    if (rights.write) note_writer(i);
   }
   void flush_page(u64 linear) {
     invalidate(index_of(linear));
@@ -164,6 +166,24 @@ class FastBank {
   void drop_writes_to(u64 host_page);
 
  private:
+  /// Where the entries that let writes through to a host page are: the one of all pages with this hash, or
+  /// several, or none. One that is gone may still be noted.
+  static constexpr u16 kNoWriter = 0xffff, kSeveralWriters = 0xfffe;
+  static unsigned writer_slot(u64 host_page) {
+    return static_cast<unsigned>((host_page >> 12) & FastView::kIndexMask);
+  }
+  bool is_writer(unsigned i, unsigned slot) const {
+    return view_.write_page[i] != invalid_page(i) && writer_slot(view_.host[i]) == slot;
+  }
+  void note_writer(unsigned i) {
+    const unsigned slot = writer_slot(view_.host[i]);
+    u16& writer = writer_[slot];
+    if (writer != kSeveralWriters && (writer == kNoWriter || writer == i || !is_writer(writer, slot))) {
+      writer = static_cast<u16>(i);
+    } else {
+      writer = kSeveralWriters;
+    }
+  }
   void forget_recent();
   void forget_recent_page(u64 page);
 
@@ -184,6 +204,7 @@ class FastBank {
   static void for_each(Fills& fills, unsigned all, Each each);
   Fills fills_, global_fills_, code_fills_, global_code_fills_;
   std::array<bool, FastView::kEntries> global_{};
+  std::array<u16, FastView::kEntries> writer_;
   std::array<bool, FastCode::kEntries> code_global_{};
 };
 

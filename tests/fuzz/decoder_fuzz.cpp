@@ -1,4 +1,4 @@
-// needs: cpu/decode/decoder.cpp
+// needs: cpu/decode/decoder.cpp cpu/decode/templates.cpp
 // Fuzzes the decoder and the disassembler: any bytes in any mode give an instruction, an invalid one, or
 // "more bytes"; and what was decoded is decoded the same from exactly its own bytes.
 

@@ -269,6 +269,39 @@ Result EmulatedCpu::run(std::span<const u8> code, const Context& context) {
   return r;
 }
 
+Result EmulatedCpu::in_order_of(const Result& native, std::span<const u8> code, const Result& got) {
+  const auto same_fault = [&native](const Result& r) {
+    // The kernel's half is mapped natively.
+    const u32 present = native.vector == cpu::kPF && (native.address >> 63) != 0 ? 1u : 0u;
+    return r.vector == native.vector && (r.error_code | present) == (native.error_code | present) &&
+           r.address == native.address;
+  };
+  if (got.vector == kNoFault || native.vector == kNoFault || same_fault(got)) return got;
+  cpu::Insn insn;
+  decoder().decode(code, vcpu_->decode_key(), insn);
+  const std::string_view name = cpu::isa::rows()[insn.row].name;
+  Result r = got;
+  const auto end_as = [&r, &native] {
+    r.vector = native.vector;
+    r.error_code = native.error_code;
+    r.address = native.address;
+    return r;
+  };
+  const bool beyond_segment = got.vector == cpu::kGP || got.vector == cpu::kSS_;
+  if (mode_ == Mode::k32 && (name.starts_with("VMASKMOV") || name.starts_with("VPMASKMOV")) &&
+      beyond_segment && native.vector == cpu::kPF && native.address < sizeof(cpu::Vec))
+    return end_as();
+  u8 scas[15];
+  constexpr u8 kCmps = 0xa6, kScas = 0xae;
+  if (insn.length > sizeof scas || !name.starts_with("CMPS") || (code[insn.length - 1u] & 0xfe) != kCmps)
+    return got;
+  // SCAS reads ES:rDI alone.
+  std::copy_n(code.begin(), insn.length, scas);
+  scas[insn.length - 1u] += kScas - kCmps;
+  const Result other = run({scas, insn.length}, got.context);
+  return same_fault(other) ? end_as() : got;
+}
+
 Result EmulatedCpu::run_to_fault(cpu::Engine& engine, const Context& context, i64 slice, i64 most_ticks,
                                  i64& ticks) {
   using namespace cpu;

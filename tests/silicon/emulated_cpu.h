@@ -21,6 +21,11 @@ class EmulatedCpu {
   void set_mode(Mode mode);
   /// Runs one instruction by its handler.
   Result run(std::span<const u8> code, const Context& context);
+  /// `got`, the end of `code` here, as it would be on `native`'s processor. CMPS reads two operands, and
+  /// which one's fault comes first is the processor's: a Zen 5 looks at DS:rSI first, as we do, a Zen 4 at
+  /// ES:rDI. A masked access over the top of 4 GiB exceeds the segment on a Zen 5 and here; a Zen 4 wraps its
+  /// elements.
+  Result in_order_of(const Result& native, std::span<const u8> code, const Result& got);
   /// Puts `code` at kCodeStart, INT3s behind it.
   void load_code(std::span<const u8> code);
   /// Runs the loaded code by `engine`, in slices of `slice` ticks, until its first exception has been

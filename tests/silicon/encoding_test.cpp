@@ -83,6 +83,23 @@ Bytes legacy_encoding(Random& r) {
   return out;
 }
 
+/// An encoding of AVX-512's mask instructions, which no CPU model has yet. Zydis knows them but for those
+/// with bits of R and VVVV that a Zen 4 ignores and a Zen 5 does not.
+bool is_mask_instruction(const u8* at) {
+  while (*at == 0x26 || *at == 0x2e || *at == 0x36 || *at == 0x3e || *at == 0x64 || *at == 0x65 ||
+         *at == 0x67)
+    ++at;
+  u8 opcode = 0;
+  if (at[0] == 0xc5) {
+    opcode = at[2];
+  } else if (at[0] == 0xc4 && (at[1] & 0x1f) == 1) {
+    opcode = at[3];
+  } else if (at[0] == 0xc4 && (at[1] & 0x1f) == 3) {
+    return (at[3] & 0xfc) == 0x30;  // KSHIFT
+  }
+  return (opcode >= 0x41 && opcode <= 0x4b) || (opcode >= 0x90 && opcode <= 0x99);
+}
+
 /// What the host may have and no CPU model has yet.
 bool beyond_models(ZydisISASet set) {
   switch (set) {
@@ -113,7 +130,7 @@ TEST(Silicon, EveryEncodingExistsOrNot) {
     Bytes code = random.chance(70) ? vex_encoding(random) : legacy_encoding(random);
     ZydisDecodedInstruction z;
     const bool known = ZYAN_SUCCESS(ZydisDecoderDecodeInstruction(&zydis, nullptr, code.bytes, 15, &z));
-    if (known && beyond_models(z.meta.isa_set)) continue;
+    if (known ? beyond_models(z.meta.isa_set) : is_mask_instruction(code.bytes)) continue;
     Context context;
     std::memset(static_cast<void*>(&context), 0, sizeof context);
     for (u64& r : context.gpr) r = kDataBase + 0x800;
@@ -122,6 +139,8 @@ TEST(Silicon, EveryEncodingExistsOrNot) {
     context.fx.mxcsr = 0x1f80;
     cpu::Insn insn;
     const auto status = emulated.decoder().decode(code.bytes, emulated.decode_key(), insn);
+    const cpu::isa::Row& row = cpu::isa::rows()[insn.row];
+    if (status == cpu::Decoder::Status::kOk && !NativeCpu::has_vectors_of(row, insn.vector_256())) continue;
     // What neither decoder knows ends behind ModRM and SIB, so that it can't run into anything.
     const unsigned length = known ? z.length : status == cpu::Decoder::Status::kOk ? insn.length : 7u;
     std::fill(code.bytes + length, std::end(code.bytes), u8{0xcc});

@@ -7,6 +7,7 @@
 
 #include "base/bits.h"
 #include "cpu/isa/table.h"
+#include "tests/silicon/native_cpu.h"
 
 namespace orrery::silicon {
 namespace {
@@ -189,6 +190,7 @@ SequenceMaker::SequenceMaker(Mode mode, bool undefined_too, std::string_view fav
   for (const Form& form : forms_) {
     if (!is_usable(form, undefined_too)) continue;
     const cpu::isa::Row& r = cpu::isa::rows()[form.row];
+    if (!NativeCpu::has_vectors_of(r, form.text.find("ymm") != std::string::npos)) continue;
     if (!form.branch) {
       add(groups_[group_of(r)], form);
     } else if (const u8 bytes = form.encodings[0].branch_bytes; bytes == 0) {

@@ -70,7 +70,7 @@ void run_every_form(Mode mode) {
         std::memcpy(native.memory(), before.data(), kDataBytes);
         std::memcpy(emulated.memory(), before.data(), kDataBytes);
         want = native.run(bytes, context);
-        const Result got = emulated.run(bytes, context);
+        const Result got = emulated.in_order_of(want, bytes, emulated.run(bytes, context));
         difference = compare(row, insn, context, want, got, native.memory(), emulated.memory(), before.data(),
                              undefined_too);
       }
