@@ -40,6 +40,95 @@ namespace {
 /// A source of zero leaves the destination as it was. [APM3 BSF]
 bool keeps_destination(ZydisMnemonic m) { return m == ZYDIS_MNEMONIC_BSF || m == ZYDIS_MNEMONIC_BSR; }
 
+/// The result does not depend on what the destination held.
+bool clears_destination(const GuestInsn& g) {
+  return (g.z.mnemonic == ZYDIS_MNEMONIC_XOR || g.z.mnemonic == ZYDIS_MNEMONIC_SUB) &&
+         g.operands[0].type == ZYDIS_OPERAND_TYPE_REGISTER &&
+         g.operands[1].type == ZYDIS_OPERAND_TYPE_REGISTER && g.operands[0].size >= 32 &&
+         g.operands[0].reg.value == g.operands[1].reg.value;
+}
+
+/// Instructions whose source may stand in memory instead of a general register, with the same width.
+bool source_may_be_memory(ZydisMnemonic m) {
+  switch (m) {
+    case ZYDIS_MNEMONIC_ADD:
+    case ZYDIS_MNEMONIC_ADC:
+    case ZYDIS_MNEMONIC_SUB:
+    case ZYDIS_MNEMONIC_SBB:
+    case ZYDIS_MNEMONIC_AND:
+    case ZYDIS_MNEMONIC_OR:
+    case ZYDIS_MNEMONIC_XOR:
+    case ZYDIS_MNEMONIC_CMP:
+    case ZYDIS_MNEMONIC_TEST:
+    case ZYDIS_MNEMONIC_MOV:
+    case ZYDIS_MNEMONIC_MOVZX:
+    case ZYDIS_MNEMONIC_MOVSX:
+    case ZYDIS_MNEMONIC_MOVSXD:
+    case ZYDIS_MNEMONIC_IMUL:
+    case ZYDIS_MNEMONIC_POPCNT:
+    case ZYDIS_MNEMONIC_LZCNT:
+    case ZYDIS_MNEMONIC_TZCNT:
+    case ZYDIS_MNEMONIC_MOVD:
+    case ZYDIS_MNEMONIC_MOVQ:
+    case ZYDIS_MNEMONIC_CVTSI2SS:
+    case ZYDIS_MNEMONIC_CVTSI2SD:
+    case ZYDIS_MNEMONIC_CMOVB:
+    case ZYDIS_MNEMONIC_CMOVBE:
+    case ZYDIS_MNEMONIC_CMOVL:
+    case ZYDIS_MNEMONIC_CMOVLE:
+    case ZYDIS_MNEMONIC_CMOVNB:
+    case ZYDIS_MNEMONIC_CMOVNBE:
+    case ZYDIS_MNEMONIC_CMOVNL:
+    case ZYDIS_MNEMONIC_CMOVNLE:
+    case ZYDIS_MNEMONIC_CMOVNO:
+    case ZYDIS_MNEMONIC_CMOVNP:
+    case ZYDIS_MNEMONIC_CMOVNS:
+    case ZYDIS_MNEMONIC_CMOVNZ:
+    case ZYDIS_MNEMONIC_CMOVO:
+    case ZYDIS_MNEMONIC_CMOVP:
+    case ZYDIS_MNEMONIC_CMOVS:
+    case ZYDIS_MNEMONIC_CMOVZ:
+      return true;
+    default:
+      return false;
+  }
+}
+
+/// A general register that lives in the state.
+bool lives_in_state(const ZydisDecodedOperand& o) {
+  if (o.type != ZYDIS_OPERAND_TYPE_REGISTER) return false;
+  switch (ZydisRegisterGetClass(o.reg.value)) {
+    case ZYDIS_REGCLASS_GPR8:
+    case ZYDIS_REGCLASS_GPR16:
+    case ZYDIS_REGCLASS_GPR32:
+    case ZYDIS_REGCLASS_GPR64:
+      return kHostOf[guest_number(o.reg.value)] == kNoHost;
+    default:
+      return false;
+  }
+}
+
+/// Which explicit operand of `g`, a register that lives in the state, may be the host's memory operand; none:
+/// ZYDIS_MAX_OPERAND_COUNT.
+unsigned operand_in_state(const GuestInsn& g) {
+  constexpr unsigned kNone = ZYDIS_MAX_OPERAND_COUNT;
+  const ZydisDecodedOperand& to = g.operands[0];
+  const ZydisDecodedOperand& from = g.operands[1];
+  if (memory_operand(g) != nullptr || g.z.operand_count_visible < 2) return kNone;
+  const bool same = to.type == ZYDIS_OPERAND_TYPE_REGISTER && from.type == ZYDIS_OPERAND_TYPE_REGISTER &&
+                    lives_in_state(to) && guest_number(to.reg.value) == guest_number(from.reg.value);
+  if (same) return kNone;
+  const ZydisMnemonic m = g.z.mnemonic;
+  if (lives_in_state(from)) return source_may_be_memory(m) ? 1 : kNone;
+  if (!lives_in_state(to)) return kNone;
+  if (m == ZYDIS_MNEMONIC_CMP || m == ZYDIS_MNEMONIC_TEST) return 0;
+  if (m != ZYDIS_MNEMONIC_MOV) return kNone;
+  if (from.type != ZYDIS_OPERAND_TYPE_IMMEDIATE) return from.type == ZYDIS_OPERAND_TYPE_REGISTER && to.size == 64 ? 0 : kNone;
+  // Of what is moved, the lower half's sign fills the upper.
+  const i64 value = to.size == 64 ? from.imm.value.s : static_cast<i64>(static_cast<u32>(from.imm.value.u));
+  return to.size >= 32 && value == static_cast<i32>(value) ? 0 : kNone;
+}
+
 }  // namespace
 
 void BlockEmitter::load_effective_address(const GuestInsn& g) {
@@ -116,11 +205,18 @@ void BlockEmitter::rewrite(const GuestInsn& g) {
     return host;
   };
 
+  const unsigned in_state = operand_in_state(g);
   Operand operands[6];
   unsigned count = 0;
   for (unsigned i = 0; i < g.z.operand_count && count < 6; ++i) {
     const ZydisDecodedOperand& o = g.operands[i];
     if (o.visibility == ZYDIS_OPERAND_VISIBILITY_HIDDEN) continue;
+    if (i == in_state) {
+      // A destination is written whole.
+      const unsigned bytes = i == 0 && g.z.mnemonic == ZYDIS_MNEMONIC_MOV ? 8u : o.size / 8u;
+      operands[count++] = ptr(kState, 8 * guest_number(o.reg.value), bytes);
+      continue;
+    }
     switch (o.type) {
       case ZYDIS_OPERAND_TYPE_REGISTER: {
         const ZydisRegisterClass kind = ZydisRegisterGetClass(o.reg.value);
@@ -136,7 +232,8 @@ void BlockEmitter::rewrite(const GuestInsn& g) {
         } else {
           const unsigned bytes = o.size / 8;
           constexpr unsigned kReads = ZYDIS_OPERAND_ACTION_MASK_READ | ZYDIS_OPERAND_ACTION_CONDWRITE;
-          const bool load = (o.actions & kReads) != 0 || bytes < 4 || keeps_destination(g.z.mnemonic);
+          const bool load = ((o.actions & kReads) != 0 && !clears_destination(g)) || bytes < 4 ||
+                            keeps_destination(g.z.mnemonic);
           const bool store = (o.actions & ZYDIS_OPERAND_ACTION_MASK_WRITE) != 0;
           operands[count++] = gp(place(guest_number(o.reg.value), load, store).id(), bytes);
         }
@@ -146,6 +243,10 @@ void BlockEmitter::rewrite(const GuestInsn& g) {
         operands[count++] = ptr(kAddress, displacement, memory->size / 8);
         break;
       case ZYDIS_OPERAND_TYPE_IMMEDIATE:
+        if (in_state == 0 && g.z.mnemonic == ZYDIS_MNEMONIC_MOV && g.operands[0].size == 32) {
+          operands[count++] = imm(static_cast<u32>(o.imm.value.u));
+          break;
+        }
         operands[count++] = imm(o.imm.is_signed ? o.imm.value.s : static_cast<i64>(o.imm.value.u));
         break;
       default:
@@ -154,6 +255,7 @@ void BlockEmitter::rewrite(const GuestInsn& g) {
     }
   }
   if (failed_) return;
+  if (in_state == 1 && g.z.mnemonic == ZYDIS_MNEMONIC_TEST) std::swap(operands[0], operands[1]);
   if (a_.emitOpArray(host_instruction(g.z.mnemonic), operands, count) != kErrorOk) {
     failed_ = true;
     return;
