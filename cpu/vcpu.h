@@ -92,7 +92,9 @@ class Vcpu final : public memory::FrameListener, public memory::MapListener {
     u64 code_page = 0;       // linear address of the page that the running block lies in
     u64 vectors_loaded = 0;  // the guest's vector registers and MXCSR are in the host's
     u64 windows[8] = {};     // host addresses that one check has cleared for several accesses of a block
-    u64 flags_image = 0;     // OF in bit 0, SF ZF AF PF CF in bits 8 to 15, as SETO AL and LAHF leave them
+    // The arithmetic flags, as jit/flags_image.h has them.
+    u64 flags_image = 0;
+    u64 flags_operands[2] = {};
   } translator;
   /// Ticks until the engine must come back; counted down by one per retired instruction. The timeline reads
   /// it.

@@ -11,6 +11,7 @@
 #include "base/check.h"
 #include "cpu/isa/table.h"
 #include "jit/code_cache.h"
+#include "jit/flags_image.h"
 #include "jit/listing.h"
 #include "jit/x64/block_emitter.h"
 
@@ -87,8 +88,10 @@ bool pext_is_quick() {
 
 constexpr u64 kArithmetic = cpu::rflags::kArithmetic;
 
-u64 image_of(u64 flags) { return ((flags >> 11) & 1) | ((flags & (kArithmetic & ~cpu::rflags::OF)) << 8); }
-u64 flags_of(u64 image) { return ((image & 1) << 11) | ((image >> 8) & (kArithmetic & ~cpu::rflags::OF)); }
+void take_flags(cpu::Vcpu& cpu) {
+  cpu.state.rflags = (cpu.state.rflags & ~kArithmetic) | flags_image::flags(cpu.translator);
+}
+void give_flags(cpu::Vcpu& cpu) { cpu.translator.flags_image = flags_image::of_flags(cpu.state.rflags); }
 
 }  // namespace
 
@@ -397,7 +400,7 @@ u64 Translator::Impl::find_target(void* engine, cpu::CpuState*, u64 linear) {
 x64::Resume Translator::Impl::run_site_for(void* engine, cpu::CpuState*, u64 exit) {
   auto& self = *static_cast<Impl*>(engine);
   cpu::Vcpu& cpu = *self.running;
-  cpu.state.rflags = (cpu.state.rflags & ~kArithmetic) | flags_of(cpu.translator.flags_image);
+  take_flags(cpu);
   const auto id = static_cast<SiteId>(exit >> kExitKindBits);
   if (static_cast<ExitKind>(exit & low_mask(kExitKindBits)) == ExitKind::kBadReturn) {
     const Site& site = self.cache.site(id);
@@ -406,7 +409,7 @@ x64::Resume Translator::Impl::run_site_for(void* engine, cpu::CpuState*, u64 exi
   x64::Resume resume = self.run_site(cpu, id);
   if (resume.code == nullptr) resume = self.go_on(cpu);
   if (resume.code != nullptr) cpu.translator.interrupt_waiting = cpu.interrupt_waiting();
-  cpu.translator.flags_image = image_of(cpu.state.rflags);
+  give_flags(cpu);
   return resume;
 }
 
@@ -448,7 +451,7 @@ x64::Resume Translator::Impl::run_site(cpu::Vcpu& cpu, SiteId id) {
 void Translator::Impl::prepare(cpu::Vcpu& cpu, const Block& b) {
   cpu.note_branch_target();
   cpu.translator.interrupt_waiting = cpu.interrupt_waiting();
-  cpu.translator.flags_image = image_of(cpu.state.rflags);
+  give_flags(cpu);
   cpu.translator.code_page = align_down(cpu.state.rip(), memory::kPageBytes);
   cpu.translator.underflow = reinterpret_cast<u64>(cache.arena().executable(stubs_for(b.key).underflow));
 }
@@ -469,7 +472,7 @@ void Translator::Impl::enter(cpu::Vcpu& cpu, BlockId id) {
   prepare(cpu, b);
   ++stats.entries;
   const u64 result = stubs.enter(&cpu.state, cache.arena().executable(b.code));
-  cpu.state.rflags = (cpu.state.rflags & ~kArithmetic) | flags_of(cpu.translator.flags_image);
+  take_flags(cpu);
   const auto kind = static_cast<ExitKind>(result & low_mask(kExitKindBits));
   const auto exit_id = static_cast<u32>(result >> kExitKindBits);
   ++stats.exits[static_cast<unsigned>(kind)];

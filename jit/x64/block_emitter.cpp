@@ -70,8 +70,7 @@ bool BlockEmitter::emit() {
   emit_cold();
   if (loop_budget_.isValid()) {
     a_.bind(loop_budget_);
-    emit_recipe(loop_producer_);
-    emit_save_flags();
+    emit_recipe_to_image(loop_producer_);
     store_x87_pointers(loop_pointers_);
     a_.add(ticks, (turns_ - 1u) * count);
   }
@@ -95,6 +94,8 @@ bool BlockEmitter::emit() {
 
 void BlockEmitter::emit_insns() {
   ended_ = false;
+  image_is_plain_ = false;
+  image_producer_ = kNoProducer;
   held_group_ = GroupedAccess::kNoGroup;
   for (current_ = 0; current_ < insns_.size(); ++current_) {
     if (turn_ == 0) starts_.push_back(static_cast<u32>(a_.offset()));
@@ -195,6 +196,8 @@ void BlockEmitter::handler_site(const GuestInsn& g) {
   sites_.back().native = false;
   leave_at_site(sites_.size() - 1);
   flags_ = Flags::kImage;
+  image_is_plain_ = true;
+  image_producer_ = kNoProducer;
   x87_loaded_ = false;
   if (last && ends) {
     ended_ = true;
@@ -222,7 +225,7 @@ BlockEmitter::PendingLink& BlockEmitter::new_link(u64 target) {
                     .site = kNoSite,
                     .target = target,
                     .flags = flags_,
-                    .recipe = flags_ == Flags::kRecipe ? producer_ : kNoProducer,
+                    .recipe = side_exit_producer(),
                     .ticks_back = 0,
                     .key_bits = 0,
                     .in_line = true,
@@ -286,16 +289,13 @@ void BlockEmitter::emit_cold() {
     PendingSite& s = sites_[i];
     if (s.in_line) continue;
     a_.bind(s.entry);
-    if (s.recipe != kNoProducer) {
-      emit_recipe(s.recipe);
-      emit_save_flags();
-    }
+    if (s.recipe != kNoProducer) emit_recipe_to_image(s.recipe);
     store_x87_pointers(s.pointers);
     leave_at_site(i);
     if (!s.resumes || s.turn != 0) continue;
     a_.bind(s.resume);
     if (s.x87_loaded) call_load_x87();
-    if (s.flags == Flags::kHost || s.flags == Flags::kBoth) emit_restore_flags();
+    if (s.flags != Flags::kImage && s.flags != Flags::kRecipe) emit_restore_flags();
     a_.jmp(s.behind);
   }
   emit_refills();
@@ -319,8 +319,11 @@ void BlockEmitter::emit_cold() {
     PendingLink& link = links_[i];
     if (!link.in_line) {
       a_.bind(link.entry);
-      if (link.recipe != kNoProducer) emit_recipe(link.recipe);
-      if (link.flags == Flags::kHost || link.recipe != kNoProducer) emit_save_flags();
+      if (link.recipe != kNoProducer) {
+        emit_recipe_to_image(link.recipe);
+      } else if (link.flags == Flags::kHost) {
+        emit_save_flags();
+      }
       store_x87_pointers(link.pointers);
       emit_page_guard(link);
       if (link.ticks_back != 0) a_.add(qword_ptr(kState, context_.layout.ticks_left), link.ticks_back);

@@ -83,7 +83,8 @@ class BlockEmitter {
 
  private:
   /// kRecipe: neither has them, but `emit_recipe(producer_)` makes them.
-  enum class Flags : u8 { kImage, kHost, kBoth, kRecipe };
+  /// kOverflow: the image has all, EFLAGS CF and OF.
+  enum class Flags : u8 { kImage, kHost, kBoth, kRecipe, kOverflow };
   static constexpr size_t kNoProducer = ~size_t{0};
   static constexpr size_t kNoSite = ~size_t{0};
   /// FIP, FOP, FCS, and FDP and FDS, as they ought to be: those of these instructions. Null: the state has
@@ -182,12 +183,35 @@ class BlockEmitter {
   void after_check() {
     if (flags_ != Flags::kRecipe) flags_ = Flags::kImage;
   }
-  /// To the image, if it does not have them. Uses kScratch.
+  /// To the image, if it does not have them: deferred, if what set them is known and its registers have
+  /// stayed. Uses kScratch.
   void save_flags();
-  /// To EFLAGS, if they do not have them. Uses kScratch.
-  void need_flags();
+  /// The same, never deferred.
+  void save_plain_flags();
+  /// To EFLAGS, if they do not have those of `wanted`. Uses kIndex and kScratch.
+  void need_flags(u64 wanted = cpu::rflags::kArithmetic);
   void emit_save_flags();
+  /// From a plain image.
   void emit_restore_flags();
+  /// From the operands of `producer`, which have been deferred in this block.
+  void emit_restore_deferred(size_t producer);
+  /// Whether the flags of instruction `producer` can be deferred while its registers have what it left.
+  bool can_defer(size_t producer) const;
+  /// Leaves EFLAGS alone. Uses kScratch.
+  void emit_deferred(size_t producer);
+  i32 flags_operand(i32 n) const { return ORRERY_SLOT(context_.layout, flags_operands) + 8 * n; }
+  /// The flags of `producer`, whose recipe holds, to the image. Uses kIndex, kScratch and EFLAGS.
+  void emit_recipe_to_image(size_t producer);
+  /// The instruction whose recipe makes the flags that EFLAGS or a recipe have now, or none.
+  size_t deferred_producer() const;
+  /// The same for a way out of the block, which has EFLAGS as they are.
+  size_t side_exit_producer() const {
+    const size_t producer = deferred_producer();
+    const bool good = producer != kNoProducer && (flags_ == Flags::kRecipe || can_defer(producer));
+    return good ? producer : kNoProducer;
+  }
+  /// Whether the registers that the recipe of `producer` needs have stayed until now.
+  bool registers_stayed(size_t producer) const;
   /// Whether the recipe for the flags in EFLAGS holds wherever somebody looks at them from here on.
   bool recipe_suffices() const;
   /// Whether the recipe of `producer`, which holds before `from`, does so wherever somebody looks.
@@ -323,6 +347,8 @@ class BlockEmitter {
   EmittedBlock& out_;
   size_t current_ = 0;
   Flags flags_ = Flags::kImage;
+  bool image_is_plain_ = false;          // known not to be deferred
+  size_t image_producer_ = kNoProducer;  // known to be deferred, and of which instruction
   size_t producer_ = kNoProducer;  // the last instruction that set flags, if it set all
   std::vector<PendingSite> sites_;
   std::vector<PendingLink> links_;

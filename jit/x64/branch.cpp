@@ -1,5 +1,6 @@
 // Near control flow. A target that is not canonical is the handler's: the fault comes before anything
 // changes.
+#include "jit/analysis/flag_liveness.h"
 #include "jit/x64/block_emitter.h"
 
 namespace orrery::jit::x64 {
@@ -53,7 +54,7 @@ void BlockEmitter::leave_by_handler(PendingLink& link) {
 
 void BlockEmitter::conditional_jump(const GuestInsn& g) {
   const u64 target = relative_target(g, end_of(g));
-  need_flags();
+  need_flags(flags_read(g));
   if (current_ + 1 == insns_.size() && in_page(target)) {
     final_jump(g, target);
     return;

@@ -11,7 +11,7 @@ using namespace asmjit::x86;
 void BlockEmitter::divide(const GuestInsn& g) {
   const ZydisDecodedOperand& o = g.operands[0];
   const unsigned bytes = o.size / 8;
-  save_flags();
+  save_plain_flags();
   const Label miss = site(true);
   Gp divisor = gp(kAddressId, bytes);
   if (o.type == ZYDIS_OPERAND_TYPE_MEMORY) {

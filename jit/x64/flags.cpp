@@ -4,6 +4,7 @@
 // A memory check uses EFLAGS up, and only what leaves the block there looks at the flags of the instruction
 // before. While a recipe for them holds, nothing is saved on the way that stays.
 #include "jit/analysis/flag_liveness.h"
+#include "jit/flags_image.h"
 #include "jit/x64/block_emitter.h"
 
 namespace orrery::jit::x64 {
@@ -114,11 +115,15 @@ FlagRecipe recipe_of(const GuestInsn& g) {
 bool BlockEmitter::recipe_suffices() const {
   // One from the turn before is not followed.
   if (producer_ == kNoProducer || producer_ >= current_) return false;
-  const u32 registers = recipe_of(insns_[producer_]).registers;
-  bool intact = true;
-  for (size_t i = producer_ + 1; i < current_; ++i)
-    intact = intact && (insns_[i].plan == Plan::kNothing || (registers_written(insns_[i]) & registers) == 0);
-  return intact && recipe_holds(producer_, current_);
+  return registers_stayed(producer_) && recipe_holds(producer_, current_);
+}
+
+bool BlockEmitter::registers_stayed(size_t producer) const {
+  const u32 registers = recipe_of(insns_[producer]).registers;
+  for (size_t i = producer + 1; i < current_; ++i) {
+    if (insns_[i].plan != Plan::kNothing && (registers_written(insns_[i]) & registers) != 0) return false;
+  }
+  return true;
 }
 
 bool BlockEmitter::recipe_holds(size_t producer, size_t from) const {
@@ -226,6 +231,18 @@ void BlockEmitter::before_check() {
 }
 
 void BlockEmitter::save_flags() {
+  if (flags_ != Flags::kRecipe && flags_ != Flags::kHost) return;
+  if (const size_t producer = deferred_producer(); producer != kNoProducer && can_defer(producer)) {
+    emit_deferred(producer);
+    flags_ = flags_ == Flags::kHost ? Flags::kBoth : Flags::kImage;
+    image_is_plain_ = false;
+    image_producer_ = producer;
+    return;
+  }
+  save_plain_flags();
+}
+
+void BlockEmitter::save_plain_flags() {
   if (flags_ == Flags::kRecipe) {
     emit_recipe(producer_);
     flags_ = Flags::kHost;
@@ -233,23 +250,165 @@ void BlockEmitter::save_flags() {
   if (flags_ != Flags::kHost) return;
   emit_save_flags();
   flags_ = Flags::kBoth;
+  image_is_plain_ = true;
+  image_producer_ = kNoProducer;
 }
 
 void BlockEmitter::emit_save_flags() {
   a_.mov(kScratch, rax);
   a_.lahf();
   a_.seto(al);
-  a_.mov(word_ptr(kState, ORRERY_SLOT(context_.layout, flags_image)), ax);
+  a_.movzx(eax, ax);
+  a_.mov(qword_ptr(kState, ORRERY_SLOT(context_.layout, flags_image)), rax);
   a_.mov(rax, kScratch);
 }
 
-void BlockEmitter::need_flags() {
+size_t BlockEmitter::deferred_producer() const {
+  if (flags_ == Flags::kRecipe) return producer_;
+  const bool known = flags_ == Flags::kHost && producer_ != kNoProducer && producer_ < current_ &&
+                     recipe_of(insns_[producer_]).kind != FlagRecipe::Kind::kNone;
+  return known && registers_stayed(producer_) ? producer_ : kNoProducer;
+}
+
+bool BlockEmitter::can_defer(size_t producer) const {
+  const GuestInsn& g = insns_[producer];
+  switch (recipe_of(g).kind) {
+    case FlagRecipe::Kind::kTestResult:
+    case FlagRecipe::Kind::kUndo:
+      return true;
+    case FlagRecipe::Kind::kAgain:
+      return (g.z.mnemonic == ZYDIS_MNEMONIC_CMP || g.z.mnemonic == ZYDIS_MNEMONIC_TEST) &&
+             is_copied(g.operands[0]) &&
+             (g.operands[1].type == ZYDIS_OPERAND_TYPE_IMMEDIATE || is_copied(g.operands[1]));
+    case FlagRecipe::Kind::kCompareKept:
+    case FlagRecipe::Kind::kNone:
+      return false;
+  }
+  return false;
+}
+
+namespace {
+
+/// How the flags of `g`, which can be deferred, are.
+DeferredFlags deferred_as(const GuestInsn& g) {
+  switch (g.z.mnemonic) {
+    case ZYDIS_MNEMONIC_CMP:
+      return DeferredFlags::kCompare;
+    case ZYDIS_MNEMONIC_TEST:
+      return g.operands[1].type == ZYDIS_OPERAND_TYPE_REGISTER &&
+                     g.operands[1].reg.value == g.operands[0].reg.value
+                 ? DeferredFlags::kResult
+                 : DeferredFlags::kTest;
+    case ZYDIS_MNEMONIC_ADD:
+      return DeferredFlags::kAdd;
+    case ZYDIS_MNEMONIC_SUB:
+      return recipe_of(g).kind == FlagRecipe::Kind::kUndo ? DeferredFlags::kSub : DeferredFlags::kResult;
+    case ZYDIS_MNEMONIC_NEG:
+      return DeferredFlags::kNeg;
+    default:
+      return DeferredFlags::kResult;
+  }
+}
+
+}  // namespace
+
+void BlockEmitter::emit_restore_deferred(size_t producer) {
+  const GuestInsn& g = insns_[producer];
+  const ZydisDecodedOperand& from = g.operands[1];
+  const unsigned bytes = g.operands[0].size / 8;
+  const Gp a = gp(kScratchId, bytes);
+  const DeferredFlags what = deferred_as(g);
+  if (what == DeferredFlags::kResult) {
+    a_.cmp(ptr(kState, flags_operand(0), bytes), 0);  // as TEST with itself does
+    return;
+  }
+  a_.mov(kScratch, qword_ptr(kState, flags_operand(0)));
+  Operand b = ptr(kState, flags_operand(1), bytes);
+  if (from.type == ZYDIS_OPERAND_TYPE_IMMEDIATE) b = imm(from.imm.value.s);
+  const auto emit = [&](InstId id) {
+    if (a_.emit(id, a, b) != kErrorOk) failed_ = true;
+  };
+  switch (what) {
+    case DeferredFlags::kResult:
+      break;
+    case DeferredFlags::kTest:
+      if (from.type != ZYDIS_OPERAND_TYPE_IMMEDIATE) {
+        a_.test(ptr(kState, flags_operand(1), bytes), a);
+      } else {
+        emit(Inst::kIdTest);
+      }
+      break;
+    case DeferredFlags::kCompare:
+      emit(Inst::kIdCmp);
+      break;
+    case DeferredFlags::kAdd:
+      emit(Inst::kIdSub);
+      emit(Inst::kIdAdd);
+      break;
+    case DeferredFlags::kSub:
+      emit(Inst::kIdAdd);
+      emit(Inst::kIdSub);
+      break;
+    case DeferredFlags::kNeg:
+      a_.neg(a);
+      a_.neg(a);
+      break;
+  }
+}
+
+void BlockEmitter::emit_deferred(size_t producer) {
+  const GuestInsn& g = insns_[producer];
+  const ZydisDecodedOperand& to = g.operands[0];
+  const ZydisDecodedOperand& from = g.operands[1];
+  const DeferredFlags what = deferred_as(g);
+  const auto store = [&](i32 n, const ZydisDecodedOperand& o) {
+    const u8 guest = guest_number(o.reg.value);
+    Gp value = kScratch;
+    if (kHostOf[guest] == kNoHost) {
+      load_guest(kScratch, guest);
+    } else {
+      value = gpq(kHostOf[guest]);
+    }
+    a_.mov(qword_ptr(kState, flags_operand(n)), value);
+  };
+  store(0, to);
+  i32 image = flags_image::code_of(what, to.size / 8);
+  if (what != DeferredFlags::kResult && what != DeferredFlags::kNeg) {
+    if (from.type == ZYDIS_OPERAND_TYPE_REGISTER) {
+      store(1, from);
+    } else if (const i64 value = from.imm.value.s; value == static_cast<i16>(value)) {
+      image |= flags_image::kShortOperand | static_cast<i32>(value) * (1 << flags_image::kOperandShift);
+    } else {
+      a_.mov(qword_ptr(kState, flags_operand(1)), static_cast<i32>(value));
+    }
+  }
+  a_.mov(qword_ptr(kState, ORRERY_SLOT(context_.layout, flags_image)), image);
+}
+
+void BlockEmitter::emit_recipe_to_image(size_t producer) {
+  if (can_defer(producer)) {
+    emit_deferred(producer);
+  } else {
+    emit_recipe(producer);
+    emit_save_flags();
+  }
+}
+
+void BlockEmitter::need_flags(u64 wanted) {
+  constexpr u64 kCarryAndOverflow = cpu::rflags::CF | cpu::rflags::OF;
   if (flags_ == Flags::kRecipe) {
     emit_recipe(producer_);
     flags_ = Flags::kHost;
   }
+  if (flags_ == Flags::kOverflow && (wanted & ~kCarryAndOverflow) != 0) flags_ = Flags::kImage;
   if (flags_ != Flags::kImage) return;
-  emit_restore_flags();
+  if (image_is_plain_) {
+    emit_restore_flags();
+  } else if (image_producer_ != kNoProducer) {
+    emit_restore_deferred(image_producer_);
+  } else {
+    a_.call(address_of(context_.stubs.load_flags));
+  }
   flags_ = Flags::kBoth;
 }
 

@@ -2,6 +2,7 @@
 // checked host address.
 #include "cpu/isa/table.h"
 #include "jit/analysis/flag_liveness.h"
+#include "jit/flags_image.h"
 #include "jit/x64/block_emitter.h"
 
 namespace orrery::jit::x64 {
@@ -39,6 +40,9 @@ namespace {
 
 /// A source of zero leaves the destination as it was. [APM3 BSF]
 bool keeps_destination(ZydisMnemonic m) { return m == ZYDIS_MNEMONIC_BSF || m == ZYDIS_MNEMONIC_BSR; }
+
+/// MUL and IMUL set CF and OF to the same, and leave the other flags as they were.
+bool is_multiplication(ZydisMnemonic m) { return m == ZYDIS_MNEMONIC_MUL || m == ZYDIS_MNEMONIC_IMUL; }
 
 /// The result does not depend on what the destination held.
 bool clears_destination(const GuestInsn& g) {
@@ -174,7 +178,11 @@ void BlockEmitter::rewrite(const GuestInsn& g) {
   }
   const u64 kept = cpu::rflags::kArithmetic & ~flags_defined(g);
   const bool changes = changes_flags(g);
-  if (flags_read(g) != 0 || (changes && (g.flags_live_after & kept) != 0)) need_flags();
+  const bool keeps = changes && (g.flags_live_after & kept) != 0;
+  // What changes CF and OF alone, to the same, need not wait for the others.
+  const bool adds_overflow = flags_read(g) == 0 && keeps && is_multiplication(g.z.mnemonic) &&
+                             (flags_ == Flags::kImage || flags_ == Flags::kOverflow);
+  if (!adds_overflow && (flags_read(g) != 0 || keeps)) need_flags(keeps ? cpu::rflags::kArithmetic : flags_read(g));
 
   // Guest registers that live in memory get the temporaries.
   struct Placed {
@@ -263,7 +271,14 @@ void BlockEmitter::rewrite(const GuestInsn& g) {
   for (unsigned i = 0; i < placed_count; ++i) {
     if (placed[i].store) store_guest(placed[i].guest, placed[i].host);
   }
-  if (changes) {
+  if (adds_overflow) {
+    const i32 image = ORRERY_SLOT(context_.layout, flags_image);
+    a_.seto(byte_ptr(kState, image + flags_image::kOverflow));
+    a_.mov(byte_ptr(kState, image + flags_image::kHasOverflow), 1);
+    flags_ = Flags::kOverflow;
+    image_is_plain_ = false;
+    image_producer_ = kNoProducer;
+  } else if (changes) {
     flags_ = Flags::kHost;
     producer_ = flags_defined(g) == cpu::rflags::kArithmetic ? current_ : kNoProducer;
   }

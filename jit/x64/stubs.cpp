@@ -1,6 +1,8 @@
 // The host's calling convention is the System V ABI's: rdi, rsi; rbx, rbp, r12 to r15 are kept.
 #include "jit/x64/stubs.h"
 
+#include "jit/flags_image.h"
+
 namespace orrery::jit::x64 {
 namespace {
 
@@ -157,6 +159,89 @@ u32 emit_fill_code(CodeArena& arena, const cpu::Vcpu::Layout& layout) {
   });
 }
 
+// The operation that is deferred, with rax for a and kIndex for b.
+void emit_deferred_operation(Assembler& a, DeferredFlags what, unsigned bytes) {
+  const Gp x = gp(0, bytes), y = gp(kIndexId, bytes);
+  switch (what) {
+    case DeferredFlags::kResult:
+      a.test(x, x);
+      break;
+    case DeferredFlags::kTest:
+      a.test(x, y);
+      break;
+    case DeferredFlags::kCompare:
+      a.cmp(x, y);
+      break;
+    case DeferredFlags::kAdd:
+      a.sub(x, y);
+      a.add(x, y);
+      break;
+    case DeferredFlags::kSub:
+      a.add(x, y);
+      a.sub(x, y);
+      break;
+    case DeferredFlags::kNeg:
+      a.neg(x);
+      a.neg(x);
+      break;
+  }
+}
+
+u32 emit_load_flags(CodeArena& arena, const cpu::Vcpu::Layout& layout) {
+  const auto image = [&](i32 byte) { return byte_ptr(kState, ORRERY_SLOT(layout, flags_image) + byte); };
+  const auto operand = [&](i32 n) {
+    return qword_ptr(kState, ORRERY_SLOT(layout, flags_operands) + 8 * n);
+  };
+  return emit_stub(arena, [&](Assembler& a) {
+    const Label deferred = a.newLabel(), lahf = a.newLabel(), give = a.newLabel();
+    const Label second = a.newLabel(), table = a.newLabel();
+    a.mov(kScratch, rax);
+    a.movzx(eax, word_ptr(kState, ORRERY_SLOT(layout, flags_image)));
+    a.cmp(al, flags_image::kFirstCode);
+    a.jae(deferred);
+    const Label plain = a.newLabel();
+    a.bind(plain);
+    a.cmp(image(flags_image::kHasOverflow), 1);
+    a.jne(give);
+    a.mov(al, image(flags_image::kOverflow));
+    a.and_(ah, static_cast<u32>(~cpu::rflags::CF & 0xff));
+    a.or_(ah, al);
+    a.bind(give);
+    a.add(al, 127);  // OF := bit 0
+    a.sahf();
+    a.mov(rax, kScratch);
+    a.ret();
+
+    a.bind(deferred);
+    a.mov(kIndex, operand(1));
+    a.test(al, flags_image::kShortOperand);
+    a.jz(second);
+    a.movsx(kIndex, word_ptr(kState, ORRERY_SLOT(layout, flags_image) + flags_image::kOperandShift / 8));
+    a.bind(second);
+    a.and_(eax, static_cast<u32>(~flags_image::kShortOperand & 0xff));
+    a.push(kAddress);
+    a.lea(kAddress, ptr(table));
+    a.mov(kAddress, ptr(kAddress, rax, 3, -8 * flags_image::kFirstCode));
+    a.mov(rax, operand(0));
+    a.jmp(kAddress);
+    Label operations[kDeferredFlags * 4];
+    for (unsigned n = 0; n < kDeferredFlags * 4; ++n) {
+      operations[n] = a.newLabel();
+      a.bind(operations[n]);
+      emit_deferred_operation(a, static_cast<DeferredFlags>(n / 4), 1u << n % 4);
+      a.jmp(lahf);
+    }
+    a.bind(lahf);
+    a.lahf();
+    a.seto(al);
+    a.pop(kAddress);
+    a.jmp(plain);
+    a.align(AlignMode::kData, 8);
+    a.bind(table);
+    for (const Label& operation : operations) a.embedLabel(operation, 8);
+  });
+}
+
 }  // namespace
 
 void emit_page_index(Assembler& a, const Gp& index, const Gp& address, u64 mask) {
@@ -257,6 +342,7 @@ Stubs emit_stubs(CodeArena& arena, const cpu::Vcpu::Layout& layout) {
     stubs.refill_write[view] = emit_refill(arena, layout, view, true);
   }
   stubs.fill_code = emit_fill_code(arena, layout);
+  stubs.load_flags = emit_load_flags(arena, layout);
   stubs.enter = reinterpret_cast<Enter>(reinterpret_cast<u64>(arena.executable(enter)));
   return stubs;
 }

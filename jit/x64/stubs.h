@@ -44,6 +44,9 @@ struct Stubs {
   /// linear address, kIndex points at the RecentPage, kScratch holds 4096 - bytes. ZF: kAddress has the host
   /// address, and the RecentPage its page. Leaves everything else but EFLAGS alone.
   u32 refill_read[3] = {}, refill_write[3] = {};
+  /// Called: EFLAGS become the guest's arithmetic flags, whatever form they have (flags_image.h). Uses kIndex
+  /// and kScratch.
+  u32 load_flags = 0;
   /// Called: puts the page at kScratch into the quick TLB of code, and sets ZF, or clears it.
   u32 fill_code = 0;
 };

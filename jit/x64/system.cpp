@@ -84,6 +84,12 @@ void BlockEmitter::push_flags() {
   using namespace cpu::rflags;
   const Gp sp = gpq(kHostOf[cpu::kRsp]);
   const i32 image = ORRERY_SLOT(context_.layout, flags_image);
+  if (!image_is_plain_) {
+    need_flags();
+    emit_save_flags();
+    image_is_plain_ = true;
+    image_producer_ = kNoProducer;
+  }
   a_.lea(kAddress, ptr(sp, -8));
   check_access(8, true, 1, site(true));
   a_.mov(kScratch.r32(), dword_ptr(kState, ORRERY_STATE(rflags)));
