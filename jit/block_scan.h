@@ -20,7 +20,8 @@ enum class Plan : u8 {
   kStack,
   kSystem,
   kX87,     // as itself, on the host's x87 stack
-  kString,  // by the host's own, where it stays in its pages and in the budget
+  kBitString,  // BT and its like with an offset in a register, into memory
+  kString,     // by the host's own, where it stays in its pages and in the budget
 };
 
 /// One guest instruction as the translator sees it.

@@ -184,7 +184,22 @@ void CodeCache::put_target(cpu::Vcpu::JumpTable& table, u64 place, BlockId id) c
 
 void CodeCache::keep_stubs() {
   first_stubs_end_ = stubs_used_ = arena_->used();
-  arena_->select(units_[current_].begin, units_[current_].end);
+  fill_current();
+}
+
+// Room for what a full unit has is reserved at once, which costs nothing before it is touched: growing would
+// copy, and have the host map, everything several times.
+void CodeCache::fill_current() {
+  constexpr u32 kLeastBytesPerBlock = 64, kLeastBytesPerInsn = 8;
+  Unit& unit = units_[current_];
+  const u32 bytes = unit.end - unit.begin;
+  const size_t most_insns = std::min<size_t>(kMaxUnitInsns, bytes / kLeastBytesPerInsn);
+  unit.blocks.reserve(bytes / kLeastBytesPerBlock);
+  unit.insns.reserve(most_insns);
+  unit.offsets.reserve(most_insns);
+  unit.sites.reserve(most_insns);
+  unit.links.reserve(most_insns);
+  arena_->select(unit.begin, unit.end);
 }
 
 void CodeCache::evict(Unit& unit) {
@@ -204,7 +219,7 @@ CodeCache::Gone CodeCache::make_room() {
     for (Unit& unit : units_) evict(unit);
     stubs_used_ = first_stubs_end_;
     current_ = 0;
-    arena_->select(units_[0].begin, units_[0].end);
+    fill_current();
     ++flushes;
     return Gone::kEverything;
   }
@@ -212,7 +227,7 @@ CodeCache::Gone CodeCache::make_room() {
   Unit& unit = units_[current_];
   if (!unit.blocks.empty()) ++units_evicted;
   evict(unit);
-  arena_->select(unit.begin, unit.end);
+  fill_current();
   return Gone::kUnit;
 }
 

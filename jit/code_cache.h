@@ -102,6 +102,8 @@ class CodeCache final : public memory::FrameListener {
   void unlist_in_frame(BlockId id, unsigned which, const u8* host);
   void disconnect(LinkId id);
   void evict(Unit& unit);
+  /// The arena's next blocks, and all that belongs to them, go to units_[current_].
+  void fill_current();
 
   memory::Ram& ram_;
   std::unique_ptr<CodeArena> arena_;

@@ -9,6 +9,7 @@
 #include <chrono>
 
 #include "base/check.h"
+#include "cpu/exec/common.h"
 #include "cpu/isa/table.h"
 #include "jit/code_cache.h"
 #include "jit/flags_image.h"
@@ -132,6 +133,7 @@ struct Translator::Impl {
   static u64 fill_code(void* engine, cpu::CpuState*, u64 linear) {
     return static_cast<Impl*>(engine)->running->quick_fill_code(linear) ? 1 : 0;
   }
+  static u64 read_time_stamp(void* engine, cpu::CpuState* state, u64 ticks_ago);
   static u64 find_target(void* engine, cpu::CpuState* state, u64 linear);
   /// Runs the handler of a site.
   x64::Resume run_site(cpu::Vcpu& cpu, SiteId id);
@@ -203,6 +205,7 @@ void Translator::Impl::attach(cpu::Vcpu& cpu) {
   set(cpu.translator.fill_write, &fill<cpu::Access::kWrite>);
   set(cpu.translator.fill_code, &fill_code);
   set(cpu.translator.find_target, &find_target);
+  set(cpu.translator.read_time_stamp, &read_time_stamp);
 }
 
 u32 Translator::Impl::key_of(const cpu::Vcpu& cpu) const {
@@ -380,6 +383,16 @@ BlockId Translator::Impl::translate(cpu::Vcpu& cpu, const u8* host, u32 key) {
             .count());
     return id;
   }
+}
+
+u64 Translator::Impl::read_time_stamp(void* engine, cpu::CpuState*, u64 ticks_ago) {
+  cpu::Vcpu& cpu = *static_cast<Impl*>(engine)->running;
+  if (!cpu::exec::time_stamp_allowed(cpu)) return 0;
+  const auto paid = static_cast<i64>(ticks_ago);
+  cpu.ticks_left += paid;
+  cpu.translator.time_stamp = cpu.read_tsc();
+  cpu.ticks_left -= paid;
+  return 1;
 }
 
 // What find_block would do without decoding, faulting or looking at a second page.

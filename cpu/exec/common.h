@@ -16,6 +16,11 @@ inline bool umip_allows(Vcpu& cpu) {
   return false;
 }
 
+/// CR4.TSD: RDTSC and RDTSCP are for ring 0. [SDM3 18.17]
+inline bool time_stamp_allowed(const Vcpu& cpu) {
+  return (cpu.state.cr4 & cr4::TSD) == 0 || cpu.cpl() == 0 || cpu.real_mode();
+}
+
 /// How a two-operand form gets at its operands: destination then source.
 enum class Form : u8 { kRegReg, kRegMem, kMemReg, kRegImm, kMemImm, kReg, kMem, kOther };
 

@@ -35,18 +35,13 @@ Outcome cpuid_insn(Vcpu& cpu, const Insn&) {
   return Outcome::kNext;
 }
 
-bool time_stamp_allowed(Vcpu& cpu) {
-  if ((cpu.state.cr4 & cr4::TSD) == 0 || cpu.cpl() == 0 || cpu.real_mode()) return true;
-  cpu.raise(kGP, 0);
-  return false;
-}
 Outcome rdtsc(Vcpu& cpu, const Insn&) {
-  if (!time_stamp_allowed(cpu)) return Outcome::kFault;
+  if (!time_stamp_allowed(cpu)) return cpu.raise(kGP, 0);
   set_edx_eax(cpu, cpu.read_tsc());
   return Outcome::kNext;
 }
 Outcome rdtscp(Vcpu& cpu, const Insn&) {
-  if (!time_stamp_allowed(cpu)) return Outcome::kFault;
+  if (!time_stamp_allowed(cpu)) return cpu.raise(kGP, 0);
   set_edx_eax(cpu, cpu.read_tsc());
   cpu.set_reg<u32>(kRcx, static_cast<u32>(cpu.state.tsc_aux));
   return Outcome::kNext;

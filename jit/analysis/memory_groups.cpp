@@ -107,7 +107,7 @@ class Finder {
   MemoryGroups run() {
     for (size_t i = 0; i < insns_.size(); ++i) {
       const GuestInsn& g = insns_[i];
-      if (g.plan == Plan::kHandler || g.plan == Plan::kString) {
+      if (g.plan == Plan::kHandler || g.plan == Plan::kString || g.plan == Plan::kBitString) {
         open_.clear();
         for (Moving& m : moving_) m = {++next_version_, 0};
         continue;

@@ -137,6 +137,9 @@ void BlockEmitter::emit_insn(GuestInsn& g) {
     case Plan::kX87:
       x87(g);
       break;
+    case Plan::kBitString:
+      bit_string(g);
+      break;
     case Plan::kString:
       string(g);
       break;

@@ -312,6 +312,8 @@ class BlockEmitter {
   void emit_system(const GuestInsn& g);
   void push_flags();
   void set_interrupt_flag(const GuestInsn& g);
+  void read_selector(const GuestInsn& g);
+  void read_time_stamp(const GuestInsn& g);
   void change_view(const GuestInsn& g);
 
   // string.cpp
@@ -319,6 +321,9 @@ class BlockEmitter {
   /// The host address of the element at `pointer` into kAddress; it and, if repeated, all others are
   /// accessible. Then kScratch has their bytes. Uses kIndex and EFLAGS.
   void check_string(bool write, unsigned bytes, bool repeated, const Gp& pointer, const asmjit::Label& miss);
+
+  // bit_string.cpp
+  void bit_string(const GuestInsn& g);
 
   // divide.cpp
   void divide(const GuestInsn& g);
@@ -408,6 +413,7 @@ i32 BlockEmitter::access(unsigned bytes, bool write, unsigned alignment, Address
 bool x87_is_native(const EmitterContext& context, u32 key, const GuestInsn& g);
 bool mmx_is_native(const EmitterContext& context, u32 key, const GuestInsn& g);
 bool string_is_native(const GuestInsn& g);
+bool is_bit_string(const GuestInsn& g);
 /// How `g` is translated in a block with this key.
 Plan make_plan(const EmitterContext& context, u32 key, const GuestInsn& g);
 /// The memory operand that `g` accesses, or null.

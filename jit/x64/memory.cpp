@@ -98,7 +98,7 @@ void BlockEmitter::find_index(const Gp& index, const Gp& address, i32 bits_slot,
 
 bool BlockEmitter::stays_in_page() const {
   const GuestInsn& g = insns_[current_];
-  if (g.plan == Plan::kString) return false;
+  if (g.plan == Plan::kString || g.plan == Plan::kBitString) return false;
   const ZydisDecodedOperand* const memory = memory_operand(g);
   if (is_loop()) {
     return memory == nullptr || (turn_steps_little(memory->mem.base) && turn_steps_little(memory->mem.index));

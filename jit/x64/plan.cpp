@@ -60,7 +60,7 @@ bool is_stack(ZydisMnemonic m, const GuestInsn& g) {
 }
 
 /// At CPL 0 nothing but the stack can stop these.
-bool is_system(ZydisMnemonic m, u32 key) {
+bool is_system(ZydisMnemonic m, u32 key, const GuestInsn& g) {
   const bool user = ((key >> block_key::kViewShift) & 3) == 0;
   switch (m) {
     case ZYDIS_MNEMONIC_CLI:
@@ -70,7 +70,13 @@ bool is_system(ZydisMnemonic m, u32 key) {
     case ZYDIS_MNEMONIC_SWAPGS:
       return !user;
     case ZYDIS_MNEMONIC_PUSHFQ:
+    case ZYDIS_MNEMONIC_RDTSC:
+    case ZYDIS_MNEMONIC_RDTSCP:
       return true;
+    case ZYDIS_MNEMONIC_MOV:
+      return g.operands[0].type == ZYDIS_OPERAND_TYPE_REGISTER &&
+             g.operands[1].type == ZYDIS_OPERAND_TYPE_REGISTER &&
+             ZydisRegisterGetClass(g.operands[1].reg.value) == ZYDIS_REGCLASS_SEGMENT;
     default:
       return false;
   }
@@ -118,12 +124,6 @@ bool is_irregular(ZydisMnemonic m, const GuestInsn& g) {
     case ZYDIS_MNEMONIC_VRSQRTPS:
     case ZYDIS_MNEMONIC_VRSQRTSS:
       return true;
-    case ZYDIS_MNEMONIC_BT:
-    case ZYDIS_MNEMONIC_BTS:
-    case ZYDIS_MNEMONIC_BTR:
-    case ZYDIS_MNEMONIC_BTC:
-      return g.operands[0].type == ZYDIS_OPERAND_TYPE_MEMORY &&
-             g.operands[1].type == ZYDIS_OPERAND_TYPE_REGISTER;
     case ZYDIS_MNEMONIC_PCMPESTRI:
     case ZYDIS_MNEMONIC_PCMPESTRM:
     case ZYDIS_MNEMONIC_VPCMPESTRI:
@@ -191,8 +191,10 @@ Plan make_plan(const EmitterContext& context, u32 key, const GuestInsn& g) {
   if (is_branch(m, g)) return Plan::kBranch;
   if (is_stack(m, g)) return Plan::kStack;
   if (is_nothing(m, context.single_cpu)) return Plan::kNothing;
-  if (is_system(m, key)) return Plan::kSystem;
+  if (is_system(m, key, g)) return Plan::kSystem;
   if (string_is_native(g)) return Plan::kString;
+  if (is_bit_string(g))
+    return context.host_is_profile && g.z.address_width == 64 ? Plan::kBitString : Plan::kHandler;
   if (x87_is_native(context, key, g)) return m == ZYDIS_MNEMONIC_FWAIT ? Plan::kNothing : Plan::kX87;
   const bool mmx = uses_mmx(g) || m == ZYDIS_MNEMONIC_EMMS;
   const bool vector = uses_vectors(g) || (!mmx && (row.traits & (trait::kSse | trait::kAvx)) != 0);

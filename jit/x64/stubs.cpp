@@ -342,6 +342,10 @@ Stubs emit_stubs(CodeArena& arena, const cpu::Vcpu::Layout& layout) {
     stubs.refill_write[view] = emit_refill(arena, layout, view, true);
   }
   stubs.fill_code = emit_fill_code(arena, layout);
+  stubs.read_time_stamp = emit_stub(arena, [&](Assembler& a) {
+    call_find(a, layout, ORRERY_SLOT(layout, read_time_stamp), kScratch);
+    a.ret();
+  });
   stubs.load_flags = emit_load_flags(arena, layout);
   stubs.enter = reinterpret_cast<Enter>(reinterpret_cast<u64>(arena.executable(enter)));
   return stubs;

@@ -47,6 +47,9 @@ struct Stubs {
   /// Called: EFLAGS become the guest's arithmetic flags, whatever form they have (flags_image.h). Uses kIndex
   /// and kScratch.
   u32 load_flags = 0;
+  /// Called: puts the time stamp counter of as many ticks ago as kScratch says into TranslatorSlots, and sets
+  /// ZF; or clears it, if it may not be read.
+  u32 read_time_stamp = 0;
   /// Called: puts the page at kScratch into the quick TLB of code, and sets ZF, or clears it.
   u32 fill_code = 0;
 };

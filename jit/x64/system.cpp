@@ -8,8 +8,16 @@ using namespace asmjit;
 using namespace asmjit::x86;
 
 void BlockEmitter::emit_system(const GuestInsn& g) {
+  if (g.z.mnemonic == ZYDIS_MNEMONIC_MOV) {
+    read_selector(g);
+    return;
+  }
   save_flags();
   switch (g.z.mnemonic) {
+    case ZYDIS_MNEMONIC_RDTSC:
+    case ZYDIS_MNEMONIC_RDTSCP:
+      read_time_stamp(g);
+      break;
     case ZYDIS_MNEMONIC_STI:
       set_interrupt_flag(g);
       break;
@@ -37,6 +45,31 @@ void BlockEmitter::emit_system(const GuestInsn& g) {
       break;
   }
   flags_ = Flags::kImage;
+}
+
+void BlockEmitter::read_selector(const GuestInsn& g) {
+  const auto segment = static_cast<i32>(g.operands[1].reg.value - ZYDIS_REGISTER_ES);
+  const u8 guest = guest_number(g.operands[0].reg.value);
+  a_.movzx(kScratch.r32(), word_ptr(kState, ORRERY_STATE(seg) + segment * static_cast<i32>(sizeof(cpu::Segment)) +
+                                                static_cast<i32>(offsetof(cpu::Segment, selector))));
+  if (g.operands[0].size == 16) {
+    kHostOf[guest] == kNoHost ? a_.mov(word_ptr(kState, 8 * guest), kScratch.r16())
+                              : a_.mov(gp(kHostOf[guest], 2), kScratch.r16());
+  } else if (kHostOf[guest] == kNoHost) {
+    store_guest(guest, kScratch);
+  } else {
+    a_.mov(gpq(kHostOf[guest]), kScratch);
+  }
+}
+
+// RDTSC and RDTSCP. What the block has paid for this instruction and those behind it has not passed yet.
+void BlockEmitter::read_time_stamp(const GuestInsn& g) {
+  a_.mov(kScratch.r32(), static_cast<u32>(insns_.size() - current_) + paid_ahead(turn_));
+  a_.call(address_of(context_.stubs.read_time_stamp));
+  a_.jne(site(true));
+  a_.mov(eax, dword_ptr(kState, ORRERY_SLOT(context_.layout, time_stamp)));
+  a_.mov(edx, dword_ptr(kState, ORRERY_SLOT(context_.layout, time_stamp) + 4));
+  if (g.z.mnemonic == ZYDIS_MNEMONIC_RDTSCP) a_.mov(ecx, dword_ptr(kState, ORRERY_STATE(tsc_aux)));
 }
 
 // STI. Its shadow covers the next instruction, which runs in any case, because the block has the ticks for
