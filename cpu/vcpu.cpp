@@ -3,6 +3,7 @@
 #include <iterator>
 
 #include "cpu/apic/local_apic.h"
+#include "cpu/system/debug.h"
 
 namespace orrery::cpu {
 
@@ -163,6 +164,12 @@ bool Vcpu::has_wake_event() const {
 
 bool Vcpu::interrupt_waiting() const {
   return apic_->pending().has_value() || extint_posted_ || (extint_ && apic_->accepts_extint());
+}
+
+void Vcpu::flags_loaded() {
+  if (wants_steps(state) || state.pending_db != 0 || (state.nmi_pending && !state.nmi_blocked) ||
+      ((state.rflags & rflags::IF) != 0 && interrupt_waiting()))
+    set_attention();
 }
 
 void Vcpu::record_fault(const Fault& fault) {

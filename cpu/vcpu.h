@@ -381,6 +381,9 @@ class Vcpu final : public memory::FrameListener, public memory::MapListener {
   /// An interrupt would be taken if RFLAGS.IF were set and no shadow held it back.
   bool interrupt_waiting() const;
 
+  /// RFLAGS have been loaded, or NMIs unblocked: attention, if there is something now to attend to.
+  void flags_loaded();
+
   /// MONITOR: watches the line of `physical` for stores of any vCPU or device, until one comes or an event is
   /// taken.
   void arm_monitor(u64 physical);

@@ -154,7 +154,7 @@ void finish_iret(Vcpu& cpu, u64 flags) {
   cpu.state.rflags = flags;
   cpu.state.nmi_blocked = false;
   cpu.mode_changed();
-  cpu.set_attention();
+  cpu.flags_loaded();
 }
 
 /// IRET with NT: the task that the current TSS links to goes on [SDM3 7.4].

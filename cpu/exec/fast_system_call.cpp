@@ -38,7 +38,7 @@ Outcome syscall(Vcpu& cpu, const Insn&) {
   set_flat(cpu, kSs, static_cast<u16>(selector + 8), kFlatData, 0);
   s.cpl = 0;
   cpu.mode_changed();
-  if ((s.rflags & (rflags::TF | rflags::IF)) != 0) cpu.set_attention();
+  cpu.flags_loaded();
   return Outcome::kEndTrace;
 }
 
@@ -71,7 +71,7 @@ Outcome sysret(Vcpu& cpu, const Insn& insn) {
   if ((s.rflags & rflags::TF) != 0) s.pending_db |= dr6::BS;
   s.cpl = 3;
   cpu.mode_changed();
-  cpu.set_attention();
+  cpu.flags_loaded();
   return Outcome::kEndTrace;
 }
 

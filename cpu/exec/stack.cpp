@@ -101,7 +101,7 @@ Outcome popf(Vcpu& cpu, const Insn&) {
   const u64 changed = before ^ cpu.state.rflags;
   if ((changed & AC) != 0) cpu.mode_changed();
   if ((cpu.state.rflags & (TF | IF)) == 0 && (changed & (TF | IF | AC)) == 0) return Outcome::kNext;
-  cpu.set_attention();
+  cpu.flags_loaded();
   return Outcome::kEndTrace;
 }
 
