@@ -36,6 +36,11 @@ struct GuestInsn {
   u64 flags_live_after = 0;
 };
 
+/// The bytes of a pointer, a stack slot and a near branch target where nothing overrides them.
+inline unsigned word_bytes(const GuestInsn& g) {
+  return g.z.machine_mode == ZYDIS_MACHINE_MODE_LONG_64 ? 8 : 4;
+}
+
 /// Whether `g` has a vector register among its operands, or MXCSR. MOVSD and CMPSD name string instructions,
 /// too, and MMX has rows with SSE, so their row does not tell.
 inline bool uses_vectors(const GuestInsn& g) {
@@ -81,7 +86,7 @@ inline u8 guest_number(ZydisRegister reg) {
 }
 
 /// Decodes from `host` to the first instruction that ends a trace, at most `host_end`, at
-/// most `max_insns`. Empty if the first instruction is not whole. 64-bit code.
+/// most `max_insns`. Empty if the first instruction is not whole.
 class BlockScanner {
  public:
   explicit BlockScanner(const cpu::Decoder& decoder);

@@ -30,7 +30,7 @@ std::string list_block(u64 rip, const u8* guest_bytes, std::span<const GuestInsn
       const GuestInsn& g = insns[next];
       const std::span<const u8> bytes{guest_bytes + g.offset, g.insn.length};
       text += fmt::format("  {:#x}  {:<22} {}\n", rip + g.offset, hex(bytes),
-                          cpu::Decoder::disassemble(bytes, 64, rip + g.offset));
+                          cpu::Decoder::disassemble(bytes, 8 * word_bytes(g), rip + g.offset));
     }
     ZydisDisassembledInstruction host;
     const auto left = host_code.subspan(at);

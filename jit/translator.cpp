@@ -92,6 +92,24 @@ constexpr u64 kArithmetic = cpu::rflags::kArithmetic;
 void take_flags(cpu::Vcpu& cpu) {
   cpu.state.rflags = (cpu.state.rflags & ~kArithmetic) | flags_image::flags(cpu.translator);
 }
+/// A data segment that lets every access through.
+bool is_open(const cpu::Segment& s) {
+  using namespace cpu::seg_attr;
+  return s.usable() && s.limit == 0xffffffff && (s.attributes & (kCode | kExpandDown)) == 0 &&
+         (s.attributes & kWritable) != 0;
+}
+/// Whether this is 32-bit code in protected mode, with the segments that its translations take for granted.
+bool is_flat(const cpu::Vcpu& cpu) {
+  const auto& seg = cpu.state.seg;
+  const auto from_zero = [&seg](cpu::SegmentIndex i) { return seg[i].base == 0 && is_open(seg[i]); };
+  return cpu.code_bits() == 32 && cpu.protected_mode() && !cpu.vm86() && seg[cpu::kCs].base == 0 &&
+         seg[cpu::kCs].limit == 0xffffffff && from_zero(cpu::kDs) && from_zero(cpu::kEs) &&
+         from_zero(cpu::kSs) && (seg[cpu::kSs].attributes & cpu::seg_attr::kDb) != 0;
+}
+void set_rip(cpu::Vcpu& cpu, u64 offset) {
+  const u64 rip = cpu.translator.code_page + offset;
+  cpu.state.gpr[cpu::kRip] = cpu.long64() ? rip : static_cast<u32>(rip);
+}
 void give_flags(cpu::Vcpu& cpu) { cpu.translator.flags_image = flags_image::of_flags(cpu.state.rflags); }
 
 }  // namespace
@@ -216,7 +234,10 @@ u32 Translator::Impl::key_of(const cpu::Vcpu& cpu) const {
   const bool has_avx = (host_features >> static_cast<unsigned>(Feature::kAvx)) & 1;
   if (has_avx && (cpu.state.mxcsr & kMasks) == kAllMasked) key |= block_key::kNativeSimd;
   if ((cpu.state.fcw & 0x3f) == 0x3f && (cpu.state.fsw & cpu::fsw::ES) == 0) key |= block_key::kNativeX87;
-  return key;
+  if (cpu.long64() || !is_flat(cpu)) return key;
+  if (is_open(cpu.state.seg[cpu::kFs])) key |= block_key::kOpenFs;
+  if (is_open(cpu.state.seg[cpu::kGs])) key |= block_key::kOpenGs;
+  return key | block_key::kFlat32;
 }
 
 const x64::IndirectStubs& Translator::Impl::stubs_for(u32 key) {
@@ -230,7 +251,8 @@ const x64::IndirectStubs& Translator::Impl::stubs_for(u32 key) {
 }
 
 BlockId Translator::Impl::find_block(cpu::Vcpu& cpu, u32 key_bits, bool arrived) {
-  if (!cpu.long64() || cpu.view_index() == 3 || (cpu.cpl() != 0 && cpu.cpl() != 3)) return kNone;
+  if (cpu.view_index() == 3 || (cpu.cpl() != 0 && cpu.cpl() != 3)) return kNone;
+  if (!cpu.long64() && !is_flat(cpu)) return kNone;
   const u64 rip = cpu.state.rip();
   bool from_io = false;
   // A fetch that faults is delivered by the interpreter, which fetches again.
@@ -433,8 +455,7 @@ x64::Resume Translator::Impl::run_site(cpu::Vcpu& cpu, SiteId id) {
   // The block has paid for all of its instructions.
   const i64 behind = i64{b.count} - site.index - 1;
   cpu.ticks_left += behind + 1 + site.paid_ahead;
-  cpu.state.gpr[cpu::kRip] =
-      cpu.translator.code_page + b.offset_in_page() + cache.offsets_of(b)[site.index] + insn.length;
+  set_rip(cpu, b.offset_in_page() + cache.offsets_of(b)[site.index] + insn.length);
   const bool vectors = b.uses_vectors;
   const u32 block_key_then = b.key;
   ++(site.native ? stats.misses : stats.handlers)[insn.row];
@@ -491,12 +512,12 @@ void Translator::Impl::enter(cpu::Vcpu& cpu, BlockId id) {
   ++stats.exits[static_cast<unsigned>(kind)];
   switch (kind) {
     case ExitKind::kLink:
-      cpu.state.gpr[cpu::kRip] = cpu.translator.code_page + cache.link(exit_id).target;
+      set_rip(cpu, cache.link(exit_id).target);
       pending_link = exit_id;
       if (cache.link(exit_id).to != kNone) ++stats.guards_failed;
       break;
     case ExitKind::kBudget:
-      cpu.state.gpr[cpu::kRip] = cpu.translator.code_page + cache.block(exit_id).offset_in_page();
+      set_rip(cpu, cache.block(exit_id).offset_in_page());
       break;
     case ExitKind::kIndirect:
     case ExitKind::kSite:

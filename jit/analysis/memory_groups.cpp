@@ -34,22 +34,24 @@ struct Access {
   bool write;
 };
 
-bool plain(const ZydisDecodedOperand& o, unsigned address_width) {
-  return o.type == ZYDIS_OPERAND_TYPE_MEMORY && address_width == 64 && o.mem.index == ZYDIS_REGISTER_NONE &&
+bool plain(const ZydisDecodedOperand& o, const GuestInsn& g) {
+  return o.type == ZYDIS_OPERAND_TYPE_MEMORY && g.z.address_width == 8 * word_bytes(g) && o.mem.index == ZYDIS_REGISTER_NONE &&
          o.mem.segment != ZYDIS_REGISTER_FS && o.mem.segment != ZYDIS_REGISTER_GS &&
          o.mem.type == ZYDIS_MEMOP_TYPE_MEM;
 }
 
 std::optional<Access> access_of(u64 start, const GuestInsn& g) {
+  const auto word_size = static_cast<u16>(word_bytes(g));
+  const i64 word = word_size;
   if (g.plan == Plan::kStack) {
-    if (g.z.mnemonic == ZYDIS_MNEMONIC_PUSH) return Access{cpu::kRsp, -8, 8, true};
-    if (g.z.mnemonic == ZYDIS_MNEMONIC_POP) return Access{cpu::kRsp, 0, 8, false};
+    if (g.z.mnemonic == ZYDIS_MNEMONIC_PUSH) return Access{cpu::kRsp, -word, word_size, true};
+    if (g.z.mnemonic == ZYDIS_MNEMONIC_POP) return Access{cpu::kRsp, 0, word_size, false};
     return std::nullopt;
   }
   if (g.plan == Plan::kBranch) {
     const bool relative = g.operands[0].type == ZYDIS_OPERAND_TYPE_IMMEDIATE;
-    if (g.z.mnemonic == ZYDIS_MNEMONIC_RET) return Access{cpu::kRsp, 0, 8, false};
-    if (g.z.mnemonic == ZYDIS_MNEMONIC_CALL && relative) return Access{cpu::kRsp, -8, 8, true};
+    if (g.z.mnemonic == ZYDIS_MNEMONIC_RET) return Access{cpu::kRsp, 0, word_size, false};
+    if (g.z.mnemonic == ZYDIS_MNEMONIC_CALL && relative) return Access{cpu::kRsp, -word, word_size, true};
     return std::nullopt;
   }
   if ((g.plan != Plan::kRewrite && g.plan != Plan::kX87) || g.z.mnemonic == ZYDIS_MNEMONIC_LEA)
@@ -57,7 +59,7 @@ std::optional<Access> access_of(u64 start, const GuestInsn& g) {
   for (unsigned i = 0; i < g.z.operand_count; ++i) {
     const ZydisDecodedOperand& o = g.operands[i];
     if (o.type != ZYDIS_OPERAND_TYPE_MEMORY) continue;
-    if (!plain(o, g.z.address_width)) return std::nullopt;
+    if (!plain(o, g)) return std::nullopt;
     const auto bytes = static_cast<u16>(o.size / 8);
     const bool write = (o.actions & ZYDIS_OPERAND_ACTION_MASK_WRITE) != 0;
     if (o.mem.base == ZYDIS_REGISTER_RIP) {
@@ -76,7 +78,8 @@ std::optional<Access> access_of(u64 start, const GuestInsn& g) {
 std::optional<i64> constant_move(const GuestInsn& g) {
   const ZydisDecodedOperand& to = g.operands[0];
   if (g.plan != Plan::kRewrite || to.type != ZYDIS_OPERAND_TYPE_REGISTER ||
-      ZydisRegisterGetClass(to.reg.value) != ZYDIS_REGCLASS_GPR64) {
+      ZydisRegisterGetClass(to.reg.value) !=
+          (word_bytes(g) == 8 ? ZYDIS_REGCLASS_GPR64 : ZYDIS_REGCLASS_GPR32)) {
     return std::nullopt;
   }
   const ZydisDecodedOperand& by = g.operands[1];
@@ -90,7 +93,7 @@ std::optional<i64> constant_move(const GuestInsn& g) {
     case ZYDIS_MNEMONIC_DEC:
       return -1;
     case ZYDIS_MNEMONIC_LEA:
-      return by.mem.base == to.reg.value && plain(by, g.z.address_width) ? std::optional(by.mem.disp.value)
+      return by.mem.base == to.reg.value && plain(by, g) ? std::optional(by.mem.disp.value)
                                                                          : std::nullopt;
     default:
       return std::nullopt;
@@ -152,11 +155,11 @@ class Finder {
   void follow(const GuestInsn& g) {
     if (g.plan == Plan::kNothing) return;
     if (g.plan == Plan::kStack && g.z.mnemonic == ZYDIS_MNEMONIC_PUSH) {
-      moving_[cpu::kRsp].shift -= 8;
+      moving_[cpu::kRsp].shift -= word_bytes(g);
       return;
     }
     if (g.plan == Plan::kStack && g.z.mnemonic == ZYDIS_MNEMONIC_POP) {
-      moving_[cpu::kRsp].shift += 8;
+      moving_[cpu::kRsp].shift += word_bytes(g);
       const u8 to = guest_number(g.operands[0].reg.value);
       moving_[to] = {++next_version_, 0};
       return;

@@ -28,7 +28,7 @@ void BlockEmitter::bit_string(const GuestInsn& g) {
   const u8 guest = guest_number(g.operands[1].reg.value);
   const bool writes = g.z.mnemonic != ZYDIS_MNEMONIC_BT;
   save_plain_flags();
-  linear_address(g.operands[0].mem, 64, g, kAddress);
+  linear_address(g.operands[0].mem, 8 * word_, g, kAddress);
   if (kHostOf[guest] == kNoHost) {
     load_guest(kScratch, guest);
   } else {
@@ -37,7 +37,7 @@ void BlockEmitter::bit_string(const GuestInsn& g) {
   if (bytes == 4) a_.movsxd(kScratch, kScratch.r32());
   if (bytes == 2) a_.movsx(kScratch, kScratch.r16());
   a_.sar(kScratch, log2_bytes + 3);
-  a_.lea(kAddress, ptr(kAddress, kScratch, log2_bytes));
+  a_.lea(word(kAddress), ptr(kAddress, kScratch, log2_bytes));
   check_access(bytes, writes, 1, site(true));
   // Of the six flags only CF changes.
   flags_ = Flags::kImage;

@@ -15,6 +15,7 @@ BlockEmitter::BlockEmitter(const EmitterContext& context, Assembler& a, const Re
       a_(a),
       request_(request),
       view_((request.key >> block_key::kViewShift) & 3),
+      word_(block_key::is_wide(request.key) ? 8 : 4),
       insns_(insns),
       out_(out) {}
 
@@ -239,6 +240,11 @@ BlockEmitter::PendingLink& BlockEmitter::new_link(u64 target) {
 
 void BlockEmitter::code_address(const Gp& to, u64 offset) {
   a_.mov(to, code_page());
+  if (word_ == 4) {
+    if (const auto near = static_cast<i32>(static_cast<u32>(offset)); near != 0)
+      a_.lea(to.r32(), ptr(to, near));
+    return;
+  }
   const auto distance = static_cast<i64>(offset);
   const i32 near = static_cast<i32>(std::clamp<i64>(distance, INT32_MIN, INT32_MAX));
   if (near != 0) a_.lea(to, ptr(to, near));

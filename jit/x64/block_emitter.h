@@ -304,6 +304,11 @@ class BlockEmitter {
 
   // stack.cpp
   void emit_stack(const GuestInsn& g);
+  Gp word(const Gp& reg) const { return gp(reg.id(), word_); }
+  /// The address of the stack's next slot into kAddress.
+  void slot_below(const Gp& sp) {
+    a_.lea(word(kAddress), asmjit::x86::ptr(sp, -static_cast<i32>(word_)));
+  }
   void push(const GuestInsn& g);
   void pop(const GuestInsn& g);
   void leave();
@@ -318,6 +323,7 @@ class BlockEmitter {
 
   // string.cpp
   void string(const GuestInsn& g);
+  void load_string(unsigned bytes, const asmjit::Label& miss);
   /// The host address of the element at `pointer` into kAddress; it and, if repeated, all others are
   /// accessible. Then kScratch has their bytes. Uses kIndex and EFLAGS.
   void check_string(bool write, unsigned bytes, bool repeated, const Gp& pointer, const asmjit::Label& miss);
@@ -348,6 +354,7 @@ class BlockEmitter {
   asmjit::x86::Assembler& a_;
   const Request request_;
   const unsigned view_;  // of the block's privilege
+  const unsigned word_;  // bytes of a pointer and of a stack slot: 8, or 4 in 32-bit code
   std::span<GuestInsn> insns_;
   EmittedBlock& out_;
   size_t current_ = 0;

@@ -86,34 +86,34 @@ void BlockEmitter::final_jump(const GuestInsn& g, u64 target) {
 
 void BlockEmitter::push_constant(u64 value) {
   const Gp sp = gpq(kHostOf[cpu::kRsp]);
-  const i32 at = access(8, true, 1, [&] { a_.lea(kAddress, ptr(sp, -8)); });
-  if (static_cast<u64>(static_cast<i64>(static_cast<i32>(value))) == value) {
-    a_.mov(qword_ptr(kAddress, at), static_cast<i32>(value));
+  const i32 at = access(word_, true, 1, [&] { slot_below(sp); });
+  if (word_ == 4 || static_cast<u64>(static_cast<i64>(static_cast<i32>(value))) == value) {
+    a_.mov(ptr(kAddress, at, word_), static_cast<i32>(value));
   } else {
     a_.mov(kScratch, value);
     a_.mov(qword_ptr(kAddress, at), kScratch);
   }
-  a_.lea(sp, ptr(sp, -8));
+  a_.lea(word(sp), ptr(sp, -static_cast<i32>(word_)));
 }
 
 void BlockEmitter::push_return_address(const GuestInsn& g) {
   const Gp sp = gpq(kHostOf[cpu::kRsp]);
-  const i32 at = access(8, true, 1, [&] { a_.lea(kAddress, ptr(sp, -8)); });
+  const i32 at = access(word_, true, 1, [&] { slot_below(sp); });
   code_address(kScratch, end_of(g));
-  a_.mov(qword_ptr(kAddress, at), kScratch);
-  a_.lea(sp, ptr(sp, -8));
+  a_.mov(ptr(kAddress, at, word_), word(kScratch));
+  a_.lea(word(sp), ptr(sp, -static_cast<i32>(word_)));
 }
 
 void BlockEmitter::load_target(const GuestInsn& g, const Label& miss) {
   const ZydisDecodedOperand& o = g.operands[0];
   if (o.type == ZYDIS_OPERAND_TYPE_MEMORY) {
     linear_address(o.mem, g.z.address_width, g, kAddress);
-    check_access(8, false, 1, miss);
-    a_.mov(kAddress, qword_ptr(kAddress));
+    check_access(word_, false, 1, miss);
+    a_.mov(word(kAddress), ptr(kAddress, 0, word_));
   } else {
     const u8 guest = guest_number(o.reg.value);
     if (kHostOf[guest] != kNoHost) {
-      a_.mov(kAddress, gpq(kHostOf[guest]));
+      a_.mov(word(kAddress), gp(kHostOf[guest], word_));
     } else {
       load_guest(kAddress, guest);
     }
@@ -136,7 +136,7 @@ void BlockEmitter::jump_indirect(const GuestInsn& g, bool call) {
     ended_ = true;
     return;
   }
-  emit_canonical_check(a_, kAddress, miss);
+  if (word_ == 8) emit_canonical_check(a_, kAddress, miss);
   // The target waits in the state while the stack is checked.
   a_.mov(qword_ptr(kState, 8 * cpu::kRip), kAddress);
   push_return_address(g);
@@ -186,7 +186,7 @@ void BlockEmitter::call_and_land(const GuestInsn& g, std::optional<size_t> link)
     a_.jmp(address_of(request_.indirect.jump));
     return;
   }
-  a_.lea(kScratch, ptr(kAddress, -static_cast<i32>(back)));
+  a_.lea(word(kScratch), ptr(kAddress, -static_cast<i32>(back)));
   lost_ = a_.newLabel();
   check_frame(request_.frame, lost_);
   if (link && in_page(links_[*link].target)) {
@@ -206,14 +206,14 @@ void BlockEmitter::ret(const GuestInsn& g) {
   const Gp sp = gpq(kHostOf[cpu::kRsp]);
   save_flags();
   site(false);
-  const i32 at = access(8, false, 1, [&] { a_.mov(kAddress, sp); });
-  a_.mov(kAddress, qword_ptr(kAddress, at));
+  const i32 at = access(word_, false, 1, [&] { a_.mov(word(kAddress), word(sp)); });
+  a_.mov(word(kAddress), ptr(kAddress, at, word_));
   flags_ = Flags::kImage;
   const auto extra = g.operands[0].type == ZYDIS_OPERAND_TYPE_IMMEDIATE &&
                              g.operands[0].visibility == ZYDIS_OPERAND_VISIBILITY_EXPLICIT
                          ? static_cast<i32>(g.operands[0].imm.value.u & 0xffff)
                          : 0;
-  a_.lea(sp, ptr(sp, 8 + extra));
+  a_.lea(word(sp), ptr(sp, static_cast<i32>(word_) + extra));
   const u32 id = request_.first_site + static_cast<u32>(sites_.size()) - 1;
   set_bad_target(id, ExitKind::kBadReturn);
   a_.ret();

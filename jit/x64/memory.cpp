@@ -47,8 +47,9 @@ void BlockEmitter::linear_address(const ZydisDecodedOperandMem& mem, unsigned ad
   if (g.z.mnemonic != ZYDIS_MNEMONIC_LEA &&
       (mem.segment == ZYDIS_REGISTER_FS || mem.segment == ZYDIS_REGISTER_GS)) {
     const auto segment = mem.segment == ZYDIS_REGISTER_FS ? cpu::kFs : cpu::kGs;
-    a_.add(to, qword_ptr(kState, ORRERY_STATE(seg) + static_cast<i32>(segment * sizeof(cpu::Segment) +
-                                                                      offsetof(cpu::Segment, base))));
+    const i32 base = ORRERY_STATE(seg) + static_cast<i32>(segment * sizeof(cpu::Segment) +
+                                                          offsetof(cpu::Segment, base));
+    a_.add(word(to), ptr(kState, base, word_));
   }
 }
 
@@ -65,7 +66,11 @@ void BlockEmitter::group_head() {
   if (here.base == GroupedAccess::kCodeBase) {
     code_address(kAddress, static_cast<u64>(here.displacement - down));
   } else if (here.base == GroupedAccess::kAbsoluteBase) {
-    a_.mov(kAddress, here.displacement - down);
+    if (word_ == 8) {
+      a_.mov(kAddress, here.displacement - down);
+    } else {
+      a_.mov(kAddress.r32(), static_cast<u32>(here.displacement - down));
+    }
   } else {
     Gp base = kAddress;
     if (kHostOf[here.base] != kNoHost) {
@@ -73,7 +78,7 @@ void BlockEmitter::group_head() {
     } else {
       load_guest(kAddress, here.base);
     }
-    a_.lea(kAddress, ptr(base, static_cast<i32>(here.displacement - down)));
+    a_.lea(word(kAddress), ptr(base, static_cast<i32>(here.displacement - down)));
   }
   const Label miss = link.entry;
   check_access(static_cast<unsigned>(group.high - group.low), group.write, 1, miss);
@@ -109,7 +114,7 @@ bool BlockEmitter::stays_in_page() const {
   if (mem.segment == ZYDIS_REGISTER_FS || mem.segment == ZYDIS_REGISTER_GS) return true;
   return mem.index == ZYDIS_REGISTER_NONE &&
          (mem.base == ZYDIS_REGISTER_NONE || mem.base == ZYDIS_REGISTER_RIP ||
-          mem.base == ZYDIS_REGISTER_RSP);
+          mem.base == ZYDIS_REGISTER_RSP || mem.base == ZYDIS_REGISTER_ESP);
 }
 
 void BlockEmitter::check_access(unsigned bytes, bool write, unsigned alignment, const Label& miss) {

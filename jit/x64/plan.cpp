@@ -16,8 +16,8 @@ bool is_branch(ZydisMnemonic m, const GuestInsn& g) {
     case ZYDIS_MNEMONIC_JMP:
     case ZYDIS_MNEMONIC_CALL:
     case ZYDIS_MNEMONIC_RET:
-      // Near, with 64-bit operands.
-      return g.z.meta.branch_type != ZYDIS_BRANCH_TYPE_FAR && g.insn.operand_bytes() == 8;
+      // Near, with operands of the mode's width.
+      return g.z.meta.branch_type != ZYDIS_BRANCH_TYPE_FAR && g.insn.operand_bytes() == word_bytes(g);
     case ZYDIS_MNEMONIC_JO:
     case ZYDIS_MNEMONIC_JNO:
     case ZYDIS_MNEMONIC_JB:
@@ -34,24 +34,25 @@ bool is_branch(ZydisMnemonic m, const GuestInsn& g) {
     case ZYDIS_MNEMONIC_JNL:
     case ZYDIS_MNEMONIC_JLE:
     case ZYDIS_MNEMONIC_JNLE:
-      return g.insn.operand_bytes() == 8;
+      return g.insn.operand_bytes() == word_bytes(g);
     default:
       return false;
   }
 }
 
 bool is_stack(ZydisMnemonic m, const GuestInsn& g) {
-  if (g.insn.operand_bytes() != 8) return false;
+  if (g.insn.operand_bytes() != word_bytes(g)) return false;
   const ZydisDecodedOperand& o = g.operands[0];
+  const ZydisRegisterClass general = word_bytes(g) == 8 ? ZYDIS_REGCLASS_GPR64 : ZYDIS_REGCLASS_GPR32;
   switch (m) {
     case ZYDIS_MNEMONIC_PUSH:
       return o.type == ZYDIS_OPERAND_TYPE_IMMEDIATE ||
              (o.type == ZYDIS_OPERAND_TYPE_MEMORY && o.mem.type == ZYDIS_MEMOP_TYPE_MEM) ||
              (o.type == ZYDIS_OPERAND_TYPE_REGISTER &&
-              ZydisRegisterGetClass(o.reg.value) == ZYDIS_REGCLASS_GPR64);
+              ZydisRegisterGetClass(o.reg.value) == general);
     case ZYDIS_MNEMONIC_POP:
       return o.type == ZYDIS_OPERAND_TYPE_REGISTER &&
-             ZydisRegisterGetClass(o.reg.value) == ZYDIS_REGCLASS_GPR64;
+             ZydisRegisterGetClass(o.reg.value) == general;
     case ZYDIS_MNEMONIC_LEAVE:
       return true;
     default:
@@ -70,6 +71,7 @@ bool is_system(ZydisMnemonic m, u32 key, const GuestInsn& g) {
     case ZYDIS_MNEMONIC_SWAPGS:
       return !user;
     case ZYDIS_MNEMONIC_PUSHFQ:
+    case ZYDIS_MNEMONIC_PUSHFD:
     case ZYDIS_MNEMONIC_RDTSC:
     case ZYDIS_MNEMONIC_RDTSCP:
       return true;
@@ -184,8 +186,63 @@ bool operands_can_be_renamed(const GuestInsn& g) {
 
 }  // namespace
 
+namespace {
+
+/// The opcodes that 64-bit mode has no more, or has for something else. [SDM2 A.3]
+bool exists_in_long_mode(const GuestInsn& g) {
+  if (g.z.encoding != ZYDIS_INSTRUCTION_ENCODING_LEGACY || g.z.opcode_map != ZYDIS_OPCODE_MAP_DEFAULT)
+    return true;
+  switch (g.z.opcode) {
+    case 0x06:
+    case 0x07:
+    case 0x0e:
+    case 0x16:
+    case 0x17:
+    case 0x1e:
+    case 0x1f:
+    case 0x27:
+    case 0x2f:
+    case 0x37:
+    case 0x3f:
+    case 0x60:
+    case 0x61:
+    case 0x62:
+    case 0x63:  // ARPL
+    case 0x82:
+    case 0x9a:
+    case 0xc4:
+    case 0xc5:
+    case 0xce:
+    case 0xd4:
+    case 0xd5:
+    case 0xd6:
+    case 0xea:
+      return false;
+    default:
+      return true;
+  }
+}
+
+/// Whether 32-bit code like `g` can be translated: it exists for the host, and its addresses are 32 bits wide
+/// and lie in segments that the block's key lets through.
+bool narrow_is_native(u32 key, const GuestInsn& g) {
+  if (!exists_in_long_mode(g) || g.z.address_width != 32) return false;
+  // These know of eight registers there.
+  if (g.z.mnemonic == ZYDIS_MNEMONIC_VZEROALL || g.z.mnemonic == ZYDIS_MNEMONIC_VZEROUPPER) return false;
+  for (unsigned i = 0; i < g.z.operand_count; ++i) {
+    const ZydisDecodedOperand& o = g.operands[i];
+    if (o.type != ZYDIS_OPERAND_TYPE_MEMORY || o.visibility == ZYDIS_OPERAND_VISIBILITY_HIDDEN) continue;
+    if (o.mem.segment == ZYDIS_REGISTER_CS) return false;
+    if (o.mem.segment == ZYDIS_REGISTER_FS && (key & block_key::kOpenFs) == 0) return false;
+    if (o.mem.segment == ZYDIS_REGISTER_GS && (key & block_key::kOpenGs) == 0) return false;
+  }
+  return true;
+}
+
+}  // namespace
+
 Plan make_plan(const EmitterContext& context, u32 key, const GuestInsn& g) {
-  if (!g.valid) return Plan::kHandler;
+  if (!g.valid || (word_bytes(g) == 4 && !narrow_is_native(key, g))) return Plan::kHandler;
   const ZydisMnemonic m = g.z.mnemonic;
   const Row& row = cpu::isa::rows()[g.insn.row];
   if (is_branch(m, g)) return Plan::kBranch;
@@ -194,7 +251,8 @@ Plan make_plan(const EmitterContext& context, u32 key, const GuestInsn& g) {
   if (is_system(m, key, g)) return Plan::kSystem;
   if (string_is_native(g)) return Plan::kString;
   if (is_bit_string(g))
-    return context.host_is_profile && g.z.address_width == 64 ? Plan::kBitString : Plan::kHandler;
+    return context.host_is_profile && g.z.address_width == 8 * word_bytes(g) ? Plan::kBitString
+                                                                             : Plan::kHandler;
   if (x87_is_native(context, key, g)) return m == ZYDIS_MNEMONIC_FWAIT ? Plan::kNothing : Plan::kX87;
   const bool mmx = uses_mmx(g) || m == ZYDIS_MNEMONIC_EMMS;
   const bool vector = uses_vectors(g) || (!mmx && (row.traits & (trait::kSse | trait::kAvx)) != 0);

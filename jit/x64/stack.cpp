@@ -1,4 +1,4 @@
-// PUSH, POP and LEAVE with 64-bit operands.
+// PUSH, POP and LEAVE with operands of the mode's width.
 #include "jit/x64/block_emitter.h"
 
 namespace orrery::jit::x64 {
@@ -33,36 +33,36 @@ void BlockEmitter::push(const GuestInsn& g) {
     const Mem value = qword_ptr(kState, 8 * cpu::kRip);
     before_check();
     linear_address(o.mem, g.z.address_width, g, kAddress);
-    check_access(8, false, 1, site(true));
+    check_access(word_, false, 1, site(true));
     after_check();
-    a_.mov(kAddress, qword_ptr(kAddress));
+    a_.mov(word(kAddress), ptr(kAddress, 0, word_));
     a_.mov(value, kAddress);
-    const i32 at = access(8, true, 1, [&] { a_.lea(kAddress, ptr(sp, -8)); });
+    const i32 at = access(word_, true, 1, [&] { slot_below(sp); });
     a_.mov(kScratch, value);
-    a_.mov(qword_ptr(kAddress, at), kScratch);
-    a_.lea(sp, ptr(sp, -8));
+    a_.mov(ptr(kAddress, at, word_), word(kScratch));
+    a_.lea(word(sp), ptr(sp, -static_cast<i32>(word_)));
     return;
   }
   const u8 guest = guest_number(o.reg.value);
-  const i32 at = access(8, true, 1, [&] { a_.lea(kAddress, ptr(sp, -8)); });
+  const i32 at = access(word_, true, 1, [&] { slot_below(sp); });
   Gp value = kScratch;
   if (kHostOf[guest] != kNoHost) {
     value = gpq(kHostOf[guest]);
   } else {
     load_guest(kScratch, guest);
   }
-  a_.mov(qword_ptr(kAddress, at), value);
-  a_.lea(sp, ptr(sp, -8));
+  a_.mov(ptr(kAddress, at, word_), word(value));
+  a_.lea(word(sp), ptr(sp, -static_cast<i32>(word_)));
 }
 
 void BlockEmitter::pop(const GuestInsn& g) {
   const Gp sp = gpq(kHostOf[cpu::kRsp]);
   const u8 guest = guest_number(g.operands[0].reg.value);
-  const i32 at = access(8, false, 1, [&] { a_.mov(kAddress, sp); });
+  const i32 at = access(word_, false, 1, [&] { a_.mov(word(kAddress), word(sp)); });
   // POP RSP reads the new value from where RSP points before.
-  if (guest != cpu::kRsp) a_.lea(sp, ptr(sp, 8));
+  if (guest != cpu::kRsp) a_.lea(word(sp), ptr(sp, static_cast<i32>(word_)));
   if (kHostOf[guest] != kNoHost) {
-    a_.mov(gpq(kHostOf[guest]), qword_ptr(kAddress, at));
+    a_.mov(gp(kHostOf[guest], word_), ptr(kAddress, at, word_));
   } else {
     a_.mov(kScratch, qword_ptr(kAddress, at));
     store_guest(guest, kScratch);
@@ -72,9 +72,9 @@ void BlockEmitter::pop(const GuestInsn& g) {
 void BlockEmitter::leave() {
   const Gp sp = gpq(kHostOf[cpu::kRsp]);
   const Gp bp = gpq(kHostOf[cpu::kRbp]);
-  const i32 at = access(8, false, 1, [&] { a_.mov(kAddress, bp); });
-  a_.lea(sp, ptr(bp, 8));
-  a_.mov(bp, qword_ptr(kAddress, at));
+  const i32 at = access(word_, false, 1, [&] { a_.mov(word(kAddress), word(bp)); });
+  a_.lea(word(sp), ptr(bp, static_cast<i32>(word_)));
+  a_.mov(word(bp), ptr(kAddress, at, word_));
 }
 
 }  // namespace orrery::jit::x64

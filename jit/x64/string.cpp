@@ -1,4 +1,4 @@
-// MOVS, STOS, CMPS and SCAS that stay in their pages and in the budget: the host's own instruction does them.
+// MOVS, STOS, CMPS, SCAS and a single LODS that stay in their pages and in the budget: the host's own instruction does them.
 // Ticks as in cpu/exec/string.cpp: one for each started group of 64 bytes of MOVS and STOS, one for each
 // iteration of CMPS and SCAS. Everything else is the handler's.
 #include <bit>
@@ -17,6 +17,7 @@ constexpr unsigned kGroupShift = 6;
 struct StringForm {
   u8 opcode;  // of the byte form
   bool source, target, writes, compares;
+  bool loads = false;  // LODS
 };
 
 std::optional<StringForm> form_of(const GuestInsn& g) {
@@ -29,6 +30,8 @@ std::optional<StringForm> form_of(const GuestInsn& g) {
       return StringForm{opcode, true, true, false, true};
     case 0xaa:
       return StringForm{opcode, false, true, true, false};
+    case 0xac:
+      return StringForm{opcode, true, false, false, false, true};
     case 0xae:
       return StringForm{opcode, false, true, false, true};
     default:
@@ -39,13 +42,16 @@ std::optional<StringForm> form_of(const GuestInsn& g) {
 }  // namespace
 
 bool string_is_native(const GuestInsn& g) {
-  return form_of(g).has_value() && g.z.address_width == 64 && g.insn.segment() != cpu::kFs &&
-         g.insn.segment() != cpu::kGs;
+  const auto form = form_of(g);
+  const bool repeated = g.insn.has(cpu::insn_flag::kRep) || g.insn.has(cpu::insn_flag::kRepne);
+  const bool wide = word_bytes(g) == 8;
+  return form && g.z.address_width == 8 * word_bytes(g) && g.insn.segment() != cpu::kFs &&
+         g.insn.segment() != cpu::kGs && (wide || g.insn.segment() != cpu::kCs) && !(form->loads && repeated);
 }
 
 void BlockEmitter::check_string(bool write, unsigned bytes, bool repeated, const Gp& pointer,
                                 const Label& miss) {
-  a_.mov(kAddress, pointer);
+  a_.mov(word(kAddress), word(pointer));
   check_access(bytes, write, 1, miss);
   if (!repeated) return;
   // All of it must lie in the page of the first element.
@@ -56,6 +62,13 @@ void BlockEmitter::check_string(bool write, unsigned bytes, bool repeated, const
   a_.add(kIndex.r32(), kScratch.r32());
   a_.cmp(kIndex.r32(), 4096);
   a_.ja(miss);
+}
+
+void BlockEmitter::load_string(unsigned bytes, const Label& miss) {
+  check_string(false, bytes, false, rsi, miss);
+  a_.mov(gp(0, bytes), ptr(kAddress, 0, bytes));
+  a_.lea(word(rsi), ptr(rsi, static_cast<i32>(bytes)));
+  flags_ = Flags::kImage;
 }
 
 void BlockEmitter::string(const GuestInsn& g) {
@@ -69,7 +82,16 @@ void BlockEmitter::string(const GuestInsn& g) {
   const Label miss = site(true), done = a_.newLabel();
   a_.test(dword_ptr(kState, ORRERY_STATE(rflags)), static_cast<u32>(cpu::rflags::DF));
   a_.jnz(miss);
+  if (form.loads) {
+    load_string(bytes, miss);
+    return;
+  }
   if (repeated) {
+    if (word_ == 4) {
+      a_.mov(kScratch, rcx);  // the host counts in all of it
+      a_.shr(kScratch, 32);
+      a_.jnz(miss);
+    }
     a_.mov(byte_ptr(kState, ORRERY_STATE(in_repeat)), 0);
     a_.test(rcx, rcx);
     a_.jz(form.compares ? miss : done);  // no iteration leaves the flags alone
@@ -111,8 +133,8 @@ void BlockEmitter::string(const GuestInsn& g) {
   if (bytes == 8) code[length++] = 0x48;
   code[length++] = static_cast<u8>(form.opcode | (bytes == 1 ? 0 : 1));
   a_.embed(code, length);
-  a_.lea(rdi, ptr(rdi, kIndex));
-  if (form.source) a_.lea(rsi, ptr(rsi, kScratch));
+  a_.lea(word(rdi), ptr(rdi, kIndex));
+  if (form.source) a_.lea(word(rsi), ptr(rsi, kScratch));
   if (repeated && form.compares) {
     // All iterations but one, whose tick the block has paid; EFLAGS stay.
     a_.mov(kAddress, before);

@@ -112,7 +112,7 @@ void BlockEmitter::change_view(const GuestInsn& g) {
   leave_to(next);
 }
 
-// PUSHFQ: the arithmetic flags come from the image, the others from the state, VM and RF are 0.
+// PUSHFD and PUSHFQ: the arithmetic flags come from the image, the others from the state, VM and RF are 0.
 void BlockEmitter::push_flags() {
   using namespace cpu::rflags;
   const Gp sp = gpq(kHostOf[cpu::kRsp]);
@@ -123,8 +123,8 @@ void BlockEmitter::push_flags() {
     image_is_plain_ = true;
     image_producer_ = kNoProducer;
   }
-  a_.lea(kAddress, ptr(sp, -8));
-  check_access(8, true, 1, site(true));
+  slot_below(sp);
+  check_access(word_, true, 1, site(true));
   a_.mov(kScratch.r32(), dword_ptr(kState, ORRERY_STATE(rflags)));
   a_.and_(kScratch.r32(), static_cast<u32>(~(kArithmetic | VM | RF)));
   a_.movzx(kIndex.r32(), byte_ptr(kState, image + 1));
@@ -132,8 +132,8 @@ void BlockEmitter::push_flags() {
   a_.movzx(kIndex.r32(), byte_ptr(kState, image));
   a_.shl(kIndex.r32(), 11);
   a_.or_(kScratch.r32(), kIndex.r32());
-  a_.mov(qword_ptr(kAddress), kScratch);
-  a_.lea(sp, ptr(sp, -8));
+  a_.mov(ptr(kAddress, 0, word_), word(kScratch));
+  a_.lea(word(sp), ptr(sp, -static_cast<i32>(word_)));
 }
 
 }  // namespace orrery::jit::x64
