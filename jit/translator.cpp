@@ -337,6 +337,7 @@ BlockId Translator::Impl::translate(cpu::Vcpu& cpu, const u8* host, u32 key) {
                                     .layout = *layout,
                                     .host_features = host_features,
                                     .has_pext = has_pext,
+                                    .counts_ticks = config.counts_ticks,
                                     .single_cpu = cpu.services().cpu_count == 1,
                                     .host_is_profile = host_is_profile};
   for (GuestInsn& g : scanned) g.plan = x64::make_plan(context, key, g);

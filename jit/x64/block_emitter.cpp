@@ -33,15 +33,13 @@ bool BlockEmitter::emit() {
   if (is_loop()) loop_head_ = a_.newLabel();
   const auto count = static_cast<u32>(insns_.size());
   const Label budget = a_.newLabel();
-  const Mem ticks = qword_ptr(kState, context_.layout.ticks_left);
   // An instruction that goes on in the next page was translated from two pages.
   const Label budget_exit = a_.newLabel();
   if (request_.second_frame) {
     code_address(kScratch, memory::kPageBytes);
     check_frame(*request_.second_frame, budget_exit);
   }
-  a_.sub(ticks, count);
-  a_.js(budget);
+  pay(count, budget);
   Label load = a_.newLabel(), loaded = a_.newLabel();
   out_.uses_vectors = std::any_of(insns_.begin(), insns_.end(), [](const GuestInsn& g) {
     constexpr u32 kVector = cpu::isa::trait::kSse | cpu::isa::trait::kAvx;
@@ -73,10 +71,10 @@ bool BlockEmitter::emit() {
     a_.bind(loop_budget_);
     emit_recipe_to_image(loop_producer_);
     store_x87_pointers(loop_pointers_);
-    a_.add(ticks, (turns_ - 1u) * count);
+    give_back((turns_ - 1u) * count);
   }
   a_.bind(budget);
-  a_.add(ticks, count);
+  give_back(count);
   a_.bind(budget_exit);
   a_.mov(kAddress.r32(), (request_.block << kExitKindBits) | static_cast<u32>(ExitKind::kBudget));
   a_.jmp(address_of(context_.stubs.exit));
@@ -91,6 +89,16 @@ bool BlockEmitter::emit() {
     a_.jmp(x87_loaded);
   }
   return !failed_;
+}
+
+void BlockEmitter::pay(u32 ticks, const Label& none_left) {
+  if (!context_.counts_ticks) return;
+  a_.sub(qword_ptr(kState, context_.layout.ticks_left), ticks);
+  a_.js(none_left);
+}
+
+void BlockEmitter::give_back(u32 ticks) {
+  if (context_.counts_ticks && ticks != 0) a_.add(qword_ptr(kState, context_.layout.ticks_left), ticks);
 }
 
 void BlockEmitter::emit_insns() {
@@ -214,8 +222,7 @@ void BlockEmitter::leave_to(u64 target) {
   save_flags();
   flags_ = Flags::kImage;
   ended_ = true;
-  if (const u16 ticks = paid_ahead(turn_); ticks != 0)
-    a_.add(qword_ptr(kState, context_.layout.ticks_left), ticks);
+  give_back(paid_ahead(turn_));
   PendingLink& link = new_link(target);
   emit_page_guard(link);
   emit_link(link);
@@ -335,7 +342,7 @@ void BlockEmitter::emit_cold() {
       }
       store_x87_pointers(link.pointers);
       emit_page_guard(link);
-      if (link.ticks_back != 0) a_.add(qword_ptr(kState, context_.layout.ticks_left), link.ticks_back);
+      give_back(link.ticks_back);
       emit_link(link);
     }
     a_.bind(link.exit);

@@ -54,6 +54,7 @@ struct EmitterContext {
   const cpu::Vcpu::Layout& layout;
   u64 host_features;  // bit n: isa::Feature n
   bool has_pext;      // and quickly
+  bool counts_ticks;  // TranslatorConfig
   bool single_cpu;    // the machine has one
   bool
       host_is_profile;  // undefined flags and results of the host are those of the CPU model's vendor profile
@@ -143,6 +144,9 @@ class BlockEmitter {
   };
 
   // block_emitter.cpp
+  /// Takes the ticks of what comes next; to `none_left` if there are not so many.
+  void pay(u32 ticks, const asmjit::Label& none_left);
+  void give_back(u32 ticks);
   void emit_insns();
   void emit_insn(GuestInsn& g);
   /// The way out of the current instruction before it has changed anything; the flags are in the image.

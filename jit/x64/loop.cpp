@@ -64,8 +64,7 @@ void BlockEmitter::emit_loop() {
   turns_ = static_cast<u16>(std::clamp(kMaxLoopInsns / 2 / count, 1u, kMaxTurns));
   loop_budget_ = a_.newLabel();
   a_.bind(loop_head_);
-  a_.sub(qword_ptr(kState, context_.layout.ticks_left), turns_ * count);
-  a_.js(loop_budget_);
+  pay(turns_ * count, loop_budget_);
   for (turn_ = 1; turn_ <= turns_ && !failed_; ++turn_) {
     flags_ = Flags::kRecipe;
     producer_ = loop_producer_;
