@@ -322,6 +322,15 @@ void BlockEmitter::emit_cold() {
     a_.sub(rsp, 8);
     a_.jmp(has_room_);
   }
+  if (unknown_.isValid()) {
+    a_.bind(unknown_);
+    if (found_return_.isValid()) {
+      a_.call(address_of(request_.indirect.jump));
+      a_.jmp(found_return_);
+    } else {
+      a_.jmp(address_of(request_.indirect.jump));
+    }
+  }
   if (lost_.isValid()) {
     a_.bind(lost_);
     a_.jmp(address_of(request_.indirect.jump));

@@ -375,6 +375,8 @@ class BlockEmitter {
   X87Pointers x87_pointers_, loop_pointers_;  // now; at a loop's jump back
   bool x87_loaded_ = false;
   asmjit::Label overflow_, has_room_;   // of the host's stack, at the block's call
+  asmjit::Label unknown_;               // when an indirect jump's target is not in the table
+  asmjit::Label found_return_;          // where the return from a call of such a target goes on
   asmjit::Label lost_;                  // when the return from it leads elsewhere
   asmjit::Label moved_, returned_;      // when the return from it leads to another mapping of this page
   size_t loop_producer_ = kNoProducer;  // whose flags the last jump, back to the first instruction, looks at

@@ -132,7 +132,9 @@ void BlockEmitter::jump_indirect(const GuestInsn& g, bool call) {
   load_target(g, miss);
   if (!call) {
     set_bad_target(request_.first_site + static_cast<u32>(sites_.size()) - 1, ExitKind::kSite);
-    a_.jmp(address_of(request_.indirect.jump));
+    // A jump of its own here: the host's predictor knows it from others.
+    unknown_ = a_.newLabel();
+    a_.jmp(emit_find_code(a_, context_.layout, request_.key & ~block_key::kNoGroups, unknown_));
     ended_ = true;
     return;
   }
@@ -178,7 +180,10 @@ void BlockEmitter::call_and_land(const GuestInsn& g, std::optional<size_t> link)
   if (link) {
     emit_link(links_[*link]);
   } else {
-    a_.call(address_of(request_.indirect.jump));
+    unknown_ = a_.newLabel();
+    found_return_ = a_.newLabel();
+    a_.call(emit_find_code(a_, context_.layout, request_.key & ~block_key::kNoGroups, unknown_));
+    a_.bind(found_return_);
   }
   // The return has its target in kAddress. It may have come from another mapping of this page, or this page
   // may be another's since the call.

@@ -258,6 +258,31 @@ void emit_canonical_check(Assembler& a, const Gp& address, const Label& miss) {
   a.ja(miss);
 }
 
+Mem emit_find_code(Assembler& a, const cpu::Vcpu::Layout& layout, u32 key, const Label& miss) {
+  const i32 code = layout.codes[(key >> block_key::kViewShift) & 3];
+  const auto entry = [&](size_t offset) {
+    return qword_ptr(kState, kScratch, 3, layout.jump_table + static_cast<i32>(offset));
+  };
+  // The code page must be in the quick TLB, and canonical by that ...
+  emit_page_index(a, kScratch, kAddress, cpu::FastCode::kIndexMask);
+  a.mov(kIndex, kAddress);
+  a.sub(kIndex, qword_ptr(kState, kScratch, 3, code + static_cast<i32>(offsetof(cpu::FastCode, page))));
+  a.cmp(kIndex, 4095);
+  a.ja(miss);
+  a.add(kIndex, qword_ptr(kState, kScratch, 3, code + static_cast<i32>(offsetof(cpu::FastCode, place))));
+  a.add(kIndex, static_cast<i32>(key << kPlaceKeyShift));
+  // ... and the table must know where the translation of that place is.
+  a.mov(kScratch, kIndex);
+  a.shr(kScratch, kPlaceFold);
+  a.xor_(kScratch, kIndex);
+  a.and_(kScratch.r32(), cpu::Vcpu::JumpTable::kEntries - 1);
+  a.cmp(entry(offsetof(cpu::Vcpu::JumpTable, place)), kIndex);
+  a.jne(miss);
+  a.and_(kAddress, -4096);
+  a.mov(qword_ptr(kState, ORRERY_SLOT(layout, code_page)), kAddress);
+  return entry(offsetof(cpu::Vcpu::JumpTable, code));
+}
+
 Stubs emit_stubs(CodeArena& arena, const cpu::Vcpu::Layout& layout) {
   Stubs stubs;
   stubs.exit = emit_stub(arena, [&](Assembler& a) {
@@ -353,33 +378,12 @@ Stubs emit_stubs(CodeArena& arena, const cpu::Vcpu::Layout& layout) {
 
 namespace {
 
-// A page that is in the quick TLB is canonical; what is not found is looked at in the end.
+// What is not found is looked at in the end.
 u32 emit_indirect_jump(CodeArena& arena, const cpu::Vcpu::Layout& layout, const Stubs& stubs, u32 key) {
-  const i32 code = layout.codes[(key >> block_key::kViewShift) & 3];
-  const auto entry = [&](size_t offset) {
-    return qword_ptr(kState, kScratch, 3, layout.jump_table + static_cast<i32>(offset));
-  };
   return emit_stub(arena, [&](Assembler& a) {
     const Label miss = a.newLabel(), look = a.newLabel(), bad = a.newLabel();
     a.bind(look);
-    // The code page must be in the quick TLB ...
-    emit_page_index(a, kScratch, kAddress, cpu::FastCode::kIndexMask);
-    a.mov(kIndex, kAddress);
-    a.sub(kIndex, qword_ptr(kState, kScratch, 3, code + static_cast<i32>(offsetof(cpu::FastCode, page))));
-    a.cmp(kIndex, 4095);
-    a.ja(miss);
-    a.add(kIndex, qword_ptr(kState, kScratch, 3, code + static_cast<i32>(offsetof(cpu::FastCode, place))));
-    a.add(kIndex, static_cast<i32>(key << kPlaceKeyShift));
-    // ... and the table must know where the translation of that place is.
-    a.mov(kScratch, kIndex);
-    a.shr(kScratch, kPlaceFold);
-    a.xor_(kScratch, kIndex);
-    a.and_(kScratch.r32(), cpu::Vcpu::JumpTable::kEntries - 1);
-    a.cmp(entry(offsetof(cpu::Vcpu::JumpTable, place)), kIndex);
-    a.jne(miss);
-    a.and_(kAddress, -4096);
-    a.mov(qword_ptr(kState, ORRERY_SLOT(layout, code_page)), kAddress);
-    a.jmp(entry(offsetof(cpu::Vcpu::JumpTable, code)));
+    a.jmp(emit_find_code(a, layout, key, miss));
     a.bind(miss);
     emit_canonical_check(a, kAddress, bad);
     call_find(a, layout, ORRERY_SLOT(layout, find_target), kAddress);
