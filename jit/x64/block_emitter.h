@@ -288,6 +288,7 @@ class BlockEmitter {
   // branch.cpp
   void emit_branch(const GuestInsn& g);
   void conditional_jump(const GuestInsn& g);
+  void jump_by_count(const GuestInsn& g);
   void leave_by_handler(PendingLink& link);
   void final_jump(const GuestInsn& g, u64 target);
   void jump_indirect(const GuestInsn& g, bool call);

@@ -36,6 +36,11 @@ void BlockEmitter::emit_branch(const GuestInsn& g) {
     case ZYDIS_MNEMONIC_RET:
       ret(g);
       return;
+    case ZYDIS_MNEMONIC_JRCXZ:
+    case ZYDIS_MNEMONIC_JECXZ:
+    case ZYDIS_MNEMONIC_LOOP:
+      jump_by_count(g);
+      return;
     default:
       conditional_jump(g);
       return;
@@ -64,6 +69,36 @@ void BlockEmitter::conditional_jump(const GuestInsn& g) {
   link.ticks_back = static_cast<u32>(insns_.size() - current_ - 1) + paid_ahead(turn_);
   leave_by_handler(link);
   if (a_.emit(host_instruction(g.z.mnemonic), link.entry) != kErrorOk) failed_ = true;
+}
+
+// JRCXZ, JECXZ and LOOP, which leave the flags alone. The host's reach 127 bytes.
+void BlockEmitter::jump_by_count(const GuestInsn& g) {
+  const u64 target = relative_target(g, end_of(g));
+  // A handler that does the jump must not count once more.
+  if (g.z.mnemonic == ZYDIS_MNEMONIC_LOOP && !in_page(target)) {
+    handler_site(g);
+    return;
+  }
+  // A recipe for the flags may need what is counted.
+  if (g.z.mnemonic == ZYDIS_MNEMONIC_LOOP) save_flags();
+  PendingLink& link = new_link(target);
+  link.in_line = false;
+  link.ticks_back = static_cast<u32>(insns_.size() - current_ - 1) + paid_ahead(turn_);
+  const Label to = link.entry;
+  leave_by_handler(link);
+  const Gp count = word(rcx);
+  const Label zero = a_.newLabel(), behind = a_.newLabel();
+  if (g.z.mnemonic == ZYDIS_MNEMONIC_LOOP) {
+    a_.lea(count, ptr(rcx, -1));
+    a_.short_().jecxz(count, behind);
+    a_.jmp(to);
+  } else {
+    a_.short_().jecxz(count, zero);
+    a_.short_().jmp(behind);
+    a_.bind(zero);
+    a_.jmp(to);
+  }
+  a_.bind(behind);
 }
 
 // The host's conditional jump is the link.

@@ -18,6 +18,10 @@ bool is_branch(ZydisMnemonic m, const GuestInsn& g) {
     case ZYDIS_MNEMONIC_RET:
       // Near, with operands of the mode's width.
       return g.z.meta.branch_type != ZYDIS_BRANCH_TYPE_FAR && g.insn.operand_bytes() == word_bytes(g);
+    case ZYDIS_MNEMONIC_JRCXZ:
+    case ZYDIS_MNEMONIC_JECXZ:
+    case ZYDIS_MNEMONIC_LOOP:
+      return g.z.address_width == 8 * word_bytes(g) && g.insn.operand_bytes() == word_bytes(g);
     case ZYDIS_MNEMONIC_JO:
     case ZYDIS_MNEMONIC_JNO:
     case ZYDIS_MNEMONIC_JB:
