@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "cpu/decode/decoder.h"
+#include "cpu/decode/insn_view.h"
 #include "jit/translator_config.h"
 
 namespace orrery::jit {
@@ -26,10 +27,10 @@ enum class Plan : u8 {
 
 /// One guest instruction as the translator sees it.
 struct GuestInsn {
-  GuestInsn() {}  // NOLINT: leaves Zydis' kilobyte as it is
+  GuestInsn() {}  // NOLINT: leaves what is decoded into as it is
   cpu::Insn insn;
-  ZydisDecodedInstruction z;
-  ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
+  cpu::InsnView z;
+  cpu::OperandView operands[cpu::kMaxOperands];
   u16 offset = 0;     // of its first byte in the block
   bool valid = true;  // false: its handler raises a fault (#UD, #NM, #GP), whatever its bytes say
   Plan plan = Plan::kHandler;

@@ -117,6 +117,12 @@ u64 features_of(ZydisISASet set) {
 
 }  // namespace
 
+struct Decoder::Decoded {
+  ZydisDecodedInstruction z;
+  ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
+  bool exact = false;  // true of the bytes
+};
+
 struct Decoder::Impl {
   // Index: bits of the code segment (16, 32, 64), then real mode (or virtual-8086).
   ZydisDecoder decoders[4];
@@ -207,21 +213,30 @@ bool Decoder::decode_locked_cr0(std::span<const u8> bytes, u32 key, Insn& insn) 
 
 Decoder::Status Decoder::decode(std::span<const u8> bytes, u32 key, Insn& insn) const {
   if (impl_->templates.find(bytes, key, insn)) return Status::kOk;
-  ZydisDecodedInstruction z;
-  ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
-  bool exact = false;
-  return decode_anew(bytes, key, insn, z, operands, exact);
+  Decoded decoded;
+  return decode_by_zydis(bytes, key, insn, decoded);
 }
 
-Decoder::Status Decoder::decode(std::span<const u8> bytes, u32 key, Insn& insn, ZydisDecodedInstruction& z,
-                                ZydisDecodedOperand* operands, bool& exact) const {
+Decoder::Status Decoder::decode(std::span<const u8> bytes, u32 key, Insn& insn, InsnView& z,
+                                OperandView* operands, bool& exact) const {
   exact = impl_->templates.find(bytes, key, insn, z, operands);
   return exact ? Status::kOk : decode_anew(bytes, key, insn, z, operands, exact);
 }
 
-Decoder::Status Decoder::decode_anew(std::span<const u8> bytes, u32 key, Insn& insn,
-                                     ZydisDecodedInstruction& z, ZydisDecodedOperand* operands,
-                                     bool& exact) const {
+Decoder::Status Decoder::decode_anew(std::span<const u8> bytes, u32 key, Insn& insn, InsnView& z,
+                                     OperandView* operands, bool& exact) const {
+  Decoded decoded;
+  const Status status = decode_by_zydis(bytes, key, insn, decoded);
+  exact = decoded.exact;
+  if (exact) view(decoded.z, decoded.operands, z, operands);
+  return status;
+}
+
+Decoder::Status Decoder::decode_by_zydis(std::span<const u8> bytes, u32 key, Insn& insn,
+                                         Decoded& decoded) const {
+  ZydisDecodedInstruction& z = decoded.z;
+  ZydisDecodedOperand* const operands = decoded.operands;
+  bool& exact = decoded.exact;
   const bool real = (key & decode_key::kRealOrVm86) != 0;
   const u32 bits = key & decode_key::kBitsMask;
   const ZydisDecoder& decoder = impl_->decoders[real && bits == decode_key::kBits16 ? 3 : bits];

@@ -8,10 +8,10 @@
 #include "cpu/cpuid/model.h"
 #include "cpu/insn.h"
 
-struct ZydisDecodedInstruction_;
-struct ZydisDecodedOperand_;
-
 namespace orrery::cpu {
+
+struct InsnView;
+struct OperandView;
 
 /// What decoding depends on besides the bytes; part of every trace's key. Built by Vcpu::mode_changed.
 namespace decode_key {
@@ -35,19 +35,21 @@ class Decoder {
   };
   /// Decodes one instruction from at most 15 of `bytes`. One thread at a time.
   Status decode(std::span<const u8> bytes, u32 key, Insn& insn) const;
-  /// The same, with Zydis' whole view of the instruction for those who need it: it is only true of `bytes` if
-  /// `exact`. `operands`: ZYDIS_MAX_OPERAND_COUNT of them.
-  Status decode(std::span<const u8> bytes, u32 key, Insn& insn, ZydisDecodedInstruction_& z,
-                ZydisDecodedOperand_* operands, bool& exact) const;
+  /// The same, with Zydis' view of the instruction for those who need it: it is only true of `bytes` if
+  /// `exact`. `operands`: kMaxOperands of them.
+  Status decode(std::span<const u8> bytes, u32 key, Insn& insn, InsnView& z,
+                OperandView* operands, bool& exact) const;
   /// The same by Zydis in any case, whatever has been decoded before.
-  Status decode_anew(std::span<const u8> bytes, u32 key, Insn& insn, ZydisDecodedInstruction_& z,
-                     ZydisDecodedOperand_* operands, bool& exact) const;
+  Status decode_anew(std::span<const u8> bytes, u32 key, Insn& insn, InsnView& z,
+                     OperandView* operands, bool& exact) const;
 
   /// "mov rax, [rbx+8]" for people; the same bytes. `address` makes branch targets absolute.
   static std::string disassemble(std::span<const u8> bytes, unsigned code_bits, u64 address);
 
  private:
   struct Impl;
+  struct Decoded;
+  Status decode_by_zydis(std::span<const u8> bytes, u32 key, Insn& insn, Decoded& decoded) const;
   bool decode_locked_cr0(std::span<const u8> bytes, u32 key, Insn& insn) const;
   std::unique_ptr<Impl> impl_;
 };

@@ -56,6 +56,50 @@ constexpr u32 kFirstVexMap = 4;
 
 }  // namespace
 
+void view(const ZydisDecodedInstruction& z, const ZydisDecodedOperand* from, InsnView& out,
+          OperandView* operands) {
+  std::memset(static_cast<void*>(&out), 0, sizeof out);
+  out.mnemonic = z.mnemonic;
+  out.machine_mode = static_cast<u8>(z.machine_mode);
+  out.encoding = static_cast<u8>(z.encoding);
+  out.opcode_map = static_cast<u8>(z.opcode_map);
+  out.opcode = z.opcode;
+  out.address_width = z.address_width;
+  out.operand_count = z.operand_count;
+  out.operand_count_visible = z.operand_count_visible;
+  out.meta.branch_type = static_cast<u8>(z.meta.branch_type);
+  out.raw.modrm.reg = z.raw.modrm.reg;
+  out.raw.modrm.rm = z.raw.modrm.rm;
+  for (unsigned i = 0; i < z.operand_count; ++i) {
+    const ZydisDecodedOperand& o = from[i];
+    OperandView& to = operands[i];
+    std::memset(static_cast<void*>(&to), 0, sizeof to);
+    to.type = static_cast<u8>(o.type);
+    to.visibility = static_cast<u8>(o.visibility);
+    to.actions = static_cast<u8>(o.actions);
+    to.size = o.size;
+    switch (o.type) {
+      case ZYDIS_OPERAND_TYPE_REGISTER:
+        to.reg.value = o.reg.value;
+        break;
+      case ZYDIS_OPERAND_TYPE_MEMORY:
+        to.mem.segment = o.mem.segment;
+        to.mem.base = o.mem.base;
+        to.mem.index = o.mem.index;
+        to.mem.type = static_cast<u8>(o.mem.type);
+        to.mem.scale = o.mem.scale;
+        to.mem.disp.value = o.mem.disp.value;
+        break;
+      case ZYDIS_OPERAND_TYPE_IMMEDIATE:
+        to.imm.is_signed = o.imm.is_signed != 0;
+        to.imm.value.u = o.imm.value.u;
+        break;
+      default:
+        break;
+    }
+  }
+}
+
 DecodeTemplates::DecodeTemplates()
     : has_modrm_(2 * kMaps * 256, HasModrm::kUnknown), templates_(kSlots), views_(kSlots) {}
 
@@ -143,29 +187,24 @@ const DecodeTemplates::Template* DecodeTemplates::match(std::span<const u8> byte
   return t.bytes == kept && t.key == key && t.insn.length <= bytes.size() ? &t : nullptr;
 }
 
-bool DecodeTemplates::find(std::span<const u8> bytes, u32 decode_key, Insn& insn, ZydisDecodedInstruction& z,
-                           ZydisDecodedOperand* operands) const {
+bool DecodeTemplates::find(std::span<const u8> bytes, u32 decode_key, Insn& insn, InsnView& z,
+                           OperandView* operands) const {
   const Template* const t = match(bytes, decode_key);
   if (t == nullptr) return false;
   fill(*t, bytes.data(), insn);
   const View& view = *views_[static_cast<size_t>(t - templates_.data())];
   z = view.z;
   std::copy_n(view.operands, z.operand_count, operands);
-  if (t->displacement.bytes != 0) {
-    z.raw.disp.value = static_cast<i64>(t->displacement.value(bytes.data()));
-    operands[view.memory].mem.disp.value = z.raw.disp.value;
-  }
-  if (t->immediate.bytes != 0) {
-    z.raw.imm[0].value.u = t->immediate.value(bytes.data());
-    operands[view.immediate].imm.value.u = z.raw.imm[0].value.u;
-  }
+  if (t->displacement.bytes != 0)
+    operands[view.memory].mem.disp.value = static_cast<i64>(t->displacement.value(bytes.data()));
+  if (t->immediate.bytes != 0) operands[view.immediate].imm.value.u = t->immediate.value(bytes.data());
   return true;
 }
 
 void DecodeTemplates::learn(std::span<const u8> bytes, u32 decode_key, const Insn& insn,
                             const ZydisDecodedInstruction& z, const ZydisDecodedOperand* operands) {
   if (z.encoding != ZYDIS_INSTRUCTION_ENCODING_LEGACY && z.encoding != ZYDIS_INSTRUCTION_ENCODING_VEX) return;
-  if (z.operand_count > kMaxOperands || z.raw.imm[1].size != 0) return;
+  if (z.operand_count > kKeptOperands || z.raw.imm[1].size != 0) return;
   Front front = opcode_of(bytes, decode_key);
   if (front.length == 0) return;
   const HasModrm has_modrm = z.raw.modrm.offset != 0 ? HasModrm::kYes : HasModrm::kNo;
@@ -176,9 +215,8 @@ void DecodeTemplates::learn(std::span<const u8> bytes, u32 decode_key, const Ins
   // Every byte that is not the displacement's or the immediate's has to be in the key.
   if (front.length == 0 || front.length + (z.raw.disp.size + z.raw.imm[0].size) / 8u != z.length) return;
 
-  auto view = std::make_unique<View>();
-  view->z = z;
-  std::copy_n(operands, z.operand_count, view->operands);
+  auto kept = std::make_unique<View>();
+  view(z, operands, kept->z, kept->operands);
   Template t{.bytes = front.bytes & low_mask(8 * front.length),
              .key = key_of(decode_key, front.length),
              .displacement = field_of(z.raw.disp.offset, z.raw.disp.size, true),
@@ -195,30 +233,30 @@ void DecodeTemplates::learn(std::span<const u8> bytes, u32 decode_key, const Ins
     }
     if (o.type == ZYDIS_OPERAND_TYPE_POINTER) return;
     if (o.type == ZYDIS_OPERAND_TYPE_MEMORY && t.displacement.bytes != 0) {
-      if (view->memory != kNoOperandIndex) return;
-      view->memory = i;
+      if (kept->memory != kNoOperandIndex) return;
+      kept->memory = i;
     }
     if (o.type == ZYDIS_OPERAND_TYPE_IMMEDIATE && t.immediate.bytes != 0) {
-      if (view->immediate != kNoOperandIndex) return;
-      view->immediate = i;
+      if (kept->immediate != kNoOperandIndex) return;
+      kept->immediate = i;
     }
   }
   if (t.displacement.bytes != 0) {
-    if (view->memory == kNoOperandIndex) return;
+    if (kept->memory == kNoOperandIndex) return;
     const u64 value = t.displacement.value(at);
-    if (static_cast<u64>(operands[view->memory].mem.disp.value) != value ||
+    if (static_cast<u64>(operands[kept->memory].mem.disp.value) != value ||
         insn.disp != static_cast<i32>(value))
       return;
   }
   if (t.immediate.bytes != 0) {
     // An opcode's suffix, as 3DNow! has it, is no operand.
-    if (view->immediate == kNoOperandIndex) return;
+    if (kept->immediate == kNoOperandIndex) return;
     const u64 value = t.immediate.value(at);
-    if (operands[view->immediate].imm.value.u != value || insn.imm != value) return;
+    if (operands[kept->immediate].imm.value.u != value || insn.imm != value) return;
   }
   const u32 slot = slot_of(t.bytes, t.key);
   templates_[slot] = t;
-  views_[slot] = std::move(view);
+  views_[slot] = std::move(kept);
 }
 
 }  // namespace orrery::cpu

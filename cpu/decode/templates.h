@@ -6,16 +6,19 @@
 // (3DNow!, registers in an immediate, two immediates, far pointers) are not kept.
 #pragma once
 
-#include <Zydis/Zydis.h>
-
 #include <array>
 #include <memory>
 #include <span>
 #include <vector>
 
+#include "cpu/decode/insn_view.h"
 #include "cpu/insn.h"
 
 namespace orrery::cpu {
+
+/// What is asked for of Zydis' `z` and `from`.
+void view(const ZydisDecodedInstruction& z, const ZydisDecodedOperand* from, InsnView& out,
+          OperandView* operands);
 
 class DecodeTemplates {
  public:
@@ -27,16 +30,15 @@ class DecodeTemplates {
     if (t != nullptr) fill(*t, bytes.data(), insn);
     return t != nullptr;
   }
-  /// The same with Zydis' view of it; `operands`: ZYDIS_MAX_OPERAND_COUNT of them.
-  bool find(std::span<const u8> bytes, u32 decode_key, Insn& insn, ZydisDecodedInstruction& z,
-            ZydisDecodedOperand* operands) const;
+  /// The same with Zydis' view of it; `operands`: kMaxOperands of them.
+  bool find(std::span<const u8> bytes, u32 decode_key, Insn& insn, InsnView& z, OperandView* operands) const;
   /// Keeps what `bytes` were decoded to, if their like can be had from it.
   void learn(std::span<const u8> bytes, u32 decode_key, const Insn& insn, const ZydisDecodedInstruction& z,
              const ZydisDecodedOperand* operands);
 
  private:
   static constexpr unsigned kSlots = 1u << 13;
-  static constexpr unsigned kMaxOperands = 6;  // hidden ones included
+  static constexpr unsigned kKeptOperands = 6;  // hidden ones included
   static constexpr u8 kNoOperandIndex = 0xff;
   struct Field {
     u8 offset = 0, bytes = 0;  // none: 0 bytes
@@ -51,8 +53,8 @@ class DecodeTemplates {
   };
   /// Zydis' view, and which operands have the displacement and the immediate.
   struct View {
-    ZydisDecodedInstruction z;
-    ZydisDecodedOperand operands[kMaxOperands];
+    InsnView z;
+    OperandView operands[kKeptOperands];
     u8 memory = kNoOperandIndex, immediate = kNoOperandIndex;
   };
   /// The bytes from the first prefix to the opcode, or to ModRM and SIB if there are any.

@@ -34,7 +34,7 @@ struct Access {
   bool write;
 };
 
-bool plain(const ZydisDecodedOperand& o, const GuestInsn& g) {
+bool plain(const cpu::OperandView& o, const GuestInsn& g) {
   return o.type == ZYDIS_OPERAND_TYPE_MEMORY && g.z.address_width == 8 * word_bytes(g) && o.mem.index == ZYDIS_REGISTER_NONE &&
          o.mem.segment != ZYDIS_REGISTER_FS && o.mem.segment != ZYDIS_REGISTER_GS &&
          o.mem.type == ZYDIS_MEMOP_TYPE_MEM;
@@ -57,7 +57,7 @@ std::optional<Access> access_of(u64 start, const GuestInsn& g) {
   if ((g.plan != Plan::kRewrite && g.plan != Plan::kX87) || g.z.mnemonic == ZYDIS_MNEMONIC_LEA)
     return std::nullopt;
   for (unsigned i = 0; i < g.z.operand_count; ++i) {
-    const ZydisDecodedOperand& o = g.operands[i];
+    const cpu::OperandView& o = g.operands[i];
     if (o.type != ZYDIS_OPERAND_TYPE_MEMORY) continue;
     if (!plain(o, g)) return std::nullopt;
     const auto bytes = static_cast<u16>(o.size / 8);
@@ -76,13 +76,13 @@ std::optional<Access> access_of(u64 start, const GuestInsn& g) {
 }  // namespace
 
 std::optional<i64> constant_move(const GuestInsn& g) {
-  const ZydisDecodedOperand& to = g.operands[0];
+  const cpu::OperandView& to = g.operands[0];
   if (g.plan != Plan::kRewrite || to.type != ZYDIS_OPERAND_TYPE_REGISTER ||
       ZydisRegisterGetClass(to.reg.value) !=
           (word_bytes(g) == 8 ? ZYDIS_REGCLASS_GPR64 : ZYDIS_REGCLASS_GPR32)) {
     return std::nullopt;
   }
-  const ZydisDecodedOperand& by = g.operands[1];
+  const cpu::OperandView& by = g.operands[1];
   switch (g.z.mnemonic) {
     case ZYDIS_MNEMONIC_ADD:
       return by.type == ZYDIS_OPERAND_TYPE_IMMEDIATE ? std::optional(by.imm.value.s) : std::nullopt;
@@ -169,7 +169,7 @@ class Finder {
       return;
     }
     for (unsigned i = 0; i < g.z.operand_count; ++i) {
-      const ZydisDecodedOperand& o = g.operands[i];
+      const cpu::OperandView& o = g.operands[i];
       if (o.type != ZYDIS_OPERAND_TYPE_REGISTER || (o.actions & ZYDIS_OPERAND_ACTION_MASK_WRITE) == 0)
         continue;
       switch (ZydisRegisterGetClass(o.reg.value)) {

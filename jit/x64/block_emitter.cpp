@@ -26,7 +26,7 @@ bool BlockEmitter::emit() {
     if (g.plan == Plan::kStack) return !checked || g.operands[0].type == ZYDIS_OPERAND_TYPE_MEMORY;
     if (g.z.mnemonic == ZYDIS_MNEMONIC_FLDCW) return true;
     if (g.plan != Plan::kRewrite && g.plan != Plan::kX87) return g.plan != Plan::kNothing;
-    const ZydisDecodedOperand* const memory = memory_operand(g);
+    const cpu::OperandView* const memory = memory_operand(g);
     return memory != nullptr && (!checked || required_alignment(g, memory->size / 8) > 1);
   });
   find_loop();

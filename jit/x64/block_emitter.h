@@ -247,7 +247,7 @@ class BlockEmitter {
   // memory.cpp
   /// The linear address of `mem` into `to` (LEA: the effective one). Uses kIndex and kAddress; a segment's
   /// base changes EFLAGS.
-  void linear_address(const ZydisDecodedOperandMem& mem, unsigned address_width, const GuestInsn& g,
+  void linear_address(const cpu::OperandView::Memory& mem, unsigned address_width, const GuestInsn& g,
                       const Gp& to);
   /// Makes kAddress plus the result the host address of the current instruction's access; `address` puts its
   /// linear address into kAddress. May use kIndex, kScratch and EFLAGS, saving flags that are wanted.
@@ -431,7 +431,7 @@ bool is_bit_string(const GuestInsn& g);
 /// How `g` is translated in a block with this key.
 Plan make_plan(const EmitterContext& context, u32 key, const GuestInsn& g);
 /// The memory operand that `g` accesses, or null.
-const ZydisDecodedOperand* memory_operand(const GuestInsn& g);
+const cpu::OperandView* memory_operand(const GuestInsn& g);
 /// What the access of `g`, `bytes` long, must be aligned to to run natively.
 unsigned required_alignment(const GuestInsn& g, unsigned bytes);
 /// AsmJit's instruction for a Zydis mnemonic; 0 if there is none.

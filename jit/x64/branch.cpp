@@ -140,7 +140,7 @@ void BlockEmitter::push_return_address(const GuestInsn& g) {
 }
 
 void BlockEmitter::load_target(const GuestInsn& g, const Label& miss) {
-  const ZydisDecodedOperand& o = g.operands[0];
+  const cpu::OperandView& o = g.operands[0];
   if (o.type == ZYDIS_OPERAND_TYPE_MEMORY) {
     linear_address(o.mem, g.z.address_width, g, kAddress);
     check_access(word_, false, 1, miss);

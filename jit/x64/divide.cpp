@@ -9,7 +9,7 @@ using namespace asmjit::x86;
 // Unsigned: the quotient fits exactly when the high half of the dividend is below the divisor. Signed: it
 // fits when the dividend is the sign extension of its low half and the divisor is neither 0 nor -1.
 void BlockEmitter::divide(const GuestInsn& g) {
-  const ZydisDecodedOperand& o = g.operands[0];
+  const cpu::OperandView& o = g.operands[0];
   const unsigned bytes = o.size / 8;
   save_plain_flags();
   const Label miss = site(true);

@@ -40,7 +40,7 @@ u32 registers_written(const GuestInsn& g) {
     return 0xffffu << kFirstVector;
   u32 set = 0;
   for (unsigned i = 0; i < g.z.operand_count; ++i) {
-    const ZydisDecodedOperand& o = g.operands[i];
+    const cpu::OperandView& o = g.operands[i];
     if (o.type == ZYDIS_OPERAND_TYPE_REGISTER && (o.actions & ZYDIS_OPERAND_ACTION_MASK_WRITE) != 0)
       set |= register_bit(o.reg.value);
   }
@@ -50,7 +50,7 @@ u32 registers_written(const GuestInsn& g) {
 namespace {
 
 /// A register that the recipes' temporaries can hold a copy of: any but AH to BH.
-bool is_copied(const ZydisDecodedOperand& o) {
+bool is_copied(const cpu::OperandView& o) {
   return o.type == ZYDIS_OPERAND_TYPE_REGISTER && register_bit(o.reg.value) != 0 &&
          !(o.reg.value >= ZYDIS_REGISTER_AH && o.reg.value <= ZYDIS_REGISTER_BH);
 }
@@ -59,7 +59,7 @@ bool is_copied(const ZydisDecodedOperand& o) {
 FlagRecipe compared_with_memory(const GuestInsn& g) {
   if (g.z.mnemonic != ZYDIS_MNEMONIC_CMP && g.z.mnemonic != ZYDIS_MNEMONIC_TEST) return {};
   const bool first = g.operands[0].type == ZYDIS_OPERAND_TYPE_MEMORY;
-  const ZydisDecodedOperand& other = g.operands[first ? 1 : 0];
+  const cpu::OperandView& other = g.operands[first ? 1 : 0];
   if (other.type == ZYDIS_OPERAND_TYPE_IMMEDIATE) return {FlagRecipe::Kind::kCompareKept, 0};
   if (!is_copied(other)) return {};
   return {FlagRecipe::Kind::kCompareKept, register_bit(other.reg.value)};
@@ -71,8 +71,8 @@ FlagRecipe recipe_of(const GuestInsn& g) {
   if (g.plan != Plan::kRewrite || flags_defined(g) != cpu::rflags::kArithmetic ||
       g.insn.has(cpu::insn_flag::kLock))
     return {};
-  const ZydisDecodedOperand& to = g.operands[0];
-  const ZydisDecodedOperand& from = g.operands[1];
+  const cpu::OperandView& to = g.operands[0];
+  const cpu::OperandView& from = g.operands[1];
   if (to.type != ZYDIS_OPERAND_TYPE_REGISTER) return compared_with_memory(g);
   const u32 to_bit = register_bit(to.reg.value);
   const bool from_register = from.type == ZYDIS_OPERAND_TYPE_REGISTER;
@@ -149,7 +149,7 @@ bool BlockEmitter::recipe_holds(size_t producer, size_t from) const {
 
 void BlockEmitter::emit_recipe(size_t producer) {
   const GuestInsn& g = insns_[producer];
-  const ZydisDecodedOperand& to = g.operands[0];
+  const cpu::OperandView& to = g.operands[0];
   const FlagRecipe recipe = recipe_of(g);
   if (recipe.kind == FlagRecipe::Kind::kAgain) {
     const Flags flags = flags_;
@@ -166,7 +166,7 @@ void BlockEmitter::emit_recipe(size_t producer) {
     return;
   }
   const unsigned bytes = to.size / 8;
-  const auto copy = [&](const ZydisDecodedOperand& o, const Gp& temporary) {
+  const auto copy = [&](const cpu::OperandView& o, const Gp& temporary) {
     const u8 guest = guest_number(o.reg.value);
     if (kHostOf[guest] == kNoHost) {
       load_guest(temporary, guest);
@@ -185,7 +185,7 @@ void BlockEmitter::emit_recipe(size_t producer) {
     a_.neg(result);
     return;
   }
-  const ZydisDecodedOperand& from = g.operands[1];
+  const cpu::OperandView& from = g.operands[1];
   const bool add = g.z.mnemonic == ZYDIS_MNEMONIC_ADD;
   const auto both_ways = [&](const auto& by) {
     if (add) {
@@ -206,7 +206,7 @@ void BlockEmitter::emit_recipe(size_t producer) {
 
 void BlockEmitter::compare_kept(const GuestInsn& g, const Gp& kept) {
   const bool first = g.operands[0].type == ZYDIS_OPERAND_TYPE_MEMORY;
-  const ZydisDecodedOperand& other = g.operands[first ? 1 : 0];
+  const cpu::OperandView& other = g.operands[first ? 1 : 0];
   const u32 id = host_instruction(g.z.mnemonic);
   Operand by = imm(other.imm.value.s);
   if (other.type == ZYDIS_OPERAND_TYPE_REGISTER) {
@@ -314,7 +314,7 @@ DeferredFlags deferred_as(const GuestInsn& g) {
 
 void BlockEmitter::emit_restore_deferred(size_t producer) {
   const GuestInsn& g = insns_[producer];
-  const ZydisDecodedOperand& from = g.operands[1];
+  const cpu::OperandView& from = g.operands[1];
   const unsigned bytes = g.operands[0].size / 8;
   const Gp a = gp(kScratchId, bytes);
   const DeferredFlags what = deferred_as(g);
@@ -358,10 +358,10 @@ void BlockEmitter::emit_restore_deferred(size_t producer) {
 
 void BlockEmitter::emit_deferred(size_t producer) {
   const GuestInsn& g = insns_[producer];
-  const ZydisDecodedOperand& to = g.operands[0];
-  const ZydisDecodedOperand& from = g.operands[1];
+  const cpu::OperandView& to = g.operands[0];
+  const cpu::OperandView& from = g.operands[1];
   const DeferredFlags what = deferred_as(g);
-  const auto store = [&](i32 n, const ZydisDecodedOperand& o) {
+  const auto store = [&](i32 n, const cpu::OperandView& o) {
     const u8 guest = guest_number(o.reg.value);
     Gp value = kScratch;
     if (kHostOf[guest] == kNoHost) {

@@ -10,7 +10,7 @@ namespace orrery::jit::x64 {
 using namespace asmjit;
 using namespace asmjit::x86;
 
-void BlockEmitter::linear_address(const ZydisDecodedOperandMem& mem, unsigned address_width,
+void BlockEmitter::linear_address(const cpu::OperandView::Memory& mem, unsigned address_width,
                                   const GuestInsn& g, const Gp& to) {
   const bool narrow = address_width == 32;
   const Gp result = narrow ? to.r32() : to;
@@ -104,13 +104,13 @@ void BlockEmitter::find_index(const Gp& index, const Gp& address, i32 bits_slot,
 bool BlockEmitter::stays_in_page() const {
   const GuestInsn& g = insns_[current_];
   if (g.plan == Plan::kString || g.plan == Plan::kBitString) return false;
-  const ZydisDecodedOperand* const memory = memory_operand(g);
+  const cpu::OperandView* const memory = memory_operand(g);
   if (is_loop()) {
     return memory == nullptr || (turn_steps_little(memory->mem.base) && turn_steps_little(memory->mem.index));
   }
   if (g.plan == Plan::kStack || g.plan == Plan::kBranch || g.plan == Plan::kSystem)
     return memory == nullptr || memory->visibility == ZYDIS_OPERAND_VISIBILITY_HIDDEN;
-  const ZydisDecodedOperandMem& mem = memory->mem;
+  const cpu::OperandView::Memory& mem = memory->mem;
   if (mem.segment == ZYDIS_REGISTER_FS || mem.segment == ZYDIS_REGISTER_GS) return true;
   return mem.index == ZYDIS_REGISTER_NONE &&
          (mem.base == ZYDIS_REGISTER_NONE || mem.base == ZYDIS_REGISTER_RIP ||

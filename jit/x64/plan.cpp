@@ -46,7 +46,7 @@ bool is_branch(ZydisMnemonic m, const GuestInsn& g) {
 
 bool is_stack(ZydisMnemonic m, const GuestInsn& g) {
   if (g.insn.operand_bytes() != word_bytes(g)) return false;
-  const ZydisDecodedOperand& o = g.operands[0];
+  const cpu::OperandView& o = g.operands[0];
   const ZydisRegisterClass general = word_bytes(g) == 8 ? ZYDIS_REGCLASS_GPR64 : ZYDIS_REGCLASS_GPR32;
   switch (m) {
     case ZYDIS_MNEMONIC_PUSH:
@@ -148,7 +148,7 @@ bool is_high_byte(ZydisRegister reg) { return reg >= ZYDIS_REGISTER_AH && reg <=
 bool operands_can_be_renamed(const GuestInsn& g) {
   bool high = false, needs_rex = g.insn.operand_bytes() == 8;
   for (unsigned i = 0; i < g.z.operand_count; ++i) {
-    const ZydisDecodedOperand& o = g.operands[i];
+    const cpu::OperandView& o = g.operands[i];
     const bool hidden = o.visibility == ZYDIS_OPERAND_VISIBILITY_HIDDEN;
     if (o.type == ZYDIS_OPERAND_TYPE_MEMORY) {
       if (hidden || o.mem.type == ZYDIS_MEMOP_TYPE_VSIB || o.mem.type == ZYDIS_MEMOP_TYPE_MIB) return false;
@@ -234,7 +234,7 @@ bool narrow_is_native(u32 key, const GuestInsn& g) {
   // These know of eight registers there.
   if (g.z.mnemonic == ZYDIS_MNEMONIC_VZEROALL || g.z.mnemonic == ZYDIS_MNEMONIC_VZEROUPPER) return false;
   for (unsigned i = 0; i < g.z.operand_count; ++i) {
-    const ZydisDecodedOperand& o = g.operands[i];
+    const cpu::OperandView& o = g.operands[i];
     if (o.type != ZYDIS_OPERAND_TYPE_MEMORY || o.visibility == ZYDIS_OPERAND_VISIBILITY_HIDDEN) continue;
     if (o.mem.segment == ZYDIS_REGISTER_CS) return false;
     if (o.mem.segment == ZYDIS_REGISTER_FS && (key & block_key::kOpenFs) == 0) return false;
@@ -275,7 +275,7 @@ Plan make_plan(const EmitterContext& context, u32 key, const GuestInsn& g) {
   return g.operands[0].size >= 32 ? Plan::kDivide : Plan::kHandler;
 }
 
-const ZydisDecodedOperand* memory_operand(const GuestInsn& g) {
+const cpu::OperandView* memory_operand(const GuestInsn& g) {
   if (g.z.mnemonic == ZYDIS_MNEMONIC_LEA) return nullptr;
   for (unsigned i = 0; i < g.z.operand_count; ++i) {
     if (g.operands[i].type == ZYDIS_OPERAND_TYPE_MEMORY) return &g.operands[i];

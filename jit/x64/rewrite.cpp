@@ -99,7 +99,7 @@ bool source_may_be_memory(ZydisMnemonic m) {
 }
 
 /// A general register that lives in the state.
-bool lives_in_state(const ZydisDecodedOperand& o) {
+bool lives_in_state(const cpu::OperandView& o) {
   if (o.type != ZYDIS_OPERAND_TYPE_REGISTER) return false;
   switch (ZydisRegisterGetClass(o.reg.value)) {
     case ZYDIS_REGCLASS_GPR8:
@@ -113,11 +113,11 @@ bool lives_in_state(const ZydisDecodedOperand& o) {
 }
 
 /// Which explicit operand of `g`, a register that lives in the state, may be the host's memory operand; none:
-/// ZYDIS_MAX_OPERAND_COUNT.
+/// cpu::kMaxOperands.
 unsigned operand_in_state(const GuestInsn& g) {
-  constexpr unsigned kNone = ZYDIS_MAX_OPERAND_COUNT;
-  const ZydisDecodedOperand& to = g.operands[0];
-  const ZydisDecodedOperand& from = g.operands[1];
+  constexpr unsigned kNone = cpu::kMaxOperands;
+  const cpu::OperandView& to = g.operands[0];
+  const cpu::OperandView& from = g.operands[1];
   if (memory_operand(g) != nullptr || g.z.operand_count_visible < 2) return kNone;
   const bool same = to.type == ZYDIS_OPERAND_TYPE_REGISTER && from.type == ZYDIS_OPERAND_TYPE_REGISTER &&
                     lives_in_state(to) && guest_number(to.reg.value) == guest_number(from.reg.value);
@@ -151,7 +151,7 @@ void BlockEmitter::load_effective_address(const GuestInsn& g) {
 }
 
 void BlockEmitter::rewrite(const GuestInsn& g) {
-  const ZydisDecodedOperand* const memory = memory_operand(g);
+  const cpu::OperandView* const memory = memory_operand(g);
   if (g.z.mnemonic == ZYDIS_MNEMONIC_LEA) {
     load_effective_address(g);
     return;
@@ -217,7 +217,7 @@ void BlockEmitter::rewrite(const GuestInsn& g) {
   Operand operands[6];
   unsigned count = 0;
   for (unsigned i = 0; i < g.z.operand_count && count < 6; ++i) {
-    const ZydisDecodedOperand& o = g.operands[i];
+    const cpu::OperandView& o = g.operands[i];
     if (o.visibility == ZYDIS_OPERAND_VISIBILITY_HIDDEN) continue;
     if (i == in_state) {
       // A destination is written whole.

@@ -21,7 +21,7 @@ void BlockEmitter::emit_stack(const GuestInsn& g) {
 }
 
 void BlockEmitter::push(const GuestInsn& g) {
-  const ZydisDecodedOperand& o = g.operands[0];
+  const cpu::OperandView& o = g.operands[0];
   if (o.type == ZYDIS_OPERAND_TYPE_IMMEDIATE) {
     push_constant(g.insn.imm);
     return;

@@ -34,13 +34,14 @@ bool is_control(ZydisMnemonic m) {
   }
 }
 
+/// That changes nothing but RIP.
 bool is_conditional_jump(const GuestInsn& g) {
-  return g.plan == Plan::kBranch && g.z.mnemonic != ZYDIS_MNEMONIC_JMP &&
+  return g.plan == Plan::kBranch && g.z.mnemonic != ZYDIS_MNEMONIC_LOOP && g.z.mnemonic != ZYDIS_MNEMONIC_JMP &&
          g.z.mnemonic != ZYDIS_MNEMONIC_CALL && g.z.mnemonic != ZYDIS_MNEMONIC_RET;
 }
 
 /// How often the address of `mem` counts register `guest`.
-i32 times_in_address(const ZydisDecodedOperandMem& mem, u8 guest) {
+i32 times_in_address(const cpu::OperandView::Memory& mem, u8 guest) {
   const bool rip = mem.base == ZYDIS_REGISTER_RIP || mem.base == ZYDIS_REGISTER_EIP;
   const bool base = !rip && mem.base != ZYDIS_REGISTER_NONE && guest_number(mem.base) == guest;
   const bool index = mem.index != ZYDIS_REGISTER_NONE && guest_number(mem.index) == guest;
@@ -48,9 +49,9 @@ i32 times_in_address(const ZydisDecodedOperandMem& mem, u8 guest) {
 }
 
 /// Whether `g` changes a register that the address of `mem` is made of.
-bool changes_address(const GuestInsn& g, const ZydisDecodedOperandMem& mem) {
+bool changes_address(const GuestInsn& g, const cpu::OperandView::Memory& mem) {
   for (unsigned i = 0; i < g.z.operand_count; ++i) {
-    const ZydisDecodedOperand& o = g.operands[i];
+    const cpu::OperandView& o = g.operands[i];
     if (o.type != ZYDIS_OPERAND_TYPE_REGISTER || (o.actions & ZYDIS_OPERAND_ACTION_MASK_WRITE) == 0) continue;
     switch (ZydisRegisterGetClass(o.reg.value)) {
       case ZYDIS_REGCLASS_GPR8:
@@ -68,7 +69,7 @@ bool changes_address(const GuestInsn& g, const ZydisDecodedOperandMem& mem) {
 
 /// What `g` adds to its 64-bit destination and nothing else, if that is a small constant; else 0.
 i32 small_step(const GuestInsn& g) {
-  const ZydisDecodedOperand& to = g.operands[0];
+  const cpu::OperandView& to = g.operands[0];
   if (g.plan != Plan::kRewrite || to.type != ZYDIS_OPERAND_TYPE_REGISTER || to.size != 64 ||
       g.operands[1].type != ZYDIS_OPERAND_TYPE_IMMEDIATE) {
     return 0;
@@ -129,7 +130,7 @@ void BlockEmitter::keep_x87_pointers(const GuestInsn& g) {
   }
   if (x87_pointers_.data == nullptr) return;
   const GuestInsn& data = *x87_pointers_.data;
-  const ZydisDecodedOperandMem& mem = memory_operand(data)->mem;
+  const cpu::OperandView::Memory& mem = memory_operand(data)->mem;
   if (!changes_address(g, mem)) return;
   if (const i32 step = small_step(g); step != 0 && data.z.address_width == 64) {
     x87_pointers_.moved -= step * times_in_address(mem, guest_number(g.operands[0].reg.value));
@@ -155,7 +156,7 @@ void BlockEmitter::store_x87_pointers(const X87Pointers& pointers) {
   if (pointers.data != nullptr) {
     held_group_ = GroupedAccess::kNoGroup;
     const GuestInsn& g = *pointers.data;
-    ZydisDecodedOperandMem mem = memory_operand(g)->mem;
+    cpu::OperandView::Memory mem = memory_operand(g)->mem;
     mem.segment = ZYDIS_REGISTER_DS;  // FDP is the effective address
     linear_address(mem, g.z.address_width, g, kAddress);
     if (pointers.moved != 0) a_.lea(kAddress, ptr(kAddress, pointers.moved));
@@ -166,7 +167,7 @@ void BlockEmitter::store_x87_pointers(const X87Pointers& pointers) {
 
 void BlockEmitter::x87(const GuestInsn& g) {
   need_x87();
-  const ZydisDecodedOperand* const memory = memory_operand(g);
+  const cpu::OperandView* const memory = memory_operand(g);
   i32 displacement = 0;
   if (memory != nullptr) {
     const bool write = (memory->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE) != 0;
