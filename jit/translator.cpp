@@ -175,7 +175,11 @@ struct Translator::Impl {
   std::vector<x64::IndirectStubs> indirect_stubs;  // by block key, without kNoGroups
   cpu::Vcpu* running = nullptr;
   asmjit::CodeHolder code;
+  // Of the block that is being translated.
   std::vector<GuestInsn> scanned;
+  x64::EmittedBlock emitted;
+  std::vector<cpu::Insn> insns;
+  std::vector<u16> offsets;
   LinkId pending_link = kNone;  // leads to the block that is looked for next
   Statistics stats;
   File listing, perf_map;
@@ -344,7 +348,9 @@ BlockId Translator::Impl::translate(cpu::Vcpu& cpu, const u8* host, u32 key) {
   if (config.sabotage) std::for_each(scanned.begin(), scanned.end(), config.sabotage);
   CodeArena& arena = cache.arena();
   while (true) {
-    x64::EmittedBlock emitted;
+    emitted.sites.clear();
+    emitted.links.clear();
+    emitted.starts.clear();
     code.reset();
     code.init(asmjit::Environment::host(), reinterpret_cast<u64>(arena.executable(arena.used())));
     asmjit::x86::Assembler a(&code);
@@ -380,8 +386,8 @@ BlockId Translator::Impl::translate(cpu::Vcpu& cpu, const u8* host, u32 key) {
       if (config.on_translation) config.on_translation(rip, text);
     }
     if (perf_map) std::fputs(perf_map_line(address, bytes, rip).c_str(), perf_map.get());
-    std::vector<cpu::Insn> insns;
-    std::vector<u16> offsets;
+    insns.clear();
+    offsets.clear();
     for (const GuestInsn& g : scanned) {
       insns.push_back(g.insn);
       offsets.push_back(g.offset);

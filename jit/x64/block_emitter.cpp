@@ -20,6 +20,11 @@ BlockEmitter::BlockEmitter(const EmitterContext& context, Assembler& a, const Re
       out_(out) {}
 
 bool BlockEmitter::emit() {
+  const size_t most = insns_.size() + 8;  // but for loops
+  starts_.reserve(most);
+  sites_.reserve(most);
+  links_.reserve(most);
+  refills_.reserve(most);
   groups_ = find_memory_groups(request_.start, insns_, (request_.key & block_key::kNoGroups) == 0);
   find_live_flags(insns_, [this](const GuestInsn& g) {
     const bool checked = groups_.is_member(static_cast<size_t>(&g - insns_.data()));

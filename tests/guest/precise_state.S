@@ -263,6 +263,11 @@ string_cases:
         precise __LINE__, PF, 2, U, RDI, GOOD, U-3, "movl $(GOOD + 512), %esi ; addq %r8, %r9", "movsq", "", 1
         precise __LINE__, PF, 0, U, RDI, GOOD, U, FLAGS, "scasq"
         precise __LINE__, PF, 0, U, RSI, GOOD, U, "movl $(GOOD + 512), %edi ; addq %r8, %r9", "cmpsb", "", 1
+        // The flags are those of the last iteration that was complete.
+        precise __LINE__, PF, 0, U, RSI, GOOD, U-16, "movl $(GOOD + 512), %edi ; movl $200, %ecx ; addq %r8, %r9", \
+                "repe cmpsb", "movl $16, %ecx ; repe cmpsb ; movl $184, %ecx", 1
+        precise __LINE__, PF, 0, U, RDI, GOOD, U-24, "movq (%rdi), %rax ; movl $20, %ecx ; addq %r8, %r9", \
+                "repe scasq", "movl $3, %ecx ; repe scasq ; movl $17, %ecx"
         ret
 
 vector_cases:
@@ -305,6 +310,11 @@ vector_cases:
         precise __LINE__, PF, 2, U, RDI, GOOD, U-4, "pcmpeqd %xmm6, %xmm6 ; addq %r8, %r9", "maskmovdqu %xmm6, %xmm0"
         precise __LINE__, PF, 0, U, RDI, GOOD, U, "vpxor %xmm6, %xmm6, %xmm6 ; vpcmpeqd %xmm7, %xmm7, %xmm7 ; addq %r8, %r9", \
                 "vpgatherdd %xmm7, (%rdi, %xmm6, 4), %xmm0"
+        // A gather keeps the elements that it has, and takes them out of its mask.
+        precise __LINE__, PF, 0, U, RDI, GOOD, U-8, \
+                "movl $gather_index, %eax ; vmovdqu (%rax), %xmm6 ; vpcmpeqd %xmm7, %xmm7, %xmm7 ; vmovdqa %xmm0, %xmm0 ; addq %r8, %r9", \
+                "vpgatherdd %xmm7, (%rdi, %xmm6, 4), %xmm0", \
+                "vmovdqu 16(%rax), %xmm7 ; vpgatherdd %xmm7, (%rdi, %xmm6, 4), %xmm0 ; vmovdqu 32(%rax), %xmm7", 1
         // x87 and whole areas.
         LOADS("fldl (%rdi) ; fninit", 8)
         WRITES("fnstcw (%rdi)", 2)
@@ -629,6 +639,7 @@ unmasked: .long 0x1d80
 to_return: .quad return
 to_done: .quad  body_done
         .balign 16
+gather_index: .long 0, 1, 2, 3, -1, -1, 0, 0, 0, 0, -1, -1
 maskq:  .quad   -1, -1
 maskd:  .long   -1, -1, 0, 0
         .balign 32
