@@ -135,6 +135,7 @@ class BlockEmitter {
     asmjit::Label cold, checked, miss;
     asmjit::x86::Mem page;  // what has been subtracted from kAddress
     i32 recent;             // RecentPage to be filled, from kState on
+    bool in_recent;         // `page` is that one's; else the quick TLB's at kIndex
     unsigned bytes, alignment;
     bool write;
   };

@@ -3,6 +3,8 @@
 // An access that may well stay in its page looks whether it is in the one of its RecentPage, which it may
 // share; others look in the quick TLB. If that fails, a stub looks in the quick TLB, has that filled from the
 // TLB proper if need be, and notes the page; what it can't do is the handler's.
+#include <bit>
+
 #include "jit/x64/block_emitter.h"
 
 namespace orrery::jit::x64 {
@@ -133,6 +135,7 @@ void BlockEmitter::check_access(unsigned bytes, bool write, unsigned alignment, 
                       .miss = miss,
                       .page = page,
                       .recent = at,
+                      .in_recent = recent,
                       .bytes = bytes,
                       .alignment = alignment,
                       .write = write};
@@ -154,6 +157,15 @@ void BlockEmitter::check_alignment(unsigned alignment, const Label& miss) {
 void BlockEmitter::emit_refills() {
   for (const Refill& r : refills_) {
     a_.bind(r.cold);
+    if (r.alignment == 1 && r.bytes <= 32 && std::has_single_bit(r.bytes)) {
+      const auto size = static_cast<unsigned>(std::countr_zero(r.bytes));
+      const Stubs::Short& stubs = (r.write ? context_.stubs.short_write : context_.stubs.short_read)[view_];
+      if (r.in_recent) a_.lea(kIndex, ptr(kState, r.recent));
+      a_.call(address_of((r.in_recent ? stubs.recent : stubs.indexed)[size]));
+      a_.je(r.checked);
+      a_.jmp(r.miss);
+      continue;
+    }
     a_.add(kAddress, r.page);
     check_alignment(r.alignment, r.miss);
     a_.lea(kIndex, ptr(kState, r.recent));

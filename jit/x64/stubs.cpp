@@ -148,6 +148,28 @@ u32 emit_refill(CodeArena& arena, const cpu::Vcpu::Layout& layout, unsigned view
   });
 }
 
+void emit_short_refills(CodeArena& arena, const cpu::Vcpu::Layout& layout, unsigned view, bool write, u32 refill,
+                        Stubs::Short& out) {
+  const i32 spare =
+      layout.recent_pages[view] + static_cast<i32>(cpu::FastBank::kSparePage * sizeof(cpu::RecentPage));
+  const Mem indexed = qword_ptr(kState, kIndex, 3, layout.views[view] + static_cast<i32>(fast_page_field(write)));
+  for (unsigned n = 0; n < Stubs::kSizes; ++n) {
+    const auto rest = [&](Assembler& a) {
+      a.mov(kScratch.r32(), 4096 - (1 << n));
+      a.jmp(imm(reinterpret_cast<u64>(arena.executable(refill))));
+    };
+    out.indexed[n] = emit_stub(arena, [&](Assembler& a) {
+      a.add(kAddress, indexed);
+      a.lea(kIndex, ptr(kState, spare));
+      rest(a);
+    });
+    out.recent[n] = emit_stub(arena, [&](Assembler& a) {
+      a.add(kAddress, qword_ptr(kIndex, offsetof(cpu::RecentPage, page)));
+      rest(a);
+    });
+  }
+}
+
 u32 emit_fill_code(CodeArena& arena, const cpu::Vcpu::Layout& layout) {
   return emit_stub(arena, [&](Assembler& a) {
     const Label fail = a.newLabel();
@@ -365,6 +387,8 @@ Stubs emit_stubs(CodeArena& arena, const cpu::Vcpu::Layout& layout) {
   for (unsigned view = 0; view < 3; ++view) {
     stubs.refill_read[view] = emit_refill(arena, layout, view, false);
     stubs.refill_write[view] = emit_refill(arena, layout, view, true);
+    emit_short_refills(arena, layout, view, false, stubs.refill_read[view], stubs.short_read[view]);
+    emit_short_refills(arena, layout, view, true, stubs.refill_write[view], stubs.short_write[view]);
   }
   stubs.fill_code = emit_fill_code(arena, layout);
   stubs.read_time_stamp = emit_stub(arena, [&](Assembler& a) {
