@@ -323,7 +323,7 @@ class BlockEmitter {
   void emit_system(const GuestInsn& g);
   void push_flags();
   void set_interrupt_flag(const GuestInsn& g);
-  void read_selector(const GuestInsn& g);
+  void read_register(const GuestInsn& g);
   void read_time_stamp(const GuestInsn& g);
   void change_view(const GuestInsn& g);
 

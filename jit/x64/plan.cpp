@@ -64,6 +64,25 @@ bool is_stack(ZydisMnemonic m, const GuestInsn& g) {
   }
 }
 
+bool reads_selector(const GuestInsn& g) {
+  return g.operands[0].type == ZYDIS_OPERAND_TYPE_REGISTER &&
+         g.operands[1].type == ZYDIS_OPERAND_TYPE_REGISTER &&
+         ZydisRegisterGetClass(g.operands[1].reg.value) == ZYDIS_REGCLASS_SEGMENT;
+}
+
+bool reads_control(const GuestInsn& g) {
+  if (g.operands[1].type != ZYDIS_OPERAND_TYPE_REGISTER) return false;
+  switch (g.operands[1].reg.value) {
+    case ZYDIS_REGISTER_CR0:
+    case ZYDIS_REGISTER_CR2:
+    case ZYDIS_REGISTER_CR3:
+    case ZYDIS_REGISTER_CR4:
+      return true;
+    default:
+      return false;
+  }
+}
+
 /// At CPL 0 nothing but the stack can stop these.
 bool is_system(ZydisMnemonic m, u32 key, const GuestInsn& g) {
   const bool user = ((key >> block_key::kViewShift) & 3) == 0;
@@ -74,15 +93,16 @@ bool is_system(ZydisMnemonic m, u32 key, const GuestInsn& g) {
     case ZYDIS_MNEMONIC_STAC:
     case ZYDIS_MNEMONIC_SWAPGS:
       return !user;
+    case ZYDIS_MNEMONIC_CLD:
+    case ZYDIS_MNEMONIC_STD:
+    case ZYDIS_MNEMONIC_RDPKRU:
     case ZYDIS_MNEMONIC_PUSHFQ:
     case ZYDIS_MNEMONIC_PUSHFD:
     case ZYDIS_MNEMONIC_RDTSC:
     case ZYDIS_MNEMONIC_RDTSCP:
       return true;
     case ZYDIS_MNEMONIC_MOV:
-      return g.operands[0].type == ZYDIS_OPERAND_TYPE_REGISTER &&
-             g.operands[1].type == ZYDIS_OPERAND_TYPE_REGISTER &&
-             ZydisRegisterGetClass(g.operands[1].reg.value) == ZYDIS_REGCLASS_SEGMENT;
+      return reads_selector(g) || (!user && reads_control(g));
     default:
       return false;
   }

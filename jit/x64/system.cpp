@@ -9,11 +9,27 @@ using namespace asmjit::x86;
 
 void BlockEmitter::emit_system(const GuestInsn& g) {
   if (g.z.mnemonic == ZYDIS_MNEMONIC_MOV) {
-    read_selector(g);
+    read_register(g);
     return;
   }
   save_flags();
   switch (g.z.mnemonic) {
+    case ZYDIS_MNEMONIC_CLD:
+      a_.and_(dword_ptr(kState, ORRERY_STATE(rflags)), ~static_cast<u32>(cpu::rflags::DF));
+      break;
+    case ZYDIS_MNEMONIC_STD:
+      a_.or_(dword_ptr(kState, ORRERY_STATE(rflags)), static_cast<u32>(cpu::rflags::DF));
+      break;
+    case ZYDIS_MNEMONIC_RDPKRU: {
+      const Label miss = site(true);
+      a_.test(ecx, ecx);
+      a_.jnz(miss);
+      a_.test(dword_ptr(kState, ORRERY_STATE(cr4)), static_cast<u32>(cpu::cr4::PKE));
+      a_.jz(miss);
+      a_.mov(eax, dword_ptr(kState, ORRERY_STATE(pkru)));
+      a_.xor_(edx, edx);
+      break;
+    }
     case ZYDIS_MNEMONIC_RDTSC:
     case ZYDIS_MNEMONIC_RDTSCP:
       read_time_stamp(g);
@@ -47,11 +63,31 @@ void BlockEmitter::emit_system(const GuestInsn& g) {
   flags_ = Flags::kImage;
 }
 
-void BlockEmitter::read_selector(const GuestInsn& g) {
-  const auto segment = static_cast<i32>(g.operands[1].reg.value - ZYDIS_REGISTER_ES);
+// MOV from a segment register or a control register, which are what the state has.
+void BlockEmitter::read_register(const GuestInsn& g) {
   const u8 guest = guest_number(g.operands[0].reg.value);
-  a_.movzx(kScratch.r32(), word_ptr(kState, ORRERY_STATE(seg) + segment * static_cast<i32>(sizeof(cpu::Segment)) +
-                                                static_cast<i32>(offsetof(cpu::Segment, selector))));
+  const auto from = [&](i32 control) { a_.mov(word(kScratch), ptr(kState, control, word_)); };
+  switch (g.operands[1].reg.value) {
+    case ZYDIS_REGISTER_CR0:
+      from(ORRERY_STATE(cr0));
+      break;
+    case ZYDIS_REGISTER_CR2:
+      from(ORRERY_STATE(cr2));
+      break;
+    case ZYDIS_REGISTER_CR3:
+      from(ORRERY_STATE(cr3));
+      break;
+    case ZYDIS_REGISTER_CR4:
+      from(ORRERY_STATE(cr4));
+      break;
+    default: {
+      const auto segment = static_cast<i32>(g.operands[1].reg.value - ZYDIS_REGISTER_ES);
+      a_.movzx(kScratch.r32(),
+               word_ptr(kState, ORRERY_STATE(seg) + segment * static_cast<i32>(sizeof(cpu::Segment)) +
+                                    static_cast<i32>(offsetof(cpu::Segment, selector))));
+      break;
+    }
+  }
   if (g.operands[0].size == 16) {
     kHostOf[guest] == kNoHost ? a_.mov(word_ptr(kState, 8 * guest), kScratch.r16())
                               : a_.mov(gp(kHostOf[guest], 2), kScratch.r16());
