@@ -24,9 +24,7 @@ inline constexpr u32 kNoGroups = 1 << 12;  // every memory access is checked by 
 // everything through from its base on.
 inline constexpr u32 kFlat32 = 1 << 13, kOpenFs = 1 << 14, kOpenGs = 1 << 15;
 /// Whether the code is 64-bit code; else 32-bit code.
-constexpr bool is_wide(u32 key) {
-  return (key & cpu::decode_key::kBitsMask) == cpu::decode_key::kBits64;
-}
+constexpr bool is_wide(u32 key) { return (key & cpu::decode_key::kBitsMask) == cpu::decode_key::kBits64; }
 /// The privilege view at CPL 0 with SMAP, by RFLAGS.AC.
 constexpr u32 view_of_supervisor(bool ac) { return ac ? 2 : 1; }
 }  // namespace block_key

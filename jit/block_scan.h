@@ -20,7 +20,7 @@ enum class Plan : u8 {
   kBranch,
   kStack,
   kSystem,
-  kX87,     // as itself, on the host's x87 stack
+  kX87,        // as itself, on the host's x87 stack
   kBitString,  // BT and its like with an offset in a register, into memory
   kString,     // by the host's own, where it stays in its pages and in the budget
 };

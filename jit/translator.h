@@ -1,7 +1,8 @@
-// Translator: the engine that runs 64-bit guest code as translated host code, and leaves everything else
-// (other modes, single steps, what is run once) to the interpreter. [SDM1 3.4], [SysV ABI]
+// Translator: the engine that runs 64-bit guest code, and 32-bit code in flat segments, as translated host
+// code, and leaves everything else (other modes, single steps, what is run once) to the interpreter.
+// [SDM1 3.4], [SysV ABI]
 //
-// Not modelled: 16- and 32-bit code segments, superblocks.
+// Not modelled: 16-bit code, 32-bit code in other segments, superblocks.
 #pragma once
 
 #include <memory>

@@ -20,8 +20,8 @@ struct TranslatorConfig {
   bool perf_map = false;             // write /tmp/perf-<pid>.map
   u8 hot_runs = 4;  // the run of a place that translates it; the interpreter has those before
   u16 max_block_insns = kMaxBlockInsns;  // 1 .. kMaxBlockInsns
-  /// For benchmarks of what it costs: without it no ticks pass in translated code, and only what the guest does
-  /// itself ends a run.
+  /// For benchmarks of what it costs: without it no ticks pass in translated code, and only what the guest
+  /// does itself ends a run.
   bool counts_ticks = true;
   /// Told every translation: the guest RIP and its listing.
   std::function<void(u64 rip, const std::string& listing)> on_translation;

@@ -37,11 +37,11 @@ class Decoder {
   Status decode(std::span<const u8> bytes, u32 key, Insn& insn) const;
   /// The same, with Zydis' view of the instruction for those who need it: it is only true of `bytes` if
   /// `exact`. `operands`: kMaxOperands of them.
-  Status decode(std::span<const u8> bytes, u32 key, Insn& insn, InsnView& z,
-                OperandView* operands, bool& exact) const;
+  Status decode(std::span<const u8> bytes, u32 key, Insn& insn, InsnView& z, OperandView* operands,
+                bool& exact) const;
   /// The same by Zydis in any case, whatever has been decoded before.
-  Status decode_anew(std::span<const u8> bytes, u32 key, Insn& insn, InsnView& z,
-                     OperandView* operands, bool& exact) const;
+  Status decode_anew(std::span<const u8> bytes, u32 key, Insn& insn, InsnView& z, OperandView* operands,
+                     bool& exact) const;
 
   /// "mov rax, [rbx+8]" for people; the same bytes. `address` makes branch targets absolute.
   static std::string disassemble(std::span<const u8> bytes, unsigned code_bits, u64 address);

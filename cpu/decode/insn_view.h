@@ -1,4 +1,5 @@
-// InsnView and OperandView: what Zydis says of an instruction, as far as the translator asks, by Zydis' names.
+// InsnView and OperandView: what Zydis says of an instruction, as far as the translator asks, by Zydis'
+// names.
 #pragma once
 
 #include <Zydis/Zydis.h>

@@ -35,9 +35,9 @@ struct Access {
 };
 
 bool plain(const cpu::OperandView& o, const GuestInsn& g) {
-  return o.type == ZYDIS_OPERAND_TYPE_MEMORY && g.z.address_width == 8 * word_bytes(g) && o.mem.index == ZYDIS_REGISTER_NONE &&
-         o.mem.segment != ZYDIS_REGISTER_FS && o.mem.segment != ZYDIS_REGISTER_GS &&
-         o.mem.type == ZYDIS_MEMOP_TYPE_MEM;
+  return o.type == ZYDIS_OPERAND_TYPE_MEMORY && g.z.address_width == 8 * word_bytes(g) &&
+         o.mem.index == ZYDIS_REGISTER_NONE && o.mem.segment != ZYDIS_REGISTER_FS &&
+         o.mem.segment != ZYDIS_REGISTER_GS && o.mem.type == ZYDIS_MEMOP_TYPE_MEM;
 }
 
 std::optional<Access> access_of(u64 start, const GuestInsn& g) {
@@ -93,8 +93,7 @@ std::optional<i64> constant_move(const GuestInsn& g) {
     case ZYDIS_MNEMONIC_DEC:
       return -1;
     case ZYDIS_MNEMONIC_LEA:
-      return by.mem.base == to.reg.value && plain(by, g) ? std::optional(by.mem.disp.value)
-                                                                         : std::nullopt;
+      return by.mem.base == to.reg.value && plain(by, g) ? std::optional(by.mem.disp.value) : std::nullopt;
     default:
       return std::nullopt;
   }

@@ -312,9 +312,7 @@ class BlockEmitter {
   void emit_stack(const GuestInsn& g);
   Gp word(const Gp& reg) const { return gp(reg.id(), word_); }
   /// The address of the stack's next slot into kAddress.
-  void slot_below(const Gp& sp) {
-    a_.lea(word(kAddress), asmjit::x86::ptr(sp, -static_cast<i32>(word_)));
-  }
+  void slot_below(const Gp& sp) { a_.lea(word(kAddress), asmjit::x86::ptr(sp, -static_cast<i32>(word_))); }
   void push(const GuestInsn& g);
   void pop(const GuestInsn& g);
   void leave();
@@ -367,7 +365,7 @@ class BlockEmitter {
   Flags flags_ = Flags::kImage;
   bool image_is_plain_ = false;          // known not to be deferred
   size_t image_producer_ = kNoProducer;  // known to be deferred, and of which instruction
-  size_t producer_ = kNoProducer;  // the last instruction that set flags, if it set all
+  size_t producer_ = kNoProducer;        // the last instruction that set flags, if it set all
   std::vector<PendingSite> sites_;
   std::vector<PendingLink> links_;
   std::vector<u32> starts_;

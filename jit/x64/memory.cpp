@@ -49,8 +49,8 @@ void BlockEmitter::linear_address(const cpu::OperandView::Memory& mem, unsigned 
   if (g.z.mnemonic != ZYDIS_MNEMONIC_LEA &&
       (mem.segment == ZYDIS_REGISTER_FS || mem.segment == ZYDIS_REGISTER_GS)) {
     const auto segment = mem.segment == ZYDIS_REGISTER_FS ? cpu::kFs : cpu::kGs;
-    const i32 base = ORRERY_STATE(seg) + static_cast<i32>(segment * sizeof(cpu::Segment) +
-                                                          offsetof(cpu::Segment, base));
+    const i32 base =
+        ORRERY_STATE(seg) + static_cast<i32>(segment * sizeof(cpu::Segment) + offsetof(cpu::Segment, base));
     a_.add(word(to), ptr(kState, base, word_));
   }
 }

@@ -52,11 +52,9 @@ bool is_stack(ZydisMnemonic m, const GuestInsn& g) {
     case ZYDIS_MNEMONIC_PUSH:
       return o.type == ZYDIS_OPERAND_TYPE_IMMEDIATE ||
              (o.type == ZYDIS_OPERAND_TYPE_MEMORY && o.mem.type == ZYDIS_MEMOP_TYPE_MEM) ||
-             (o.type == ZYDIS_OPERAND_TYPE_REGISTER &&
-              ZydisRegisterGetClass(o.reg.value) == general);
+             (o.type == ZYDIS_OPERAND_TYPE_REGISTER && ZydisRegisterGetClass(o.reg.value) == general);
     case ZYDIS_MNEMONIC_POP:
-      return o.type == ZYDIS_OPERAND_TYPE_REGISTER &&
-             ZydisRegisterGetClass(o.reg.value) == general;
+      return o.type == ZYDIS_OPERAND_TYPE_REGISTER && ZydisRegisterGetClass(o.reg.value) == general;
     case ZYDIS_MNEMONIC_LEAVE:
       return true;
     default:

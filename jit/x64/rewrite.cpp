@@ -127,7 +127,8 @@ unsigned operand_in_state(const GuestInsn& g) {
   if (!lives_in_state(to)) return kNone;
   if (m == ZYDIS_MNEMONIC_CMP || m == ZYDIS_MNEMONIC_TEST) return 0;
   if (m != ZYDIS_MNEMONIC_MOV) return kNone;
-  if (from.type != ZYDIS_OPERAND_TYPE_IMMEDIATE) return from.type == ZYDIS_OPERAND_TYPE_REGISTER && to.size == 64 ? 0 : kNone;
+  if (from.type != ZYDIS_OPERAND_TYPE_IMMEDIATE)
+    return from.type == ZYDIS_OPERAND_TYPE_REGISTER && to.size == 64 ? 0 : kNone;
   // Of what is moved, the lower half's sign fills the upper.
   const i64 value = to.size == 64 ? from.imm.value.s : static_cast<i64>(static_cast<u32>(from.imm.value.u));
   return to.size >= 32 && value == static_cast<i32>(value) ? 0 : kNone;
@@ -182,7 +183,8 @@ void BlockEmitter::rewrite(const GuestInsn& g) {
   // What changes CF and OF alone, to the same, need not wait for the others.
   const bool adds_overflow = flags_read(g) == 0 && keeps && is_multiplication(g.z.mnemonic) &&
                              (flags_ == Flags::kImage || flags_ == Flags::kOverflow);
-  if (!adds_overflow && (flags_read(g) != 0 || keeps)) need_flags(keeps ? cpu::rflags::kArithmetic : flags_read(g));
+  if (!adds_overflow && (flags_read(g) != 0 || keeps))
+    need_flags(keeps ? cpu::rflags::kArithmetic : flags_read(g));
 
   // Guest registers that live in memory get the temporaries.
   struct Placed {

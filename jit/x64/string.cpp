@@ -1,6 +1,6 @@
-// MOVS, STOS, CMPS, SCAS and a single LODS that stay in their pages and in the budget: the host's own instruction does them.
-// Ticks as in cpu/exec/string.cpp: one for each started group of 64 bytes of MOVS and STOS, one for each
-// iteration of CMPS and SCAS. Everything else is the handler's.
+// MOVS, STOS, CMPS, SCAS and a single LODS that stay in their pages and in the budget: the host's own
+// instruction does them. Ticks as in cpu/exec/string.cpp: one for each started group of 64 bytes of MOVS and
+// STOS, one for each iteration of CMPS and SCAS. Everything else is the handler's.
 #include <bit>
 
 #include "jit/x64/block_emitter.h"

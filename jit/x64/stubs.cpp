@@ -148,11 +148,12 @@ u32 emit_refill(CodeArena& arena, const cpu::Vcpu::Layout& layout, unsigned view
   });
 }
 
-void emit_short_refills(CodeArena& arena, const cpu::Vcpu::Layout& layout, unsigned view, bool write, u32 refill,
-                        Stubs::Short& out) {
+void emit_short_refills(CodeArena& arena, const cpu::Vcpu::Layout& layout, unsigned view, bool write,
+                        u32 refill, Stubs::Short& out) {
   const i32 spare =
       layout.recent_pages[view] + static_cast<i32>(cpu::FastBank::kSparePage * sizeof(cpu::RecentPage));
-  const Mem indexed = qword_ptr(kState, kIndex, 3, layout.views[view] + static_cast<i32>(fast_page_field(write)));
+  const Mem indexed =
+      qword_ptr(kState, kIndex, 3, layout.views[view] + static_cast<i32>(fast_page_field(write)));
   for (unsigned n = 0; n < Stubs::kSizes; ++n) {
     const auto rest = [&](Assembler& a) {
       a.mov(kScratch.r32(), 4096 - (1 << n));
@@ -211,9 +212,7 @@ void emit_deferred_operation(Assembler& a, DeferredFlags what, unsigned bytes) {
 
 u32 emit_load_flags(CodeArena& arena, const cpu::Vcpu::Layout& layout) {
   const auto image = [&](i32 byte) { return byte_ptr(kState, ORRERY_SLOT(layout, flags_image) + byte); };
-  const auto operand = [&](i32 n) {
-    return qword_ptr(kState, ORRERY_SLOT(layout, flags_operands) + 8 * n);
-  };
+  const auto operand = [&](i32 n) { return qword_ptr(kState, ORRERY_SLOT(layout, flags_operands) + 8 * n); };
   return emit_stub(arena, [&](Assembler& a) {
     const Label deferred = a.newLabel(), lahf = a.newLabel(), give = a.newLabel();
     const Label second = a.newLabel(), table = a.newLabel();

@@ -44,8 +44,8 @@ struct Stubs {
   /// linear address, kIndex points at the RecentPage, kScratch holds 4096 - bytes. ZF: kAddress has the host
   /// address, and the RecentPage its page. Leaves everything else but EFLAGS alone.
   u32 refill_read[3] = {}, refill_write[3] = {};
-  /// The same for 1, 2, 4, 8, 16 and 32 bytes, before kScratch is set and what was subtracted from the address
-  /// is added again: kIndex is the index in the quick TLB, or points at the RecentPage.
+  /// The same for 1, 2, 4, 8, 16 and 32 bytes, before kScratch is set and what was subtracted from the
+  /// address is added again: kIndex is the index in the quick TLB, or points at the RecentPage.
   static constexpr unsigned kSizes = 6;
   struct Short {
     u32 indexed[kSizes] = {}, recent[kSizes] = {};

@@ -36,8 +36,9 @@ bool is_control(ZydisMnemonic m) {
 
 /// That changes nothing but RIP.
 bool is_conditional_jump(const GuestInsn& g) {
-  return g.plan == Plan::kBranch && g.z.mnemonic != ZYDIS_MNEMONIC_LOOP && g.z.mnemonic != ZYDIS_MNEMONIC_JMP &&
-         g.z.mnemonic != ZYDIS_MNEMONIC_CALL && g.z.mnemonic != ZYDIS_MNEMONIC_RET;
+  return g.plan == Plan::kBranch && g.z.mnemonic != ZYDIS_MNEMONIC_LOOP &&
+         g.z.mnemonic != ZYDIS_MNEMONIC_JMP && g.z.mnemonic != ZYDIS_MNEMONIC_CALL &&
+         g.z.mnemonic != ZYDIS_MNEMONIC_RET;
 }
 
 /// How often the address of `mem` counts register `guest`.
