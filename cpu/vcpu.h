@@ -313,6 +313,7 @@ class Vcpu final : public memory::FrameListener, public memory::MapListener {
   bool quick_fill(u64 linear, Access access);
   bool quick_fill_code(u64 page);
   /// Host address of the code byte at `linear` if the quick TLB has its page; else null.
+  static constexpr u64 kLastPageOf4GiB = 0xfffff000;
   const u8* quick_code_host(u64 linear) {
     if (fill_bank_ == nullptr) return nullptr;
     const FastCode& code = fill_bank_->code();

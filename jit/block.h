@@ -20,9 +20,10 @@ inline constexpr u32 kNativeSimd =
 inline constexpr u32 kNativeX87 =
     1 << 11;  // every x87 exception is masked and none is pending, so x87 and MMX can't trap on the host
 inline constexpr u32 kNoGroups = 1 << 12;  // every memory access is checked by itself
-// 32-bit code: CS, DS, ES and SS span 4 GiB from 0 and let everything through that they can; FS, or GS, lets
-// everything through from its base on.
-inline constexpr u32 kFlat32 = 1 << 13, kOpenFs = 1 << 14, kOpenGs = 1 << 15;
+// 32-bit code: CS, DS, ES and SS span 4 GiB from 0 and let everything through that they can; FS, or GS, spans
+// 4 GiB; it does so from a page's start, so that what reaches over its end reaches over a page's.
+inline constexpr u32 kFlat32 = 1 << 13, kOpenFs = 1 << 14, kOpenGs = 1 << 15, kPagedFs = 1 << 16,
+                     kPagedGs = 1 << 17;
 /// Whether the code is 64-bit code; else 32-bit code.
 constexpr bool is_wide(u32 key) { return (key & cpu::decode_key::kBitsMask) == cpu::decode_key::kBits64; }
 /// The privilege view at CPL 0 with SMAP, by RFLAGS.AC.

@@ -14,7 +14,7 @@ namespace orrery::jit {
 
 /// What the flags are those of. `a` and `b` are the operands.
 enum class DeferredFlags : u8 {
-  kResult,   // any logic instruction with the result a
+  kResult,   // any logic instruction with the result a, or a SUB with the result 0
   kTest,     // TEST a, b
   kCompare,  // CMP a, b
   kAdd,      // an ADD of b with the result a

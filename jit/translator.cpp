@@ -92,7 +92,7 @@ constexpr u64 kArithmetic = cpu::rflags::kArithmetic;
 void take_flags(cpu::Vcpu& cpu) {
   cpu.state.rflags = (cpu.state.rflags & ~kArithmetic) | flags_image::flags(cpu.translator);
 }
-/// A data segment that lets every access through.
+/// A data segment that lets every access through that does not reach over its 4 GiB.
 bool is_open(const cpu::Segment& s) {
   using namespace cpu::seg_attr;
   return s.usable() && s.limit == 0xffffffff && (s.attributes & (kCode | kExpandDown)) == 0 &&
@@ -239,8 +239,9 @@ u32 Translator::Impl::key_of(const cpu::Vcpu& cpu) const {
   if (has_avx && (cpu.state.mxcsr & kMasks) == kAllMasked) key |= block_key::kNativeSimd;
   if ((cpu.state.fcw & 0x3f) == 0x3f && (cpu.state.fsw & cpu::fsw::ES) == 0) key |= block_key::kNativeX87;
   if (cpu.long64() || !is_flat(cpu)) return key;
-  if (is_open(cpu.state.seg[cpu::kFs])) key |= block_key::kOpenFs;
-  if (is_open(cpu.state.seg[cpu::kGs])) key |= block_key::kOpenGs;
+  const cpu::Segment &fs = cpu.state.seg[cpu::kFs], &gs = cpu.state.seg[cpu::kGs];
+  if (is_open(fs)) key |= block_key::kOpenFs | (fs.base % memory::kPageBytes == 0 ? block_key::kPagedFs : 0);
+  if (is_open(gs)) key |= block_key::kOpenGs | (gs.base % memory::kPageBytes == 0 ? block_key::kPagedGs : 0);
   return key | block_key::kFlat32;
 }
 
@@ -256,8 +257,9 @@ const x64::IndirectStubs& Translator::Impl::stubs_for(u32 key) {
 
 BlockId Translator::Impl::find_block(cpu::Vcpu& cpu, u32 key_bits, bool arrived) {
   if (cpu.view_index() == 3 || (cpu.cpl() != 0 && cpu.cpl() != 3)) return kNone;
-  if (!cpu.long64() && !is_flat(cpu)) return kNone;
   const u64 rip = cpu.state.rip();
+  // At the end of its segment 32-bit code is the interpreter's.
+  if (!cpu.long64() && (!is_flat(cpu) || rip >= cpu::Vcpu::kLastPageOf4GiB)) return kNone;
   bool from_io = false;
   // A fetch that faults is delivered by the interpreter, which fetches again.
   const u8* const host = cpu.fetch_host(rip, &from_io);

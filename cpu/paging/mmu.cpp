@@ -365,6 +365,8 @@ const u8* Vcpu::fetch_host(u64 linear, bool* from_io) {
   return host;
 }
 
+// The last page below 4 GiB gets no quick entry, so that nothing but an engine's own loop leads there: 32-bit code
+// that runs over its end exceeds CS, which translated code does not look at.
 const u8* Vcpu::fill_fast_code(u64 linear, u64 physical, const TlbEntry* entry) {
   const memory::FlatRange& range = services_.memory.find(physical);
   if (range.host == nullptr || range.ram != &services_.ram ||
@@ -372,9 +374,9 @@ const u8* Vcpu::fill_fast_code(u64 linear, u64 physical, const TlbEntry* entry) 
     return nullptr;
   }
   const u8* const host = range.host + (physical - range.start);
-  if (fill_bank_ != nullptr)
-    fill_bank_->fill_code(align_down(linear, memory::kPageBytes), services_.ram.frame_of(host),
-                          entry != nullptr && entry->global);
+  const u64 page = align_down(linear, memory::kPageBytes);
+  if (fill_bank_ != nullptr && page != kLastPageOf4GiB)
+    fill_bank_->fill_code(page, services_.ram.frame_of(host), entry != nullptr && entry->global);
   return host;
 }
 
@@ -391,7 +393,8 @@ bool Vcpu::quick_fill_code(u64 page) {
   if (fill_bank_ == nullptr) return false;
   const TlbEntry* const entry = tlb_.find(page, current_pcid());
   if (entry == nullptr || !allowed(*entry, Access::kExecute, Privilege::kCurrent)) return false;
-  return fill_fast_code(page, entry->physical + (page - entry->page), entry) != nullptr;
+  return fill_fast_code(page, entry->physical + (page - entry->page), entry) != nullptr &&
+         quick_code_host(page) != nullptr;
 }
 
 void Vcpu::set_pkru(u32 value) {

@@ -45,7 +45,7 @@ struct MemoryGroups {
   bool open_behind(size_t i) const;
 };
 
-/// By how much `g` moves its 64-bit destination on, if that is a constant.
+/// By how much `g` moves its destination, of the mode's width, on, if that is a constant.
 std::optional<i64> constant_move(const GuestInsn& g);
 
 /// Groups of two accesses and more in a block that begins at `start` of its page. `enabled`: false gives

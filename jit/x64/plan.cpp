@@ -210,7 +210,7 @@ bool operands_can_be_renamed(const GuestInsn& g) {
 
 namespace {
 
-/// The opcodes that 64-bit mode has no more, or has for something else. [SDM2 A.3]
+/// Whether 64-bit mode has an encoding for what `g`'s opcode does (for INC and DEC another one). [SDM2 A.3]
 bool exists_in_long_mode(const GuestInsn& g) {
   if (g.z.encoding != ZYDIS_INSTRUCTION_ENCODING_LEGACY || g.z.opcode_map != ZYDIS_OPCODE_MAP_DEFAULT)
     return true;
@@ -255,8 +255,15 @@ bool narrow_is_native(u32 key, const GuestInsn& g) {
     const cpu::OperandView& o = g.operands[i];
     if (o.type != ZYDIS_OPERAND_TYPE_MEMORY || o.visibility == ZYDIS_OPERAND_VISIBILITY_HIDDEN) continue;
     if (o.mem.segment == ZYDIS_REGISTER_CS) return false;
-    if (o.mem.segment == ZYDIS_REGISTER_FS && (key & block_key::kOpenFs) == 0) return false;
-    if (o.mem.segment == ZYDIS_REGISTER_GS && (key & block_key::kOpenGs) == 0) return false;
+    if (o.mem.segment != ZYDIS_REGISTER_FS && o.mem.segment != ZYDIS_REGISTER_GS) continue;
+    const bool fs = o.mem.segment == ZYDIS_REGISTER_FS;
+    if ((key & (fs ? block_key::kOpenFs : block_key::kOpenGs)) == 0) return false;
+    // Elsewhere than in whole pages, what reaches over the segment's end must be seen from here.
+    if ((key & (fs ? block_key::kPagedFs : block_key::kPagedGs)) != 0) continue;
+    const u64 last = u64{static_cast<u32>(o.mem.disp.value)} + o.size / 8u - 1;
+    if (o.mem.base != ZYDIS_REGISTER_NONE || o.mem.index != ZYDIS_REGISTER_NONE || is_bit_string(g) ||
+        last > 0xffffffff)
+      return false;
   }
   return true;
 }

@@ -95,6 +95,20 @@ through_gs:
         call    load_gs
         WANT(%eax, $0x44444444)
         descriptor BASED, $0x0000ffff, $0x00cf9340
+        // A base in the middle of a page: the segment's end is there, too.
+        descriptor BASED, $0x0010ffff, $0x00cf9340
+        movl    %ebx, %gs
+        movl    $0x77777777, FREE + 0x14
+        call    load_gs
+        WANT(%eax, $0x77777777)
+        WANT(%edx, $0x77777777)
+        movl    $-4, %ecx
+        movl    %gs:(%ecx), %eax
+        movl    $-2, %ecx
+        FAULTS32(GP, 0, movl %gs:(%ecx), %eax)
+        FAULTS32(GP, 0, movl %gs:0xfffffffe, %eax)
+        FAULTS32(GP, 0, movl %eax, %gs:0xfffffffd)
+        descriptor BASED, $0x0000ffff, $0x00cf9340
         xorl    %ebx, %ebx
         movl    %ebx, %gs
         FAULTS32(GP, 0, movl %gs:4, %eax)
