@@ -365,8 +365,8 @@ const u8* Vcpu::fetch_host(u64 linear, bool* from_io) {
   return host;
 }
 
-// The last page below 4 GiB gets no quick entry, so that nothing but an engine's own loop leads there: 32-bit code
-// that runs over its end exceeds CS, which translated code does not look at.
+// The last page below 4 GiB gets no quick entry, so that nothing but an engine's own loop leads there: 32-bit
+// code that runs over its end exceeds CS, which translated code does not look at.
 const u8* Vcpu::fill_fast_code(u64 linear, u64 physical, const TlbEntry* entry) {
   const memory::FlatRange& range = services_.memory.find(physical);
   if (range.host == nullptr || range.ram != &services_.ram ||

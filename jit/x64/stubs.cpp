@@ -86,8 +86,8 @@ Mem kept(const cpu::Vcpu::Layout& layout, unsigned n) {
   return qword_ptr(kState, ORRERY_SLOT(layout, kept) + static_cast<i32>(8 * n));
 }
 
-// Calls a Find of the engine's, which uses no floating point (MXCSR is the guest's), with `linear`. All registers stay; ZF: it is there now. Uses kept[0] and
-// kept[1].
+// Calls a Find of the engine's, which uses no floating point (MXCSR is the guest's), with `linear`. All
+// registers stay; ZF: it is there now. Uses kept[0] and kept[1].
 void call_find(Assembler& a, const cpu::Vcpu::Layout& layout, i32 function, const Gp& linear) {
   const Label integers = a.newLabel(), saved = a.newLabel();
   const Mem address = kept(layout, 0), found = kept(layout, 1);

@@ -51,8 +51,8 @@ struct Stubs {
     u32 indexed[kSizes] = {}, recent[kSizes] = {};
   };
   Short short_read[3], short_write[3];
-  /// Called: EFLAGS become the guest's arithmetic flags, whatever form they have (flags_image.h). Uses kIndex,
-  /// kScratch and a word of the host's stack.
+  /// Called: EFLAGS become the guest's arithmetic flags, whatever form they have (flags_image.h). Uses
+  /// kIndex, kScratch and a word of the host's stack.
   u32 load_flags = 0;
   /// Called: puts the time stamp counter of as many ticks ago as kScratch says into TranslatorSlots, and sets
   /// ZF; or clears it, if it may not be read.
