@@ -167,9 +167,7 @@ bool Vcpu::interrupt_waiting() const {
 }
 
 void Vcpu::flags_loaded() {
-  if (wants_steps(state) || state.pending_db != 0 || (state.nmi_pending && !state.nmi_blocked) ||
-      ((state.rflags & rflags::IF) != 0 && interrupt_waiting()))
-    set_attention();
+  if (wants_steps(state) || state.pending_db != 0 || has_wake_event()) set_attention();
 }
 
 void Vcpu::record_fault(const Fault& fault) {

@@ -92,6 +92,8 @@ constexpr u64 kArithmetic = cpu::rflags::kArithmetic;
 void take_flags(cpu::Vcpu& cpu) {
   cpu.state.rflags = (cpu.state.rflags & ~kArithmetic) | flags_image::flags(cpu.translator);
 }
+void give_flags(cpu::Vcpu& cpu) { cpu.translator.flags_image = flags_image::of_flags(cpu.state.rflags); }
+
 /// A data segment that lets every access through that does not reach over its 4 GiB.
 bool is_open(const cpu::Segment& s) {
   using namespace cpu::seg_attr;
@@ -106,11 +108,11 @@ bool is_flat(const cpu::Vcpu& cpu) {
          seg[cpu::kCs].limit == 0xffffffff && from_zero(cpu::kDs) && from_zero(cpu::kEs) &&
          from_zero(cpu::kSs) && (seg[cpu::kSs].attributes & cpu::seg_attr::kDb) != 0;
 }
+/// `offset`: from the running block's page on.
 void set_rip(cpu::Vcpu& cpu, u64 offset) {
   const u64 rip = cpu.translator.code_page + offset;
   cpu.state.gpr[cpu::kRip] = cpu.long64() ? rip : static_cast<u32>(rip);
 }
-void give_flags(cpu::Vcpu& cpu) { cpu.translator.flags_image = flags_image::of_flags(cpu.state.rflags); }
 
 }  // namespace
 
@@ -258,13 +260,13 @@ const x64::IndirectStubs& Translator::Impl::stubs_for(u32 key) {
 BlockId Translator::Impl::find_block(cpu::Vcpu& cpu, u32 key_bits, bool arrived) {
   if (cpu.view_index() == 3 || (cpu.cpl() != 0 && cpu.cpl() != 3)) return kNone;
   const u64 rip = cpu.state.rip();
+  const u32 key = key_of(cpu) | key_bits;
   // At the end of its segment 32-bit code is the interpreter's.
-  if (!cpu.long64() && (!is_flat(cpu) || rip >= cpu::Vcpu::kLastPageOf4GiB)) return kNone;
+  if (!cpu.long64() && ((key & block_key::kFlat32) == 0 || rip >= cpu::Vcpu::kLastPageOf4GiB)) return kNone;
   bool from_io = false;
   // A fetch that faults is delivered by the interpreter, which fetches again.
   const u8* const host = cpu.fetch_host(rip, &from_io);
   if (host == nullptr) return kNone;
-  const u32 key = key_of(cpu) | key_bits;
 
   // What was entered last from here at this place, else the whole cache.
   const u64 place = cache.place_of(host, key);

@@ -6,6 +6,7 @@
 #include <cctype>
 #include <vector>
 
+#include "cpu/decode/prefixes.h"
 #include "cpu/decode/templates.h"
 #include "cpu/exec/common.h"
 #include "cpu/isa/table.h"
@@ -77,9 +78,7 @@ void take_memory(const ZydisDecodedOperandMem& mem, unsigned address_width, Insn
 /// A zen takes VPERMQ and VPERMPD with VEX.W clear, too. If `bytes` are one, `copy` becomes the same with W
 /// set.
 bool with_ignored_w(std::span<const u8> bytes, u8 (&copy)[ZYDIS_MAX_INSTRUCTION_LENGTH]) {
-  const auto is_prefix = [](u8 b) {
-    return b == 0x26 || b == 0x2e || b == 0x36 || b == 0x3e || (b >= 0x64 && b <= 0x65) || b == 0x67;
-  };
+  const auto is_prefix = [](u8 b) { return is_segment_override(b) || b == 0x67; };
   size_t at = 0;
   while (at < bytes.size() && is_prefix(bytes[at])) ++at;
   if (at + 4 > bytes.size() || bytes[at] != 0xc4) return false;
@@ -184,13 +183,8 @@ bool Decoder::decode_locked_cr0(std::span<const u8> bytes, u32 key, Insn& insn) 
   const u8* const opcode = plain + unlocked.length - 3;
   // Nothing but prefixes stands before it: an immediate may end in the same bytes.
   const auto is_prefix = [key](u8 byte) {
+    if (is_segment_override(byte)) return true;
     switch (byte) {
-      case 0x26:
-      case 0x2e:
-      case 0x36:
-      case 0x3e:
-      case 0x64:
-      case 0x65:
       case 0x66:
       case 0x67:
       case 0xf2:

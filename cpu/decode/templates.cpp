@@ -2,10 +2,11 @@
 #include "cpu/decode/templates.h"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 
-#include "base/check.h"
 #include "cpu/decode/decoder.h"
+#include "cpu/decode/prefixes.h"
 
 namespace orrery::cpu {
 namespace {
@@ -14,13 +15,8 @@ namespace {
 enum class ByteKind : u8 { kOpcode, kPrefix, kRex, kEscape, kVex2, kVex3, kOther };
 
 constexpr ByteKind kind_of(u8 byte, bool long_mode) {
+  if (is_segment_override(byte)) return ByteKind::kPrefix;
   switch (byte) {
-    case 0x26:
-    case 0x2e:
-    case 0x36:
-    case 0x3e:
-    case 0x64:
-    case 0x65:
     case 0x66:
     case 0xf0:
     case 0xf2:

@@ -6,7 +6,6 @@
 // (3DNow!, registers in an immediate, two immediates, far pointers) are not kept.
 #pragma once
 
-#include <array>
 #include <memory>
 #include <span>
 #include <vector>

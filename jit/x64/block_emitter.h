@@ -427,6 +427,8 @@ bool x87_is_native(const EmitterContext& context, u32 key, const GuestInsn& g);
 bool mmx_is_native(const EmitterContext& context, u32 key, const GuestInsn& g);
 bool string_is_native(const GuestInsn& g);
 bool is_bit_string(const GuestInsn& g);
+/// Where the state has a control register that reads as it is there, from kState on.
+std::optional<i32> control_register_at(ZydisRegister reg);
 /// How `g` is translated in a block with this key.
 Plan make_plan(const EmitterContext& context, u32 key, const GuestInsn& g);
 /// The memory operand that `g` accesses, or null.

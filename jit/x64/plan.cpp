@@ -69,16 +69,8 @@ bool reads_selector(const GuestInsn& g) {
 }
 
 bool reads_control(const GuestInsn& g) {
-  if (g.operands[1].type != ZYDIS_OPERAND_TYPE_REGISTER) return false;
-  switch (g.operands[1].reg.value) {
-    case ZYDIS_REGISTER_CR0:
-    case ZYDIS_REGISTER_CR2:
-    case ZYDIS_REGISTER_CR3:
-    case ZYDIS_REGISTER_CR4:
-      return true;
-    default:
-      return false;
-  }
+  return g.operands[1].type == ZYDIS_OPERAND_TYPE_REGISTER &&
+         control_register_at(g.operands[1].reg.value).has_value();
 }
 
 /// At CPL 0 nothing but the stack can stop these.
@@ -205,10 +197,6 @@ bool operands_can_be_renamed(const GuestInsn& g) {
   }
   return !(high && needs_rex);
 }
-
-}  // namespace
-
-namespace {
 
 /// Whether 64-bit mode has an encoding for what `g`'s opcode does (for INC and DEC another one). [SDM2 A.3]
 bool exists_in_long_mode(const GuestInsn& g) {

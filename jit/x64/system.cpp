@@ -7,6 +7,21 @@ namespace orrery::jit::x64 {
 using namespace asmjit;
 using namespace asmjit::x86;
 
+std::optional<i32> control_register_at(ZydisRegister reg) {
+  switch (reg) {
+    case ZYDIS_REGISTER_CR0:
+      return ORRERY_STATE(cr0);
+    case ZYDIS_REGISTER_CR2:
+      return ORRERY_STATE(cr2);
+    case ZYDIS_REGISTER_CR3:
+      return ORRERY_STATE(cr3);
+    case ZYDIS_REGISTER_CR4:
+      return ORRERY_STATE(cr4);
+    default:
+      return std::nullopt;
+  }
+}
+
 void BlockEmitter::emit_system(const GuestInsn& g) {
   if (g.z.mnemonic == ZYDIS_MNEMONIC_MOV) {
     read_register(g);
@@ -66,27 +81,13 @@ void BlockEmitter::emit_system(const GuestInsn& g) {
 // MOV from a segment register or a control register, which are what the state has.
 void BlockEmitter::read_register(const GuestInsn& g) {
   const u8 guest = guest_number(g.operands[0].reg.value);
-  const auto from = [&](i32 control) { a_.mov(word(kScratch), ptr(kState, control, word_)); };
-  switch (g.operands[1].reg.value) {
-    case ZYDIS_REGISTER_CR0:
-      from(ORRERY_STATE(cr0));
-      break;
-    case ZYDIS_REGISTER_CR2:
-      from(ORRERY_STATE(cr2));
-      break;
-    case ZYDIS_REGISTER_CR3:
-      from(ORRERY_STATE(cr3));
-      break;
-    case ZYDIS_REGISTER_CR4:
-      from(ORRERY_STATE(cr4));
-      break;
-    default: {
-      const auto segment = static_cast<i32>(g.operands[1].reg.value - ZYDIS_REGISTER_ES);
-      a_.movzx(kScratch.r32(),
-               word_ptr(kState, ORRERY_STATE(seg) + segment * static_cast<i32>(sizeof(cpu::Segment)) +
-                                    static_cast<i32>(offsetof(cpu::Segment, selector))));
-      break;
-    }
+  if (const auto control = control_register_at(g.operands[1].reg.value)) {
+    a_.mov(word(kScratch), ptr(kState, *control, word_));
+  } else {
+    const auto segment = static_cast<i32>(g.operands[1].reg.value - ZYDIS_REGISTER_ES);
+    a_.movzx(kScratch.r32(),
+             word_ptr(kState, ORRERY_STATE(seg) + segment * static_cast<i32>(sizeof(cpu::Segment)) +
+                                  static_cast<i32>(offsetof(cpu::Segment, selector))));
   }
   if (g.operands[0].size == 16) {
     kHostOf[guest] == kNoHost ? a_.mov(word_ptr(kState, 8 * guest), kScratch.r16())
