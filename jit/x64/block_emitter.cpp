@@ -108,8 +108,7 @@ void BlockEmitter::give_back(u32 ticks) {
 
 void BlockEmitter::emit_insns() {
   ended_ = false;
-  image_is_plain_ = false;
-  image_producer_ = kNoProducer;
+  image_ = kNoProducer;
   held_group_ = GroupedAccess::kNoGroup;
   for (current_ = 0; current_ < insns_.size(); ++current_) {
     if (turn_ == 0) starts_.push_back(static_cast<u32>(a_.offset()));
@@ -213,8 +212,7 @@ void BlockEmitter::handler_site(const GuestInsn& g) {
   sites_.back().native = false;
   leave_at_site(sites_.size() - 1);
   flags_ = Flags::kImage;
-  image_is_plain_ = true;
-  image_producer_ = kNoProducer;
+  image_ = kPlain;
   x87_loaded_ = false;
   if (last && ends) {
     ended_ = true;

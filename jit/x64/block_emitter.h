@@ -86,7 +86,7 @@ class BlockEmitter {
   /// kRecipe: neither has them, but `emit_recipe(producer_)` makes them.
   /// kOverflow: the image has all, EFLAGS CF and OF.
   enum class Flags : u8 { kImage, kHost, kBoth, kRecipe, kOverflow };
-  static constexpr size_t kNoProducer = ~size_t{0};
+  static constexpr size_t kNoProducer = ~size_t{0}, kPlain = kNoProducer - 1;
   static constexpr size_t kNoSite = ~size_t{0};
   /// FIP, FOP, FCS, and FDP and FDS, as they ought to be: those of these instructions. Null: the state has
   /// them. `moved`: what to add to the address of `data`, whose registers have moved on.
@@ -313,6 +313,10 @@ class BlockEmitter {
   Gp word(const Gp& reg) const { return gp(reg.id(), word_); }
   /// The address of the stack's next slot into kAddress.
   void slot_below(const Gp& sp) { a_.lea(word(kAddress), asmjit::x86::ptr(sp, -static_cast<i32>(word_))); }
+  void move_stack(i32 by) {
+    const Gp sp = gp(kHostOf[cpu::kRsp], 8);
+    a_.lea(word(sp), asmjit::x86::ptr(sp, by));
+  }
   void push(const GuestInsn& g);
   void pop(const GuestInsn& g);
   void leave();
@@ -363,9 +367,9 @@ class BlockEmitter {
   EmittedBlock& out_;
   size_t current_ = 0;
   Flags flags_ = Flags::kImage;
-  bool image_is_plain_ = false;          // known not to be deferred
-  size_t image_producer_ = kNoProducer;  // known to be deferred, and of which instruction
-  size_t producer_ = kNoProducer;        // the last instruction that set flags, if it set all
+  /// What the image is known to be: plain, or deferred by this instruction; else kNoProducer.
+  size_t image_ = kNoProducer;
+  size_t producer_ = kNoProducer;  // the last instruction that set flags, if it set all
   std::vector<PendingSite> sites_;
   std::vector<PendingLink> links_;
   std::vector<u32> starts_;

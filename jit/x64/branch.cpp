@@ -128,7 +128,7 @@ void BlockEmitter::push_constant(u64 value) {
     a_.mov(kScratch, value);
     a_.mov(qword_ptr(kAddress, at), kScratch);
   }
-  a_.lea(word(sp), ptr(sp, -static_cast<i32>(word_)));
+  move_stack(-static_cast<i32>(word_));
 }
 
 void BlockEmitter::push_return_address(const GuestInsn& g) {
@@ -136,7 +136,7 @@ void BlockEmitter::push_return_address(const GuestInsn& g) {
   const i32 at = access(word_, true, 1, [&] { slot_below(sp); });
   code_address(kScratch, end_of(g));
   a_.mov(ptr(kAddress, at, word_), word(kScratch));
-  a_.lea(word(sp), ptr(sp, -static_cast<i32>(word_)));
+  move_stack(-static_cast<i32>(word_));
 }
 
 void BlockEmitter::load_target(const GuestInsn& g, const Label& miss) {
@@ -253,7 +253,7 @@ void BlockEmitter::ret(const GuestInsn& g) {
                              g.operands[0].visibility == ZYDIS_OPERAND_VISIBILITY_EXPLICIT
                          ? static_cast<i32>(g.operands[0].imm.value.u & 0xffff)
                          : 0;
-  a_.lea(word(sp), ptr(sp, static_cast<i32>(word_) + extra));
+  move_stack(static_cast<i32>(word_) + extra);
   const u32 id = request_.first_site + static_cast<u32>(sites_.size()) - 1;
   set_bad_target(id, ExitKind::kBadReturn);
   a_.ret();

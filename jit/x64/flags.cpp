@@ -235,8 +235,7 @@ void BlockEmitter::save_flags() {
   if (const size_t producer = deferred_producer(); producer != kNoProducer && can_defer(producer)) {
     emit_deferred(producer);
     flags_ = flags_ == Flags::kHost ? Flags::kBoth : Flags::kImage;
-    image_is_plain_ = false;
-    image_producer_ = producer;
+    image_ = producer;
     return;
   }
   save_plain_flags();
@@ -250,8 +249,7 @@ void BlockEmitter::save_plain_flags() {
   if (flags_ != Flags::kHost) return;
   emit_save_flags();
   flags_ = Flags::kBoth;
-  image_is_plain_ = true;
-  image_producer_ = kNoProducer;
+  image_ = kPlain;
 }
 
 void BlockEmitter::emit_save_flags() {
@@ -402,10 +400,10 @@ void BlockEmitter::need_flags(u64 wanted) {
   }
   if (flags_ == Flags::kOverflow && (wanted & ~kCarryAndOverflow) != 0) flags_ = Flags::kImage;
   if (flags_ != Flags::kImage) return;
-  if (image_is_plain_) {
+  if (image_ == kPlain) {
     emit_restore_flags();
-  } else if (image_producer_ != kNoProducer) {
-    emit_restore_deferred(image_producer_);
+  } else if (image_ != kNoProducer) {
+    emit_restore_deferred(image_);
   } else {
     a_.call(address_of(context_.stubs.load_flags));
   }

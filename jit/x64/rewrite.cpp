@@ -278,8 +278,7 @@ void BlockEmitter::rewrite(const GuestInsn& g) {
     a_.seto(byte_ptr(kState, image + flags_image::kOverflow));
     a_.mov(byte_ptr(kState, image + flags_image::kHasOverflow), 1);
     flags_ = Flags::kOverflow;
-    image_is_plain_ = false;
-    image_producer_ = kNoProducer;
+    image_ = kNoProducer;
   } else if (changes) {
     flags_ = Flags::kHost;
     producer_ = flags_defined(g) == cpu::rflags::kArithmetic ? current_ : kNoProducer;

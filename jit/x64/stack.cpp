@@ -40,7 +40,7 @@ void BlockEmitter::push(const GuestInsn& g) {
     const i32 at = access(word_, true, 1, [&] { slot_below(sp); });
     a_.mov(kScratch, value);
     a_.mov(ptr(kAddress, at, word_), word(kScratch));
-    a_.lea(word(sp), ptr(sp, -static_cast<i32>(word_)));
+    move_stack(-static_cast<i32>(word_));
     return;
   }
   const u8 guest = guest_number(o.reg.value);
@@ -52,7 +52,7 @@ void BlockEmitter::push(const GuestInsn& g) {
     load_guest(kScratch, guest);
   }
   a_.mov(ptr(kAddress, at, word_), word(value));
-  a_.lea(word(sp), ptr(sp, -static_cast<i32>(word_)));
+  move_stack(-static_cast<i32>(word_));
 }
 
 void BlockEmitter::pop(const GuestInsn& g) {
@@ -60,7 +60,7 @@ void BlockEmitter::pop(const GuestInsn& g) {
   const u8 guest = guest_number(g.operands[0].reg.value);
   const i32 at = access(word_, false, 1, [&] { a_.mov(word(kAddress), word(sp)); });
   // POP RSP reads the new value from where RSP points before.
-  if (guest != cpu::kRsp) a_.lea(word(sp), ptr(sp, static_cast<i32>(word_)));
+  if (guest != cpu::kRsp) move_stack(static_cast<i32>(word_));
   if (kHostOf[guest] != kNoHost) {
     a_.mov(gp(kHostOf[guest], word_), ptr(kAddress, at, word_));
   } else {

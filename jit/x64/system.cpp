@@ -154,11 +154,10 @@ void BlockEmitter::push_flags() {
   using namespace cpu::rflags;
   const Gp sp = gpq(kHostOf[cpu::kRsp]);
   const i32 image = ORRERY_SLOT(context_.layout, flags_image);
-  if (!image_is_plain_) {
+  if (image_ != kPlain) {
     need_flags();
     emit_save_flags();
-    image_is_plain_ = true;
-    image_producer_ = kNoProducer;
+    image_ = kPlain;
   }
   slot_below(sp);
   check_access(word_, true, 1, site(true));
@@ -170,7 +169,7 @@ void BlockEmitter::push_flags() {
   a_.shl(kIndex.r32(), 11);
   a_.or_(kScratch.r32(), kIndex.r32());
   a_.mov(ptr(kAddress, 0, word_), word(kScratch));
-  a_.lea(word(sp), ptr(sp, -static_cast<i32>(word_)));
+  move_stack(-static_cast<i32>(word_));
 }
 
 }  // namespace orrery::jit::x64
