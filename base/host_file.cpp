@@ -26,7 +26,7 @@ class OpenFile {
 
 }  // namespace
 
-Result<std::vector<u8>> read_host_file(const std::string& path, u64 limit_bytes, std::string_view what) {
+Result<HostVector<u8>> read_host_file(const std::string& path, u64 limit_bytes, std::string_view what) {
   const OpenFile file(path);
   if (file.fd() < 0) return make_errno_error(fmt::format("opening the {} '{}'", what, path));
   struct stat info {};
@@ -36,7 +36,7 @@ Result<std::vector<u8>> read_host_file(const std::string& path, u64 limit_bytes,
     return make_error("reading the {} '{}': {} bytes are more than the {} that fit", what, path, info.st_size,
                       limit_bytes);
   }
-  std::vector<u8> bytes(static_cast<size_t>(info.st_size));
+  HostVector<u8> bytes(static_cast<size_t>(info.st_size));
   size_t done = 0;
   while (done < bytes.size()) {
     const ssize_t n = read(file.fd(), bytes.data() + done, bytes.size() - done);

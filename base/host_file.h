@@ -2,15 +2,15 @@
 #pragma once
 
 #include <string>
-#include <vector>
 
+#include "base/host_vector.h"
 #include "base/result.h"
 #include "base/types.h"
 
 namespace orrery {
 
 /// Reads all of a regular file of at most `limit_bytes`; `what` stands in messages ("kernel").
-Result<std::vector<u8>> read_host_file(const std::string& path, u64 limit_bytes, std::string_view what);
+Result<HostVector<u8>> read_host_file(const std::string& path, u64 limit_bytes, std::string_view what);
 
 /// Size and XXH3-64 of a file's content.
 struct FileIdentity {

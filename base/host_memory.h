@@ -1,4 +1,5 @@
-// HostMemory: a memfd mapped shared into this process, given back on destruction.
+// HostMemory: memory of this process' own, in huge pages where the host has them (of a memfd it gives none by
+// default), given back on destruction.
 #pragma once
 
 #include <memory>
@@ -9,6 +10,12 @@
 #include "base/types.h"
 
 namespace orrery {
+
+/// `size_bytes` of zeroed memory, aligned to 2 MiB, which the host gives when it is first touched; null if
+/// the host refuses, with errno set.
+u8* map_host_pages(u64 size_bytes);
+/// Gives back what `map_host_pages` of the same size has returned.
+void unmap_host_pages(u8* pages, u64 size_bytes);
 
 class HostMemory {
  public:
@@ -27,8 +34,7 @@ class HostMemory {
   void discard(u64 offset, u64 size_bytes);
 
  private:
-  HostMemory(int fd, u8* data, u64 size_bytes) : fd_(fd), data_(data), size_bytes_(size_bytes) {}
-  int fd_;
+  HostMemory(u8* data, u64 size_bytes) : data_(data), size_bytes_(size_bytes) {}
   u8* data_;
   u64 size_bytes_;
 };

@@ -30,6 +30,15 @@ Result<std::unique_ptr<CodeArena>> CodeArena::create(u64 size_bytes) {
       static_cast<u8*>(writable), static_cast<const u8*>(executable), static_cast<u32>(size_bytes)));
 }
 
+// Hosts before Linux 5.14 refuse, and map each page when it is touched.
+void CodeArena::map_ahead() {
+  const u32 begin = used_ / kMappedAtOnce * kMappedAtOnce;
+  const u32 size = std::min(kMappedAtOnce, size_bytes_ - begin);
+  madvise(writable_ + begin, size, MADV_POPULATE_WRITE);
+  madvise(const_cast<u8*>(executable_) + begin, size, MADV_POPULATE_READ);
+  mapped_ = begin + size;
+}
+
 CodeArena::~CodeArena() {
   munmap(writable_, size_bytes_);
   munmap(const_cast<u8*>(executable_), size_bytes_);

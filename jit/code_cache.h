@@ -14,6 +14,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "base/host_vector.h"
 #include "cpu/decode/code_writes.h"
 #include "jit/block.h"
 #include "jit/code_arena.h"
@@ -85,11 +86,11 @@ class CodeCache final : public memory::FrameListener {
   static constexpr u32 kIndexMask = (1u << kUnitShift) - 1;
   struct Unit {
     u32 begin = 0, end = 0;  // arena offsets
-    std::vector<Block> blocks;
-    std::vector<Site> sites;
-    std::vector<Link> links;
-    std::vector<cpu::Insn> insns;
-    std::vector<u16> offsets;
+    HostVector<Block> blocks;
+    HostVector<Site> sites;
+    HostVector<Link> links;
+    HostVector<cpu::Insn> insns;
+    HostVector<u16> offsets;
   };
   static u32 index_of(u32 id) { return id & kIndexMask; }
   Unit& unit_of(u32 id) { return units_[id >> kUnitShift]; }
@@ -110,7 +111,7 @@ class CodeCache final : public memory::FrameListener {
   u32 first_stubs_end_ = 0, stubs_used_ = 0;
   std::array<Unit, kUnits> units_;
   u32 current_ = 0;  // the unit that is being filled
-  std::vector<BlockId> buckets_;
+  HostVector<BlockId> buckets_;
   struct FrameBlocks {
     u32 head = kNone;
     cpu::CodeWrites writes;

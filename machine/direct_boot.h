@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "base/host_vector.h"
 #include "base/result.h"
 #include "cpu/vcpu.h"
 #include "machine/board.h"
@@ -18,9 +19,9 @@ namespace orrery::machine {
 /// What a direct boot needs besides the machine; read once, used again at every reset.
 struct BootFiles {
   std::string kernel_name;
-  std::vector<u8> kernel;
+  HostVector<u8> kernel;
   std::string initrd_name;
-  std::vector<u8> initrd;
+  HostVector<u8> initrd;
   std::string command_line;
 };
 

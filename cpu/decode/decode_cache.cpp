@@ -5,7 +5,8 @@
 namespace orrery::cpu {
 
 DecodeCache::DecodeCache(memory::Ram& ram, const CpuModel& model)
-    : ram_(ram), decoder_(model), traces_(kSlots), pool_(kPoolInsns) {
+    : ram_(ram), decoder_(model), traces_(kSlots) {
+  pool_.reserve(kPoolInsns);  // traces point into it
   ram_.add_listener(*this);
 }
 
@@ -26,21 +27,23 @@ void DecodeCache::evict(u32 slot) {
 }
 
 const Trace* DecodeCache::build(const u8* host, const u8* host_end, u32 key) {
-  if (pool_used_ + kMaxTraceInsns > kPoolInsns) flush();
-  Insn* const first = &pool_[pool_used_];
+  if (pool_.size() + kMaxTraceInsns > kPoolInsns) flush();
+  const Insn* const first = pool_.data() + pool_.size();
   const u8* at = host;
   unsigned count = 0;
   while (count < kMaxTraceInsns && at < host_end) {
-    Insn& insn = first[count];
+    Insn& insn = pool_.emplace_back();
     const Decoder::Status status = decoder_.decode({at, host_end}, key, insn);
-    if (status == Decoder::Status::kTruncated) break;
+    if (status == Decoder::Status::kTruncated) {
+      pool_.pop_back();
+      break;
+    }
     at += insn.length;
     ++count;
     if (status == Decoder::Status::kInvalid || (isa::rows()[insn.row].traits & isa::trait::kEndsTrace) != 0)
       break;
   }
   if (count == 0) return nullptr;
-  pool_used_ += count;
 
   const u32 slot = slot_of(host, key);
   if (traces_[slot].host != nullptr) evict(slot);
@@ -84,7 +87,7 @@ void DecodeCache::flush() {
   // Frames keep their code flag: the next store to one finds no trace and clears it.
   for (Trace& t : traces_) t.host = nullptr;
   frames_.clear();
-  pool_used_ = 0;
+  pool_.clear();
 }
 
 }  // namespace orrery::cpu

@@ -8,6 +8,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "base/host_vector.h"
 #include "cpu/decode/code_writes.h"
 #include "cpu/decode/decoder.h"
 #include "memory/ram.h"
@@ -45,12 +46,12 @@ class DecodeCache final : public memory::FrameListener {
   void code_written(memory::Frame frame, u64 offset, u64 size) override;
 
  private:
-  static constexpr unsigned kSlots = 1u << 15;
-  static constexpr unsigned kPoolInsns = 1u << 18;  // 8 MiB
+  static constexpr unsigned kSlots = 1u << 17;
+  static constexpr unsigned kPoolInsns = 1u << 20;  // 32 MiB
   static constexpr unsigned kMaxTraceInsns = 32;
   static u32 slot_of(const u8* host, u32 key) {
     const u64 h = (reinterpret_cast<u64>(host) ^ (u64{key} << 20)) * 0x9e3779b97f4a7c15u;
-    return static_cast<u32>(h >> 49);
+    return static_cast<u32>(h >> 47);
   }
   /// The traces of a frame: slot + 1 of the first.
   struct FrameTraces {
@@ -62,9 +63,8 @@ class DecodeCache final : public memory::FrameListener {
 
   memory::Ram& ram_;
   Decoder decoder_;
-  std::vector<Trace> traces_;
-  std::vector<Insn> pool_;
-  size_t pool_used_ = 0;
+  HostVector<Trace> traces_;
+  HostVector<Insn> pool_;  // its size is what has been used
   std::unordered_map<memory::Frame, FrameTraces> frames_;
 };
 

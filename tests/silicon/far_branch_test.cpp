@@ -103,6 +103,7 @@ void far_branches(Mode mode) {
   if (!NativeCpu::is_zen()) GTEST_SKIP() << "the order of faults is the profile's";
   const u64 count = setting("ORRERY_SILICON_FAR", 20000), seed = setting("ORRERY_SILICON_SEED", 1);
   NativeCpu native;
+  if (!native.has_ldt()) GTEST_SKIP() << NativeCpu::kNoLdt;
   EmulatedCpu emulated;
   cpu::Interpreter interpreter;
   native.guard_host();

@@ -20,6 +20,7 @@ extern "C" void silicon_enter(const orrery::silicon::Context* context);
 extern "C" void silicon_leave();
 extern "C" void silicon_signal(int signal, siginfo_t* info, void* frame);
 extern "C" bool silicon_has_avx;
+extern "C" orrery::u64 silicon_host_rsp;
 extern "C" orrery::u16 silicon_selectors[3];  // DS, ES, GS of the last signal
 
 namespace orrery::silicon {
@@ -74,6 +75,8 @@ extern "C" void silicon_on_signal(int signal, siginfo_t*, void* frame) {
   r.error_code = static_cast<u32>(g[REG_ERR]);
   r.address = r.vector == 14 ? static_cast<u64>(g[REG_CR2]) : 0;
   g_result = nullptr;
+  // Not every kernel can go on with a stack pointer that is not canonical.
+  g[REG_RSP] = static_cast<greg_t>(silicon_host_rsp);
   g[REG_RIP] = reinterpret_cast<greg_t>(&silicon_leave);
   g[REG_CSGSFS] = (g[REG_CSGSFS] & ~greg_t{0xffff}) | kCode64;
   g[REG_EFL] &= ~0x40500;  // TF, DF, AC
@@ -194,6 +197,13 @@ Result NativeCpu::run(std::span<const u8> code, const Context& context) {
   if (result.vector != 14 || result.vector == kNoFault) result.address = 0;
   if (result.vector == kNoFault) result.error_code = 0;
   return result;
+}
+
+bool NativeCpu::has_ldt() const {
+  u32 access = 0;
+  bool valid = false;
+  asm("lar %2, %1\n\tsetz %0" : "=q"(valid), "+r"(access) : "r"(u32{kLdtData}) : "cc");
+  return valid;
 }
 
 bool NativeCpu::has_vectors_of(const cpu::isa::Row& row, bool wide) {

@@ -75,7 +75,6 @@ silicon_signal:
 
     .globl silicon_leave
 silicon_leave:
-    mov silicon_host_rsp(%rip), %rsp
     cmpb $0, silicon_has_avx(%rip)
     je 1f
     vzeroupper
@@ -95,6 +94,7 @@ silicon_leave:
     .globl silicon_has_avx
 silicon_has_avx: .skip 1
     .balign 8
+    .globl silicon_host_rsp
 silicon_host_rsp: .skip 8
     .globl silicon_selectors
 silicon_selectors: .skip 8

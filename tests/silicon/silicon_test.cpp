@@ -33,6 +33,7 @@ void run_every_form(Mode mode) {
   const std::string_view only = text_setting("ORRERY_SILICON_ROW");
   const bool list = !text_setting("ORRERY_SILICON_LIST").empty();
   NativeCpu native;
+  if (mode == Mode::k32 && !native.has_ldt()) GTEST_SKIP() << NativeCpu::kNoLdt;
   EmulatedCpu emulated;
   native.set_mode(mode);
   emulated.set_mode(mode);
