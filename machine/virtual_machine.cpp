@@ -28,6 +28,8 @@ constexpr u64 kTscHz = 2'000'000'000;
 /// RTC and wall clock of a `fixed` machine at power-on: 2024-01-01 00:00:00 UTC.
 constexpr u64 kFixedEpoch = 1'704'067'200;
 /// Idle time shorter than this on the host is not slept.
+/// How long a vCPU that is alone runs before the machine looks for input, in ticks: some milliseconds at most.
+constexpr u64 kTurnAlone = 2'000'000;
 constexpr auto kShortestSleep = std::chrono::microseconds(60);
 constexpr u64 kMaxKernelBytes = u64{1} << 30, kMaxInitrdBytes = u64{4} << 30;
 
@@ -106,6 +108,10 @@ struct VirtualMachine::Impl final : public devices::MachineControl {
   void rotate() {
     current = (current + 1) % static_cast<u32>(cpus.size());
     quantum_left = config.quantum_ticks;
+  }
+  /// Counts `ticks` of the current vCPU's turn, which ends if there are others.
+  void take_turn(u64 ticks) {
+    if (cpus.size() > 1) quantum_left -= std::min(quantum_left, ticks);
   }
   bool runnable(const cpu::Vcpu& vcpu) const {
     return vcpu.state.activity == cpu::Activity::kRunning || vcpu.has_wake_event();
@@ -374,11 +380,11 @@ StopReason VirtualMachine::Impl::run(Tick max_tick) {
         first && stopped_at_breakpoint && stopped_vcpu == current && vcpu.state.rip() == stopped_rip;
     first = false;
     stopped_at_breakpoint = false;
-    timeline.begin_slice(&vcpu.ticks_left, std::min(limit, now + std::max<u64>(quantum_left, 1)));
+    const u64 turn = cpus.size() == 1 ? kTurnAlone : std::max<u64>(quantum_left, 1);
+    timeline.begin_slice(&vcpu.ticks_left, std::min(limit, now + turn));
     const cpu::EngineExit exit = engine->run(vcpu, skip);
     timeline.end_slice();
-    const u64 ran = timeline.now() - now;
-    quantum_left -= std::min(quantum_left, ran);
+    take_turn(timeline.now() - now);
     switch (exit) {
       case cpu::EngineExit::kTicks:
         if (quantum_left == 0) rotate();
@@ -426,7 +432,7 @@ StopReason VirtualMachine::Impl::step(unsigned index) {
   const cpu::EngineExit exit = engine->run(vcpu, true);
   timeline.end_slice();
   if (inputs.mode() != InputPort::Mode::kLive) {
-    quantum_left -= std::min<u64>(quantum_left, 1);
+    take_turn(1);
     if (exit == cpu::EngineExit::kIdle || exit == cpu::EngineExit::kYield || quantum_left == 0) rotate();
   }
   stopped_at_breakpoint = false;
