@@ -45,6 +45,40 @@ inline u64 sub_flags(T a, T b, T result) {
   return zsp_flags(result) | carry_flags(static_cast<T>((~a & b) | ((~a | b) & result)));
 }
 
+/// All six flags of a shift of `a` by `n`, 1 to 63, that gave `result`. Undefined ones follow AMD's Zen: AF
+/// is set; OF for counts other than one is computed as for one from the last step.
+template <class T>
+inline u64 shl_flags(T a, unsigned n, T result) {
+  const bool cf = n <= kBitsOf<T> && ((a >> (kBitsOf<T> - n)) & 1) != 0;
+  const bool of = cf != ((result & kSignBit<T>) != 0);
+  return rflags::AF | zsp_flags(result) | (cf ? rflags::CF : 0) | (of ? rflags::OF : 0);
+}
+template <class T>
+inline u64 shr_flags(T a, unsigned n, T result) {
+  const bool cf = n <= kBitsOf<T> && ((a >> (n - 1)) & 1) != 0;
+  // OF is the bit that was the top one before the last step: bit n-1 below the sign.
+  const bool of = ((result ^ static_cast<T>(result << 1)) & kSignBit<T>) != 0;
+  return rflags::AF | zsp_flags(result) | (cf ? rflags::CF : 0) | (of ? rflags::OF : 0);
+}
+template <class T>
+inline u64 sar_flags(T a, unsigned n, T result) {
+  const auto wide = static_cast<i64>(static_cast<std::make_signed_t<T>>(a));
+  const bool cf = ((wide >> (n - 1)) & 1) != 0;
+  return rflags::AF | zsp_flags(result) | (cf ? rflags::CF : 0);
+}
+/// What SHL, SHR and SAR by `n`, 1 to 63, make of `a`.
+template <class T>
+inline T shl(T a, unsigned n) {
+  return static_cast<T>(static_cast<u64>(a) << n);
+}
+template <class T>
+inline T shr(T a, unsigned n) {
+  return n < kBitsOf<T> ? static_cast<T>(a >> n) : T{0};
+}
+template <class T>
+inline T sar(T a, unsigned n) {
+  return static_cast<T>(static_cast<i64>(static_cast<std::make_signed_t<T>>(a)) >> n);
+}
 inline void set_flags(CpuState& s, u64 mask, u64 values) { s.rflags = (s.rflags & ~mask) | values; }
 inline void set_arithmetic(CpuState& s, u64 values) { set_flags(s, rflags::kArithmetic, values); }
 

@@ -21,6 +21,12 @@ u64 deferred(DeferredFlags what, u64 a64, u64 b64) {
       return cpu::sub_flags(static_cast<T>(a + b), b, a);
     case DeferredFlags::kNeg:
       return cpu::sub_flags(T{0}, static_cast<T>(-a), a);
+    case DeferredFlags::kShl:
+      return cpu::shl_flags(a, b & 63u, cpu::shl(a, b & 63u));
+    case DeferredFlags::kShr:
+      return cpu::shr_flags(a, b & 63u, cpu::shr(a, b & 63u));
+    case DeferredFlags::kSar:
+      return cpu::sar_flags(a, b & 63u, cpu::sar(a, b & 63u));
   }
   return 0;
 }

@@ -20,8 +20,11 @@ enum class DeferredFlags : u8 {
   kAdd,      // an ADD of b with the result a
   kSub,      // a SUB of b with the result a
   kNeg,      // a NEG with the result a
+  kShl,      // SHL a, b; b is masked, and not 0
+  kShr,      // likewise
+  kSar,
 };
-inline constexpr unsigned kDeferredFlags = 6;
+inline constexpr unsigned kDeferredFlags = 9;
 
 namespace flags_image {
 inline constexpr u8 kFirstCode = 2, kShortOperand = 0x80;

@@ -20,33 +20,24 @@ inline u64 flag_if(bool b, u64 flag) { return b ? flag : 0; }
 struct Shl {
   template <class T>
   static T apply(CpuState& s, T a, unsigned n) {
-    const u64 wide = n < 64 ? static_cast<u64>(a) << n : 0;
-    const T r = static_cast<T>(wide);
-    const bool cf = n <= kBitsOf<T> && ((a >> (kBitsOf<T> - n)) & 1) != 0;
-    const bool of = cf != ((r & kSignBit<T>) != 0);
-    set_arithmetic(s, AF | zsp_flags(r) | flag_if(cf, CF) | flag_if(of, OF));
+    const T r = shl(a, n);
+    set_arithmetic(s, shl_flags(a, n, r));
     return r;
   }
 };
 struct Shr {
   template <class T>
   static T apply(CpuState& s, T a, unsigned n) {
-    const T r = n < kBitsOf<T> ? static_cast<T>(a >> n) : T{0};
-    const bool cf = n <= kBitsOf<T> && ((a >> (n - 1)) & 1) != 0;
-    // OF is the bit that was the top one before the last step: bit n-1 below the sign.
-    const bool of = ((r ^ static_cast<T>(r << 1)) & kSignBit<T>) != 0;
-    set_arithmetic(s, AF | zsp_flags(r) | flag_if(cf, CF) | flag_if(of, OF));
+    const T r = shr(a, n);
+    set_arithmetic(s, shr_flags(a, n, r));
     return r;
   }
 };
 struct Sar {
   template <class T>
   static T apply(CpuState& s, T a, unsigned n) {
-    const auto wide = static_cast<i64>(static_cast<std::make_signed_t<T>>(a));
-    const unsigned by = n < 63 ? n : 63;
-    const T r = static_cast<T>(wide >> by);
-    const bool cf = ((wide >> (by - 1)) & 1) != 0;
-    set_arithmetic(s, AF | zsp_flags(r) | flag_if(cf, CF));
+    const T r = sar(a, n);
+    set_arithmetic(s, sar_flags(a, n, r));
     return r;
   }
 };

@@ -26,14 +26,7 @@ bool BlockEmitter::emit() {
   links_.reserve(most);
   refills_.reserve(most);
   groups_ = find_memory_groups(request_.start, insns_, (request_.key & block_key::kNoGroups) == 0);
-  find_live_flags(insns_, [this](const GuestInsn& g) {
-    const bool checked = groups_.is_member(static_cast<size_t>(&g - insns_.data()));
-    if (g.plan == Plan::kStack) return !checked || g.operands[0].type == ZYDIS_OPERAND_TYPE_MEMORY;
-    if (g.z.mnemonic == ZYDIS_MNEMONIC_FLDCW) return true;
-    if (g.plan != Plan::kRewrite && g.plan != Plan::kX87) return g.plan != Plan::kNothing;
-    const cpu::OperandView* const memory = memory_operand(g);
-    return memory != nullptr && (!checked || required_alignment(g, memory->size / 8) > 1);
-  });
+  find_live_flags(insns_, [this](const GuestInsn& g) { return uses_flags_up(g); });
   find_loop();
   if (is_loop()) loop_head_ = a_.newLabel();
   const auto count = static_cast<u32>(insns_.size());
@@ -121,6 +114,7 @@ void BlockEmitter::emit_insns() {
 }
 
 void BlockEmitter::emit_insn(GuestInsn& g) {
+  save_before(g);
   keep_x87_pointers(g);
   // What is not known to leave kAddress alone but for its access.
   const bool holds = g.plan == Plan::kNothing || g.plan == Plan::kStack ||
@@ -180,7 +174,8 @@ void BlockEmitter::new_site(bool resumes) {
                     .behind = {},
                     .index = static_cast<u16>(current_),
                     .turn = turn_,
-                    .resumes = resumes && !groups_.open_behind(current_) && !keeps_operand(current_),
+                    .resumes = resumes && !groups_.open_behind(current_) && !keeps_operand(current_) &&
+                               !keeps_for_flags(current_),
                     .in_line = false,
                     .native = true,
                     .flags = Flags::kImage,

@@ -31,6 +31,8 @@ struct FlagRecipe {
     kTestResult,   // they depend on its result alone
     kCompareKept,  // compare its memory operand's value, which was kept, once more
     kUndo,         // undo it on a copy, and redo it
+    kAddKept,      // the same; what its destination held was kept
+    kShiftKept,    // shift what its destination held, which was kept, once more
   };
   Kind kind = Kind::kNone;
   u32 registers = 0;  // that must not have changed: general ones, vector registers from bit 16
@@ -225,6 +227,19 @@ class BlockEmitter {
   void emit_recipe(size_t producer);
   /// CMP or TEST `g` with the value of its memory operand in `kept`.
   void compare_kept(const GuestInsn& g, const Gp& kept);
+  /// The shift `g`, whose count is an immediate, of `value`.
+  void shift_again(const GuestInsn& g, const Gp& value);
+  /// Whether `g`, run natively, looks at EFLAGS or uses them up before anything else: a check, a way out.
+  bool uses_flags_up(const GuestInsn& g) const;
+  /// Whether flags that EFLAGS have now are going to be saved at instruction `from` or behind it.
+  bool are_saved_from(size_t from) const;
+  /// Whether instruction `index` keeps what its flags can be made of, and is lost later, in flags_operands.
+  bool keeps_for_flags(size_t index) const;
+  bool has_kept(size_t index) const { return (kept_ >> index & 1) != 0; }
+  /// Which of flags_operands it keeps: what it loses, or has in memory.
+  unsigned kept_operand(const GuestInsn& g) const;
+  /// Saves EFLAGS before `g` overwrites what they could be deferred by.
+  void save_before(const GuestInsn& g);
 
   // loop.cpp
   /// Whether the block's last instruction jumps back to its first, and flags need not be saved on the way:
@@ -282,6 +297,8 @@ class BlockEmitter {
 
   // rewrite.cpp
   void rewrite(const GuestInsn& g);
+  /// Keeps what keeps_for_flags says; whether that has run `g` as well.
+  bool keep_for_flags(const GuestInsn& g, i32 displacement);
   void load_effective_address(const GuestInsn& g);
   void load_guest(const Gp& host, u8 guest) { a_.mov(host, asmjit::x86::qword_ptr(kState, 8 * guest)); }
   void store_guest(u8 guest, const Gp& host) { a_.mov(asmjit::x86::qword_ptr(kState, 8 * guest), host); }
@@ -370,6 +387,7 @@ class BlockEmitter {
   /// What the image is known to be: plain, or deferred by this instruction; else kNoProducer.
   size_t image_ = kNoProducer;
   size_t producer_ = kNoProducer;  // the last instruction that set flags, if it set all
+  u64 kept_ = 0;                   // bit n: instruction n, one with keeps_for_flags, has been emitted
   std::vector<PendingSite> sites_;
   std::vector<PendingLink> links_;
   std::vector<u32> starts_;

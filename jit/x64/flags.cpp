@@ -71,6 +71,7 @@ FlagRecipe recipe_of(const GuestInsn& g) {
   if (g.plan != Plan::kRewrite || flags_defined(g) != cpu::rflags::kArithmetic ||
       g.insn.has(cpu::insn_flag::kLock))
     return {};
+  using Kind = FlagRecipe::Kind;
   const cpu::OperandView& to = g.operands[0];
   const cpu::OperandView& from = g.operands[1];
   if (to.type != ZYDIS_OPERAND_TYPE_REGISTER) return compared_with_memory(g);
@@ -98,18 +99,86 @@ FlagRecipe recipe_of(const GuestInsn& g) {
       return is_copied(to) ? FlagRecipe{FlagRecipe::Kind::kTestResult, to_bit} : FlagRecipe{};
     case ZYDIS_MNEMONIC_ADD:
     case ZYDIS_MNEMONIC_SUB:
-      if (!is_copied(to) || from_memory || (from_register && !is_copied(from))) return {};
-      // What was added to itself is lost; what was subtracted from itself was as good as XOR.
-      if (from_register && register_bit(from.reg.value) == to_bit) {
-        return g.z.mnemonic == ZYDIS_MNEMONIC_SUB ? FlagRecipe{FlagRecipe::Kind::kTestResult, to_bit}
-                                                  : FlagRecipe{};
+      if (!is_copied(to) || (from_register && !is_copied(from))) return {};
+      // What was subtracted from itself was as good as XOR.
+      if (from_memory || (from_register && register_bit(from.reg.value) == to_bit)) {
+        if (g.z.mnemonic == ZYDIS_MNEMONIC_ADD) return {Kind::kAddKept, to_bit};
+        return from_memory ? FlagRecipe{} : FlagRecipe{Kind::kTestResult, to_bit};
       }
-      return {FlagRecipe::Kind::kUndo, both};
+      return {Kind::kUndo, both};
+    case ZYDIS_MNEMONIC_SHL:
+    case ZYDIS_MNEMONIC_SHR:
+    case ZYDIS_MNEMONIC_SAR:
+      return is_copied(to) ? FlagRecipe{Kind::kShiftKept, 0} : FlagRecipe{};
     case ZYDIS_MNEMONIC_NEG:
       return is_copied(to) ? FlagRecipe{FlagRecipe::Kind::kUndo, to_bit} : FlagRecipe{};
     default:
       return {};
   }
+}
+
+namespace {
+
+bool is_kept(FlagRecipe::Kind kind) {
+  return kind == FlagRecipe::Kind::kCompareKept || kind == FlagRecipe::Kind::kAddKept ||
+         kind == FlagRecipe::Kind::kShiftKept;
+}
+
+/// By how much `g`, a shift by an immediate, shifts.
+unsigned shift_count(const GuestInsn& g) {
+  return static_cast<unsigned>(g.operands[1].imm.value.u & (g.operands[0].size == 64 ? 63 : 31));
+}
+
+}  // namespace
+
+bool BlockEmitter::uses_flags_up(const GuestInsn& g) const {
+  const bool checked = groups_.is_member(static_cast<size_t>(&g - insns_.data()));
+  if (g.plan == Plan::kStack) return !checked || g.operands[0].type == ZYDIS_OPERAND_TYPE_MEMORY;
+  if (g.z.mnemonic == ZYDIS_MNEMONIC_FLDCW) return true;
+  if (g.plan != Plan::kRewrite && g.plan != Plan::kX87) return g.plan != Plan::kNothing;
+  const cpu::OperandView* const memory = memory_operand(g);
+  return memory != nullptr && (!checked || required_alignment(g, memory->size / 8) > 1);
+}
+
+bool BlockEmitter::are_saved_from(size_t from) const {
+  for (size_t i = from; i < insns_.size(); ++i) {
+    const GuestInsn& g = insns_[i];
+    if (g.plan == Plan::kBranch && flags_read(g) != 0) {
+      if (i + 1 == insns_.size()) return !is_loop();
+      continue;  // its way out saves them
+    }
+    if (uses_flags_up(g)) return true;
+    if (g.plan == Plan::kNothing || g.plan == Plan::kStack) continue;
+    if (flags_defined(g) == cpu::rflags::kArithmetic) return false;
+    if (changes_flags(g)) return true;
+  }
+  return true;
+}
+
+bool BlockEmitter::keeps_for_flags(size_t index) const {
+  const GuestInsn& g = insns_[index];
+  return !keeps_operand(index) && is_kept(recipe_of(g).kind) && g.flags_live_after != 0 &&
+         are_saved_from(index + 1);
+}
+
+unsigned BlockEmitter::kept_operand(const GuestInsn& g) const {
+  switch (recipe_of(g).kind) {
+    case FlagRecipe::Kind::kCompareKept:
+      return g.operands[0].type == ZYDIS_OPERAND_TYPE_MEMORY ? 0 : 1;
+    case FlagRecipe::Kind::kAddKept:
+      return 1;
+    default:
+      return 0;
+  }
+}
+
+void BlockEmitter::save_before(const GuestInsn& g) {
+  if (flags_ != Flags::kHost) return;
+  const size_t producer = deferred_producer();
+  if (producer == kNoProducer || !can_defer(producer)) return;
+  if ((registers_written(g) & recipe_of(insns_[producer]).registers) == 0 || !are_saved_from(current_))
+    return;
+  save_flags();
 }
 
 bool BlockEmitter::recipe_suffices() const {
@@ -129,8 +198,9 @@ bool BlockEmitter::registers_stayed(size_t producer) const {
 bool BlockEmitter::recipe_holds(size_t producer, size_t from) const {
   const FlagRecipe recipe = recipe_of(insns_[producer]);
   if (recipe.kind == FlagRecipe::Kind::kNone) return false;
-  // Only the one that ends a loop's turn keeps its value.
-  if (recipe.kind == FlagRecipe::Kind::kCompareKept && from != 0) return false;
+  // Of those that need it, the one that ends a loop's turn keeps its value as well.
+  const bool ends_turn = recipe.kind == FlagRecipe::Kind::kCompareKept && from == 0;
+  if (is_kept(recipe.kind) && !has_kept(producer) && !ends_turn) return false;
   bool intact = true;
   for (size_t i = from; i < insns_.size() && intact; ++i) {
     const GuestInsn& g = insns_[i];
@@ -161,8 +231,14 @@ void BlockEmitter::emit_recipe(size_t producer) {
   }
   if (recipe.kind == FlagRecipe::Kind::kCompareKept) {
     const unsigned kept_bytes = memory_operand(g)->size / 8;
-    a_.mov(kScratch, qword_ptr(kState, ORRERY_SLOT(context_.layout, kept_operand)));
+    a_.mov(kScratch, qword_ptr(kState, has_kept(producer) ? flags_operand(static_cast<i32>(kept_operand(g)))
+                                                          : ORRERY_SLOT(context_.layout, kept_operand)));
     compare_kept(g, gp(kScratchId, kept_bytes));
+    return;
+  }
+  if (recipe.kind == FlagRecipe::Kind::kShiftKept) {
+    a_.mov(kScratch, qword_ptr(kState, flags_operand(0)));
+    shift_again(g, gp(kScratchId, to.size / 8));
     return;
   }
   const unsigned bytes = to.size / 8;
@@ -187,6 +263,12 @@ void BlockEmitter::emit_recipe(size_t producer) {
   }
   const cpu::OperandView& from = g.operands[1];
   const bool add = g.z.mnemonic == ZYDIS_MNEMONIC_ADD;
+  if (recipe.kind == FlagRecipe::Kind::kAddKept) {
+    const Mem by = ptr(kState, flags_operand(1), bytes);
+    a_.sub(result, by);
+    a_.add(result, by);
+    return;
+  }
   const auto both_ways = [&](const auto& by) {
     if (add) {
       a_.sub(result, by);
@@ -279,6 +361,9 @@ bool BlockEmitter::can_defer(size_t producer) const {
              is_copied(g.operands[0]) &&
              (g.operands[1].type == ZYDIS_OPERAND_TYPE_IMMEDIATE || is_copied(g.operands[1]));
     case FlagRecipe::Kind::kCompareKept:
+    case FlagRecipe::Kind::kAddKept:
+    case FlagRecipe::Kind::kShiftKept:
+      return has_kept(producer);
     case FlagRecipe::Kind::kNone:
       return false;
   }
@@ -303,6 +388,12 @@ DeferredFlags deferred_as(const GuestInsn& g) {
       return recipe_of(g).kind == FlagRecipe::Kind::kUndo ? DeferredFlags::kSub : DeferredFlags::kResult;
     case ZYDIS_MNEMONIC_NEG:
       return DeferredFlags::kNeg;
+    case ZYDIS_MNEMONIC_SHL:
+      return DeferredFlags::kShl;
+    case ZYDIS_MNEMONIC_SHR:
+      return DeferredFlags::kShr;
+    case ZYDIS_MNEMONIC_SAR:
+      return DeferredFlags::kSar;
     default:
       return DeferredFlags::kResult;
   }
@@ -351,7 +442,17 @@ void BlockEmitter::emit_restore_deferred(size_t producer) {
       a_.neg(a);
       a_.neg(a);
       break;
+    case DeferredFlags::kShl:
+    case DeferredFlags::kShr:
+    case DeferredFlags::kSar:
+      shift_again(g, a);
+      break;
   }
+}
+
+// By a count of one the host's encoding is another, with the same flags.
+void BlockEmitter::shift_again(const GuestInsn& g, const Gp& value) {
+  if (a_.emit(host_instruction(g.z.mnemonic), value, imm(shift_count(g))) != kErrorOk) failed_ = true;
 }
 
 void BlockEmitter::emit_deferred(size_t producer) {
@@ -359,7 +460,16 @@ void BlockEmitter::emit_deferred(size_t producer) {
   const cpu::OperandView& to = g.operands[0];
   const cpu::OperandView& from = g.operands[1];
   const DeferredFlags what = deferred_as(g);
+  i32 image = flags_image::code_of(what, to.size / 8);
+  const Mem whole = qword_ptr(kState, ORRERY_SLOT(context_.layout, flags_image));
+  if (recipe_of(g).kind == FlagRecipe::Kind::kShiftKept) {
+    image |=
+        flags_image::kShortOperand | static_cast<i32>(shift_count(g)) * (1 << flags_image::kOperandShift);
+    a_.mov(whole, image);
+    return;
+  }
   const auto store = [&](i32 n, const cpu::OperandView& o) {
+    if (has_kept(producer) && n == static_cast<i32>(kept_operand(g))) return;
     const u8 guest = guest_number(o.reg.value);
     Gp value = kScratch;
     if (kHostOf[guest] == kNoHost) {
@@ -370,9 +480,8 @@ void BlockEmitter::emit_deferred(size_t producer) {
     a_.mov(qword_ptr(kState, flags_operand(n)), value);
   };
   store(0, to);
-  i32 image = flags_image::code_of(what, to.size / 8);
   if (what != DeferredFlags::kResult && what != DeferredFlags::kNeg) {
-    if (from.type == ZYDIS_OPERAND_TYPE_REGISTER) {
+    if (from.type != ZYDIS_OPERAND_TYPE_IMMEDIATE) {
       store(1, from);
     } else if (const i64 value = from.imm.value.s; value == static_cast<i16>(value)) {
       image |= flags_image::kShortOperand | static_cast<i32>(value) * (1 << flags_image::kOperandShift);
@@ -380,7 +489,7 @@ void BlockEmitter::emit_deferred(size_t producer) {
       a_.mov(qword_ptr(kState, flags_operand(1)), static_cast<i32>(value));
     }
   }
-  a_.mov(qword_ptr(kState, ORRERY_SLOT(context_.layout, flags_image)), image);
+  a_.mov(whole, image);
 }
 
 void BlockEmitter::emit_recipe_to_image(size_t producer) {

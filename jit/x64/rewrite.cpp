@@ -151,6 +151,36 @@ void BlockEmitter::load_effective_address(const GuestInsn& g) {
   }
 }
 
+// Behind its check, so that whoever leaves there still finds what the instruction before has kept.
+bool BlockEmitter::keep_for_flags(const GuestInsn& g, i32 displacement) {
+  const Mem slot = qword_ptr(kState, flags_operand(static_cast<i32>(kept_operand(g))));
+  kept_ |= u64{1} << current_;
+  if (recipe_of(g).kind != FlagRecipe::Kind::kCompareKept) {
+    const u8 guest = guest_number(g.operands[0].reg.value);
+    Gp value = kScratch;
+    if (kHostOf[guest] == kNoHost) {
+      load_guest(kScratch, guest);
+    } else {
+      value = gpq(kHostOf[guest]);
+    }
+    a_.mov(slot, value);
+    return false;
+  }
+  const unsigned bytes = memory_operand(g)->size / 8;
+  const Mem from = ptr(kAddress, displacement, bytes);
+  const Gp value = gp(kScratchId, bytes);
+  if (bytes < 4) {
+    a_.movzx(kScratch.r32(), from);
+  } else {
+    a_.mov(value, from);
+  }
+  a_.mov(slot, kScratch);
+  compare_kept(g, value);
+  flags_ = Flags::kHost;
+  producer_ = current_;
+  return true;
+}
+
 void BlockEmitter::rewrite(const GuestInsn& g) {
   const cpu::OperandView* const memory = memory_operand(g);
   if (g.z.mnemonic == ZYDIS_MNEMONIC_LEA) {
@@ -177,6 +207,7 @@ void BlockEmitter::rewrite(const GuestInsn& g) {
     producer_ = current_;
     return;
   }
+  if (keeps_for_flags(current_) && keep_for_flags(g, displacement)) return;
   const u64 kept = cpu::rflags::kArithmetic & ~flags_defined(g);
   const bool changes = changes_flags(g);
   const bool keeps = changes && (g.flags_live_after & kept) != 0;

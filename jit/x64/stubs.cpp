@@ -207,6 +207,13 @@ void emit_deferred_operation(Assembler& a, DeferredFlags what, unsigned bytes) {
       a.neg(x);
       a.neg(x);
       break;
+    case DeferredFlags::kShl:
+    case DeferredFlags::kShr:
+    case DeferredFlags::kSar:
+      a.xchg(rcx, kIndex);
+      what == DeferredFlags::kShl ? a.shl(x, cl) : what == DeferredFlags::kShr ? a.shr(x, cl) : a.sar(x, cl);
+      a.xchg(rcx, kIndex);
+      break;
   }
 }
 
