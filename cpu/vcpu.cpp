@@ -104,6 +104,8 @@ Vcpu::Layout Vcpu::layout() {
                            distance(banks_[2].recent_pages())},
           .recent_used = {distance(&banks_[0].recent_used()), distance(&banks_[1].recent_used()),
                           distance(&banks_[2].recent_used())},
+          .code_generations = {distance(&banks_[0].code_generation()), distance(&banks_[1].code_generation()),
+                               distance(&banks_[2].code_generation())},
           .jump_table = distance(&jump_table)};
 }
 

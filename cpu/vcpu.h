@@ -65,6 +65,15 @@ class Vcpu final : public memory::FrameListener, public memory::MapListener {
     std::array<u64, kEntries> place{};  // the translator's name for where an entry leads from; 0: nowhere
     std::array<u64, kEntries> code{};
     std::array<u32, kEntries> block{};
+    /// Where the linear address `target` leads, as long as `context` is that of the code that jumps there.
+    struct Target {
+      u64 target;
+      u64 context;  // FastBank::code_generation and the translator's key; 0: none
+      u64 code;
+      u64 unused;
+    };
+    static constexpr unsigned kTargets = 8192;  // by the address's low bits
+    std::array<Target, kTargets> targets{};
   } jump_table;
   /// What a translator keeps at a fixed distance from `state`. Not part of the machine's state. What
   /// translated code uses most stands last: within reach of an 8-bit displacement.
@@ -329,7 +338,7 @@ class Vcpu final : public memory::FrameListener, public memory::MapListener {
   /// Distances from `state`, in bytes, that translated code uses; the same for every Vcpu.
   struct Layout {
     i32 ticks_left, translator, flat_bases, view, fill_bank, banks[3], views[3], codes[3], recent_pages[3],
-        recent_used[3], jump_table;
+        recent_used[3], code_generations[3], jump_table;
   };
   Layout layout();
   DecodeCache& decode_cache() { return services_.decode_cache; }

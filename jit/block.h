@@ -24,6 +24,7 @@ inline constexpr u32 kNoGroups = 1 << 12;  // every memory access is checked by 
 // 4 GiB; it does so from a page's start, so that what reaches over its end reaches over a page's.
 inline constexpr u32 kFlat32 = 1 << 13, kOpenFs = 1 << 14, kOpenGs = 1 << 15, kPagedFs = 1 << 16,
                      kPagedGs = 1 << 17;
+inline constexpr u32 kEnd = 1 << 18;
 /// Whether the code is 64-bit code; else 32-bit code.
 constexpr bool is_wide(u32 key) { return (key & cpu::decode_key::kBitsMask) == cpu::decode_key::kBits64; }
 /// The privilege view at CPL 0 with SMAP, by RFLAGS.AC.

@@ -32,7 +32,10 @@ CodeCache::CodeCache(memory::Ram& ram, std::unique_ptr<CodeArena> arena)
 
 CodeCache::~CodeCache() {
   ram_.remove_listener(*this);
-  for (cpu::Vcpu::JumpTable* const table : jump_tables_) table->place.fill(0);
+  for (cpu::Vcpu::JumpTable* const table : jump_tables_) {
+    table->place.fill(0);
+    table->targets.fill({});
+  }
 }
 
 BlockId CodeCache::find(const u8* host, u32 key) const {
@@ -141,8 +144,13 @@ void CodeCache::drop(BlockId id) {
   unlist_in_frame(id, 0, b.host);
   if (b.host2 != nullptr) unlist_in_frame(id, 1, b.host2);
   const u32 index = jump_index(place_of(b.host, b.key));
+  const u64 code = reinterpret_cast<u64>(arena_->executable(b.code));
   for (cpu::Vcpu::JumpTable* const table : jump_tables_) {
     if (table->block[index] == id) table->place[index] = 0;
+    for (unsigned page = 0; page < kTargetPages; ++page) {
+      cpu::Vcpu::JumpTable::Target& target = table->targets[page * memory::kPageBytes + b.offset_in_page()];
+      if (target.code == code) target.context = 0;
+    }
   }
   b.host = nullptr;
   ++blocks_dropped;

@@ -56,6 +56,7 @@ class CodeCache final : public memory::FrameListener {
   /// Dropped blocks leave `table`, which outlives the cache.
   void add_jump_table(cpu::Vcpu::JumpTable& table) { jump_tables_.push_back(&table); }
   void put_target(cpu::Vcpu::JumpTable& table, u64 place, BlockId id) const;
+  static constexpr unsigned kTargetPages = cpu::Vcpu::JumpTable::kTargets / memory::kPageBytes;
   /// The place of a block that begins at `host`.
   u64 place_of(const u8* host, u32 key) const {
     return jit::place_of(ram_.frame_of(host), reinterpret_cast<u64>(host) % memory::kPageBytes, key);

@@ -121,12 +121,18 @@ class FastBank {
     return static_cast<unsigned>((linear >> 12) & FastCode::kIndexMask);
   }
   FastCode& code() { return code_; }
+  /// Another one, never seen before, whenever an entry of a code page has gone: what was found by such
+  /// entries may not hold any more. A multiple of kGeneration.
+  static constexpr u64 kGeneration = u64{1} << 32;
+  const u64& code_generation() const { return code_generation_; }
   void invalidate_code(unsigned i) {
-    code_.page[i] = (~u64{i} & FastCode::kIndexMask) << 12;
+    if (code_.page[i] != invalid_code_page(i)) code_generation_ += kGeneration;
+    code_.page[i] = invalid_code_page(i);
     code_.place[i] = 0;
   }
   void fill_code(u64 page, u64 frame, bool global) {
     const unsigned i = code_index_of(page);
+    invalidate_code(i);
     code_.page[i] = page;
     code_.place[i] = frame << FastCode::kFrameShift;
     code_global_[i] = global;
@@ -136,6 +142,7 @@ class FastBank {
     return static_cast<unsigned>((linear >> 12) & FastView::kIndexMask);
   }
   FastView& view() { return view_; }
+  static u64 invalid_code_page(unsigned i) { return (~u64{i} & FastCode::kIndexMask) << 12; }
   /// The page of an entry that can never match at index `i`: one that belongs at another index.
   static u64 invalid_page(unsigned i) { return (~u64{i} & FastView::kIndexMask) << 12; }
   void invalidate(unsigned i) {
@@ -190,7 +197,8 @@ class FastBank {
   FastView view_;
   std::array<RecentPage, kRecentPages + 1> recent_;
   u8 recent_used_ = 0;
-  FastCode code_;
+  FastCode code_{};
+  u64 code_generation_ = kGeneration;
   /// The indices filled since the last flush, while they fit.
   struct Fills {
     std::array<u16, 512> index{};

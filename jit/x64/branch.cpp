@@ -169,7 +169,7 @@ void BlockEmitter::jump_indirect(const GuestInsn& g, bool call) {
     set_bad_target(request_.first_site + static_cast<u32>(sites_.size()) - 1, ExitKind::kSite);
     // A jump of its own here: the host's predictor knows it from others.
     unknown_ = a_.newLabel();
-    a_.jmp(emit_find_code(a_, context_.layout, request_.key & ~block_key::kNoGroups, unknown_));
+    a_.jmp(emit_find_target(a_, context_.layout, request_.key & ~block_key::kNoGroups, unknown_));
     ended_ = true;
     return;
   }
@@ -217,7 +217,7 @@ void BlockEmitter::call_and_land(const GuestInsn& g, std::optional<size_t> link)
   } else {
     unknown_ = a_.newLabel();
     found_return_ = a_.newLabel();
-    a_.call(emit_find_code(a_, context_.layout, request_.key & ~block_key::kNoGroups, unknown_));
+    a_.call(emit_find_target(a_, context_.layout, request_.key & ~block_key::kNoGroups, unknown_));
     a_.bind(found_return_);
   }
   // The return has its target in kAddress. It may have come from another mapping of this page, or this page

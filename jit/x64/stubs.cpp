@@ -286,7 +286,37 @@ void emit_canonical_check(Assembler& a, const Gp& address, const Label& miss) {
   a.ja(miss);
 }
 
-Mem emit_find_code(Assembler& a, const cpu::Vcpu::Layout& layout, u32 key, const Label& miss) {
+namespace {
+
+using Targets = cpu::Vcpu::JumpTable;
+
+void move_to_page(Assembler& a, const cpu::Vcpu::Layout& layout) {
+  a.and_(kAddress, -4096);
+  a.mov(qword_ptr(kState, ORRERY_SLOT(layout, code_page)), kAddress);
+}
+
+/// Where the place of `address` in JumpTable::targets is, from kState on.
+void emit_target_index(Assembler& a, const Gp& index, const Gp& address) {
+  static_assert(sizeof(Targets::Target) == 32);
+  a.mov(index.r32(), address.r32());
+  a.and_(index.r32(), Targets::kTargets - 1);
+  a.shl(index.r32(), 5);
+}
+
+Mem target_field(const cpu::Vcpu::Layout& layout, const Gp& index, size_t field) {
+  return qword_ptr(kState, index, 0,
+                   layout.jump_table + static_cast<i32>(offsetof(Targets, targets) + field));
+}
+
+/// Targets::Target::context for `key` into `to`.
+void emit_context(Assembler& a, const cpu::Vcpu::Layout& layout, const Gp& to, u32 key) {
+  static_assert(block_key::kEnd <= cpu::FastBank::kGeneration);
+  a.mov(to, qword_ptr(kState, layout.code_generations[(key >> block_key::kViewShift) & 3]));
+  a.add(to, static_cast<i32>(key));
+}
+
+// By its frame, whatever page it is seen in now: JumpTable::place.
+Mem emit_find_place(Assembler& a, const cpu::Vcpu::Layout& layout, u32 key, const Label& miss) {
   const i32 code = layout.codes[(key >> block_key::kViewShift) & 3];
   const auto entry = [&](size_t offset) {
     return qword_ptr(kState, kScratch, 3, layout.jump_table + static_cast<i32>(offset));
@@ -303,12 +333,25 @@ Mem emit_find_code(Assembler& a, const cpu::Vcpu::Layout& layout, u32 key, const
   a.mov(kScratch, kIndex);
   a.shr(kScratch, kPlaceFold);
   a.xor_(kScratch, kIndex);
-  a.and_(kScratch.r32(), cpu::Vcpu::JumpTable::kEntries - 1);
-  a.cmp(entry(offsetof(cpu::Vcpu::JumpTable, place)), kIndex);
+  a.and_(kScratch.r32(), Targets::kEntries - 1);
+  a.cmp(entry(offsetof(Targets, place)), kIndex);
   a.jne(miss);
-  a.and_(kAddress, -4096);
-  a.mov(qword_ptr(kState, ORRERY_SLOT(layout, code_page)), kAddress);
-  return entry(offsetof(cpu::Vcpu::JumpTable, code));
+  return entry(offsetof(Targets, code));
+}
+
+}  // namespace
+
+// Nothing of what leads to the target waits for anything but the address: the host has guessed it, but the
+// sooner it knows better the less is lost.
+Mem emit_find_target(Assembler& a, const cpu::Vcpu::Layout& layout, u32 key, const Label& miss) {
+  emit_target_index(a, kIndex, kAddress);
+  emit_context(a, layout, kScratch, key);
+  a.cmp(target_field(layout, kIndex, offsetof(Targets::Target, target)), kAddress);
+  a.jne(miss);
+  a.cmp(target_field(layout, kIndex, offsetof(Targets::Target, context)), kScratch);
+  a.jne(miss);
+  move_to_page(a, layout);
+  return target_field(layout, kIndex, offsetof(Targets::Target, code));
 }
 
 Stubs emit_stubs(CodeArena& arena, const cpu::Vcpu::Layout& layout) {
@@ -408,12 +451,20 @@ Stubs emit_stubs(CodeArena& arena, const cpu::Vcpu::Layout& layout) {
 
 namespace {
 
-// What is not found is looked at in the end.
+// What is found is put into the first table; what is not is looked at in the end.
 u32 emit_indirect_jump(CodeArena& arena, const cpu::Vcpu::Layout& layout, const Stubs& stubs, u32 key) {
   return emit_stub(arena, [&](Assembler& a) {
     const Label miss = a.newLabel(), look = a.newLabel(), bad = a.newLabel();
+    const auto field = [&](size_t offset) { return target_field(layout, kScratch, offset); };
     a.bind(look);
-    a.jmp(emit_find_code(a, layout, key, miss));
+    a.mov(kIndex, emit_find_place(a, layout, key, miss));
+    emit_target_index(a, kScratch, kAddress);
+    a.mov(field(offsetof(Targets::Target, target)), kAddress);
+    a.mov(field(offsetof(Targets::Target, code)), kIndex);
+    emit_context(a, layout, kIndex, key);
+    a.mov(field(offsetof(Targets::Target, context)), kIndex);
+    move_to_page(a, layout);
+    a.jmp(field(offsetof(Targets::Target, code)));
     a.bind(miss);
     emit_canonical_check(a, kAddress, bad);
     call_find(a, layout, ORRERY_SLOT(layout, find_target), kAddress);
