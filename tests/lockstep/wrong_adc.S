@@ -3,7 +3,7 @@
 #include "guest.inc"
 
 main64: xorl    %ecx, %ecx
-        xorl    %r9d, %r9d
+        xorl    %r8d, %r8d
         movl    $FREE, %edi
         movl    $3, %eax
 1:      incl    %ecx
@@ -12,12 +12,12 @@ main64: xorl    %ecx, %ecx
         cmpl    $700000, %ecx
         cmc
         nop
-        adcq    %rax, %r9
-        movq    %r9, %r10
+        adcq    %rax, %r8
+        movq    %r8, %r10
         xorq    %rcx, %r10
         cmpl    $1000000, %ecx
         jne     1b
         movl    (%rdi), %esi
         CHECK(%rsi, $0x1234)
-        CHECK(%r9, $3300001)
+        CHECK(%r8, $3300001)
         ret

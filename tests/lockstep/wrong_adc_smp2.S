@@ -11,12 +11,12 @@ main64: movl    $1, %edi
 
 other64:
         movl    $100000, %ecx
-        xorl    %r9d, %r9d
+        xorl    %r8d, %r8d
 1:      cmpl    $1, %ecx                        // CF never: the last round has ecx 1
-        adcq    $2, %r9
+        adcq    $2, %r8
         movl    $50000, %eax
         cmpl    %eax, %ecx
-        adcq    $0, %r9                         // CF from round 50,001 on
+        adcq    $0, %r8                         // CF from round 50,001 on
         decl    %ecx
         jnz     1b
         movl    $1, done
