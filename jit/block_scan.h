@@ -1,4 +1,5 @@
-// Block scan: the straight run of guest instructions that a block translates, decoded in full.
+// Block scan: the run of guest instructions that a block translates, one behind the other but for jumps that are
+// followed, decoded in full.
 #pragma once
 
 #include <Zydis/Zydis.h>
@@ -31,8 +32,9 @@ struct GuestInsn {
   cpu::Insn insn;
   cpu::InsnView z;
   cpu::OperandView operands[cpu::kMaxOperands];
-  u16 offset = 0;     // of its first byte in the block
-  bool valid = true;  // false: its handler raises a fault (#UD, #NM, #GP), whatever its bytes say
+  u16 offset = 0;         // of its first byte in the block
+  bool valid = true;      // false: its handler raises a fault (#UD, #NM, #GP), whatever its bytes say
+  bool followed = false;  // a jump forward within its page, behind which the block goes on at its target
   Plan plan = Plan::kHandler;
   u64 flags_live_after = 0;
 };
@@ -86,8 +88,8 @@ inline u8 guest_number(ZydisRegister reg) {
   return ZydisRegisterGetClass(reg) == ZYDIS_REGCLASS_GPR8 && id >= 4 ? static_cast<u8>(id - 4) : id;
 }
 
-/// Decodes from `host` to the first instruction that ends a trace, at most `host_end`, at
-/// most `max_insns`. Empty if the first instruction is not whole.
+/// Decodes from `host` to the first instruction that ends a trace, at most `host_end`, at most `max_insns`;
+/// goes on behind jumps that lead a little forward. Empty if the first instruction is not whole.
 class BlockScanner {
  public:
   explicit BlockScanner(const cpu::Decoder& decoder);
@@ -98,6 +100,8 @@ class BlockScanner {
 
  private:
   /// Decodes one instruction at the end of `out`; false if it is not whole.
+  void scan_run(const u8* host, const u8* host_end, u32 decode_key, unsigned max_insns,
+                std::vector<GuestInsn>& out) const;
   bool add(std::span<const u8> bytes, u16 offset, u32 decode_key, std::vector<GuestInsn>& out) const;
   const cpu::Decoder& decoder_;
 };

@@ -259,6 +259,7 @@ bool narrow_is_native(u32 key, const GuestInsn& g) {
 }  // namespace
 
 Plan make_plan(const EmitterContext& context, u32 key, const GuestInsn& g) {
+  if (g.followed) return Plan::kNothing;
   if (!g.valid || (word_bytes(g) == 4 && !narrow_is_native(key, g))) return Plan::kHandler;
   const ZydisMnemonic m = g.z.mnemonic;
   const Row& row = cpu::isa::rows()[g.insn.row];
