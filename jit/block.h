@@ -1,5 +1,5 @@
-// What a translation is made of: a block of host code for a straight run of guest instructions, the places
-// where it may leave to the engine, and the jumps that lead on to other blocks.
+// What a translation is made of: a block of host code for a run of guest instructions, the places where it
+// may leave to the engine, and the jumps that lead on to other blocks.
 //
 // A block belongs to guest bytes in a frame of RAM, and holds at whatever linear address that frame is
 // mapped: TranslatorSlots::code_page has the page's, and addresses of code are counted from there. So
@@ -79,7 +79,7 @@ struct Block {
   u32 code = 0;  // arena offset
   u32 code_bytes = 0;
   u16 count = 0;  // guest instructions
-  u16 bytes = 0;  // guest bytes
+  u16 bytes = 0;  // guest bytes, from the first to the last; with those that jumps within skip
   bool uses_vectors = false;
   u32 first_insn = 0;  // in its unit's pool, with the unit above kUnitShift
   LinkId first_link = kNone;

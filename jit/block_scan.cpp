@@ -12,7 +12,6 @@ constexpr i64 kLongestLoopBytes = 1024, kFarthestBytes = 512;
 
 // These change what later instructions of the block were translated for: the MXCSR exception masks, the
 // privilege view.
-
 bool changes_block_key(std::string_view name) {
   return name == "LDMXCSR" || name == "VLDMXCSR" || name.starts_with("FXRSTOR") ||
          name.starts_with("XRSTOR") || name == "STAC" || name == "CLAC";

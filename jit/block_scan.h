@@ -1,5 +1,5 @@
-// Block scan: the run of guest instructions that a block translates, one behind the other but for jumps that are
-// followed, decoded in full.
+// Block scan: the run of guest instructions that a block translates, one behind the other but for jumps that
+// are followed, decoded in full.
 #pragma once
 
 #include <Zydis/Zydis.h>
@@ -99,9 +99,10 @@ class BlockScanner {
   void scan_one(std::span<const u8> bytes, u32 decode_key, std::vector<GuestInsn>& out) const;
 
  private:
-  /// Decodes one instruction at the end of `out`; false if it is not whole.
+  /// The same, but a jump may be followed by nothing.
   void scan_run(const u8* host, const u8* host_end, u32 decode_key, unsigned max_insns,
                 std::vector<GuestInsn>& out) const;
+  /// Decodes one instruction at the end of `out`; false if it is not whole.
   bool add(std::span<const u8> bytes, u16 offset, u32 decode_key, std::vector<GuestInsn>& out) const;
   const cpu::Decoder& decoder_;
 };

@@ -372,6 +372,7 @@ BlockId Translator::Impl::translate(cpu::Vcpu& cpu, const u8* host, u32 key) {
         scanned, emitted);
     if (!emitter.emit()) {
       // A form that AsmJit does not know runs its handler.
+      CHECK(emitter.failed() < scanned.size());
       CHECK(scanned[emitter.failed()].plan != Plan::kHandler);
       scanned[emitter.failed()].plan = Plan::kHandler;
       continue;

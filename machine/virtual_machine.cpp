@@ -28,8 +28,6 @@ constexpr u64 kTscHz = 2'000'000'000;
 /// RTC and wall clock of a `fixed` machine at power-on: 2024-01-01 00:00:00 UTC.
 constexpr u64 kFixedEpoch = 1'704'067'200;
 /// Idle time shorter than this on the host is not slept.
-/// How long a vCPU that is alone runs before the machine looks for input, in ticks: some milliseconds at most.
-constexpr u64 kTurnAlone = 2'000'000;
 constexpr auto kShortestSleep = std::chrono::microseconds(60);
 constexpr u64 kMaxKernelBytes = u64{1} << 30, kMaxInitrdBytes = u64{4} << 30;
 
@@ -380,7 +378,7 @@ StopReason VirtualMachine::Impl::run(Tick max_tick) {
         first && stopped_at_breakpoint && stopped_vcpu == current && vcpu.state.rip() == stopped_rip;
     first = false;
     stopped_at_breakpoint = false;
-    const u64 turn = cpus.size() == 1 ? kTurnAlone : std::max<u64>(quantum_left, 1);
+    const u64 turn = cpus.size() == 1 ? options.turn_alone : std::max<u64>(quantum_left, 1);
     timeline.begin_slice(&vcpu.ticks_left, std::min(limit, now + turn));
     const cpu::EngineExit exit = engine->run(vcpu, skip);
     timeline.end_slice();

@@ -1,4 +1,4 @@
-// Ram: the guest's memory, one memfd, and one byte of flags per 4 KiB frame.
+// Ram: the guest's memory, one mapping, and one byte of flags per 4 KiB frame.
 //
 // A frame is a page of this store, numbered by its offset / 4096, wherever (and however often) the board maps
 // it. The flags are how writes to special frames are noticed at no cost to the rest: an engine keeps quick

@@ -46,12 +46,12 @@ class DecodeCache final : public memory::FrameListener {
   void code_written(memory::Frame frame, u64 offset, u64 size) override;
 
  private:
-  static constexpr unsigned kSlots = 1u << 17;
-  static constexpr unsigned kPoolInsns = 1u << 20;  // 32 MiB
+  static constexpr unsigned kSlots = 1u << 16;
+  static constexpr unsigned kPoolInsns = 1u << 19;  // 16 MiB
   static constexpr unsigned kMaxTraceInsns = 32;
   static u32 slot_of(const u8* host, u32 key) {
     const u64 h = (reinterpret_cast<u64>(host) ^ (u64{key} << 20)) * 0x9e3779b97f4a7c15u;
-    return static_cast<u32>(h >> 47);
+    return static_cast<u32>(h >> 48);
   }
   /// The traces of a frame: slot + 1 of the first.
   struct FrameTraces {

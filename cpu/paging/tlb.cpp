@@ -157,8 +157,9 @@ void FastBank::flush() {
   forget_recent();
   for_each(fills_, FastView::kEntries, [this](unsigned i) { invalidate(i); });
   for_each(global_fills_, FastView::kEntries, [this](unsigned i) { invalidate(i); });
-  for_each(code_fills_, FastCode::kEntries, [this](unsigned i) { invalidate_code(i); });
-  for_each(global_code_fills_, FastCode::kEntries, [this](unsigned i) { invalidate_code(i); });
+  if (code_fills_.count + global_code_fills_.count != 0) code_generation_ += kGeneration;
+  for_each(code_fills_, FastCode::kEntries, [this](unsigned i) { clear_code(i); });
+  for_each(global_code_fills_, FastCode::kEntries, [this](unsigned i) { clear_code(i); });
 }
 
 void FastBank::flush_non_global() {
@@ -166,8 +167,9 @@ void FastBank::flush_non_global() {
   for_each(fills_, FastView::kEntries, [this](unsigned i) {
     if (!global_[i]) invalidate(i);
   });
+  if (code_fills_.count != 0) code_generation_ += kGeneration;
   for_each(code_fills_, FastCode::kEntries, [this](unsigned i) {
-    if (!code_global_[i]) invalidate_code(i);
+    if (!code_global_[i]) clear_code(i);
   });
 }
 

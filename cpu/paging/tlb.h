@@ -106,7 +106,7 @@ class FastBank {
  public:
   FastBank() {
     for (unsigned i = 0; i < FastView::kEntries; ++i) invalidate(i);
-    for (unsigned i = 0; i < FastCode::kEntries; ++i) invalidate_code(i);
+    for (unsigned i = 0; i < FastCode::kEntries; ++i) clear_code(i);
     recent_used_ = 1;
     forget_recent();
     writer_.fill(kNoWriter);
@@ -121,14 +121,13 @@ class FastBank {
     return static_cast<unsigned>((linear >> 12) & FastCode::kIndexMask);
   }
   FastCode& code() { return code_; }
-  /// Another one, never seen before, whenever an entry of a code page has gone: what was found by such
-  /// entries may not hold any more. A multiple of kGeneration.
-  static constexpr u64 kGeneration = u64{1} << 32;
+  /// Another one whenever an entry of a code page has gone: what was found by such entries may not hold any
+  /// more. A multiple of kGeneration; it would take years to come round.
+  static constexpr u64 kGeneration = u64{1} << 20;
   const u64& code_generation() const { return code_generation_; }
   void invalidate_code(unsigned i) {
     if (code_.page[i] != invalid_code_page(i)) code_generation_ += kGeneration;
-    code_.page[i] = invalid_code_page(i);
-    code_.place[i] = 0;
+    clear_code(i);
   }
   void fill_code(u64 page, u64 frame, bool global) {
     const unsigned i = code_index_of(page);
@@ -193,6 +192,10 @@ class FastBank {
   }
   void forget_recent();
   void forget_recent_page(u64 page);
+  void clear_code(unsigned i) {
+    code_.page[i] = invalid_code_page(i);
+    code_.place[i] = 0;
+  }
 
   FastView view_;
   std::array<RecentPage, kRecentPages + 1> recent_;

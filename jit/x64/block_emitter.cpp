@@ -175,7 +175,7 @@ void BlockEmitter::new_site(bool resumes) {
                     .index = static_cast<u16>(current_),
                     .turn = turn_,
                     .resumes = resumes && !groups_.open_behind(current_) && !keeps_operand(current_) &&
-                               !keeps_for_flags(current_),
+                               !keeps_for_flags(insns_[current_]),
                     .in_line = false,
                     .native = true,
                     .flags = Flags::kImage,

@@ -233,8 +233,10 @@ class BlockEmitter {
   bool uses_flags_up(const GuestInsn& g) const;
   /// Whether flags that EFLAGS have now are going to be saved at instruction `from` or behind it.
   bool are_saved_from(size_t from) const;
-  /// Whether instruction `index` keeps what its flags can be made of, and is lost later, in flags_operands.
-  bool keeps_for_flags(size_t index) const;
+  /// Whether `g`, one of the block's, keeps in flags_operands what its flags can be made of and is lost
+  /// later. It sets all of them and looks at none, so that nobody needs what is there for the flags before;
+  /// behind its handler, which keeps nothing, the block is left.
+  bool keeps_for_flags(const GuestInsn& g) const;
   bool has_kept(size_t index) const { return (kept_ >> index & 1) != 0; }
   /// Which of flags_operands it keeps: what it loses, or has in memory.
   unsigned kept_operand(const GuestInsn& g) const;

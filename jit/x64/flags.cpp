@@ -1,5 +1,5 @@
 // The arithmetic flags between EFLAGS and their image, and recipes: how to make the flags of an instruction
-// once more from registers that still hold what it left.
+// once more from registers that still hold what it left, or from what was kept of its operands as it ran.
 //
 // A memory check uses EFLAGS up, and only what leaves the block there looks at the flags of the instruction
 // before. While a recipe for them holds, nothing is saved on the way that stays.
@@ -155,10 +155,11 @@ bool BlockEmitter::are_saved_from(size_t from) const {
   return true;
 }
 
-bool BlockEmitter::keeps_for_flags(size_t index) const {
-  const GuestInsn& g = insns_[index];
-  return !keeps_operand(index) && is_kept(recipe_of(g).kind) && g.flags_live_after != 0 &&
-         are_saved_from(index + 1);
+bool BlockEmitter::keeps_for_flags(const GuestInsn& g) const {
+  if (!is_kept(recipe_of(g).kind)) return false;
+  DCHECK(flags_defined(g) == cpu::rflags::kArithmetic && flags_read(g) == 0);
+  const auto index = static_cast<size_t>(&g - insns_.data());
+  return !keeps_operand(index) && g.flags_live_after != 0 && are_saved_from(index + 1);
 }
 
 unsigned BlockEmitter::kept_operand(const GuestInsn& g) const {

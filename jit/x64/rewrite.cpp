@@ -207,7 +207,7 @@ void BlockEmitter::rewrite(const GuestInsn& g) {
     producer_ = current_;
     return;
   }
-  if (keeps_for_flags(current_) && keep_for_flags(g, displacement)) return;
+  if (keeps_for_flags(g) && keep_for_flags(g, displacement)) return;
   const u64 kept = cpu::rflags::kArithmetic & ~flags_defined(g);
   const bool changes = changes_flags(g);
   const bool keeps = changes && (g.flags_live_after & kept) != 0;

@@ -48,7 +48,8 @@ Ran run_program(const std::string& name, EngineKind engine = EngineKind::kInterp
   Ran ran;
   auto vm = VirtualMachine::create(
       config, {.record_path = {},
-               .serial_output = [&ran](std::span<const u8> b) { ran.text.append(b.begin(), b.end()); }});
+               .serial_output = [&ran](std::span<const u8> b) { ran.text.append(b.begin(), b.end()); },
+               .turn_alone = 5'000});
   if (!vm) {
     ran.message = vm.error().message;
     return ran;

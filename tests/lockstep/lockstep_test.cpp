@@ -28,6 +28,7 @@ Config config_of(const std::string& program, const char* folder = ORRERY_GUEST_P
 
 std::unique_ptr<Lockstep> make(const Config& config, Lockstep::Options options) {
   options.machine.serial_output = [](std::span<const u8>) {};
+  options.machine.turn_alone = 5'000;
   auto made = Lockstep::create(config, std::move(options));
   CHECK(made.ok(), made.ok() ? "" : made.error().message);
   return std::move(made).value();

@@ -98,6 +98,21 @@ TEST_F(CodeCacheTest, AStoreDropsWhatItOverlapsInEitherPage) {
   EXPECT_FALSE(translated(0x1000));
 }
 
+TEST_F(CodeCacheTest, NoTargetLeadsToADroppedBlock) {
+  const BlockId one = add(0x1800), two = add(0x2800);
+  const auto code_of = [&](BlockId id) {
+    return reinterpret_cast<u64>(cache.arena().executable(cache.block(id).code));
+  };
+  // Whatever page they are seen in: even and odd ones have different places.
+  table->targets[0x800] = {.target = 0x7000'0800, .context = 5, .code = code_of(one), .unused = 0};
+  table->targets[0x1800] = {.target = 0x7000'1800, .context = 5, .code = code_of(two), .unused = 0};
+  ram->note_write(0x2801, 1);
+  EXPECT_EQ(table->targets[0x800].context, 5u);
+  EXPECT_EQ(table->targets[0x1800].context, 0u);
+  ram->note_write(0x1801, 1);
+  EXPECT_EQ(table->targets[0x800].context, 0u);
+}
+
 TEST_F(CodeCacheTest, WithoutRoomForStubsEverythingGoes) {
   const BlockId id = add(0x1000);
   u32 first_stub = 0;

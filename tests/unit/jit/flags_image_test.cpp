@@ -58,16 +58,19 @@ u64 host_flags(DeferredFlags what, T a, T b, T& result) {
 template <class T>
 void check_all(std::mt19937_64& random) {
   // AND, OR, XOR and TEST leave AF undefined: cleared, here and on AMD's and Intel's processors.
+  const bool zen = __builtin_cpu_is("amd") != 0;
   for (unsigned what = 0; what < kDeferredFlags; ++what) {
     for (unsigned n = 0; n < 500; ++n) {
       const auto kind = static_cast<DeferredFlags>(what);
       const auto a = static_cast<T>(random() >> random() % 64);
       const bool shifts = kind >= DeferredFlags::kShl;
-      const auto b = static_cast<T>(shifts       ? 1 + random() % (8 * sizeof(T) - 1)
+      // Counts as they are masked. Hosts but AMD's differ in what a shift leaves undefined.
+      const u64 most = zen || !shifts ? (sizeof(T) == 8 ? 63 : 31) : 8 * sizeof(T) - 1;
+      const auto b = static_cast<T>(shifts       ? 1 + random() % most
                                     : n % 3 == 0 ? static_cast<i16>(random())
                                                  : static_cast<i64>(random()));
-      // Hosts differ in what a shift leaves undefined.
-      const u64 defined = kArithmetic & ~(shifts ? AF : 0) & ~(shifts && b != 1 ? OF : 0);
+      const u64 undefined = shifts && !zen ? AF | (b != 1 ? OF : 0) : 0;
+      const u64 defined = kArithmetic & ~undefined;
       T result = 0;
       const u64 want = host_flags<T>(kind, a, b, result);
       const bool is_operand = kind == DeferredFlags::kTest || kind == DeferredFlags::kCompare || shifts;
