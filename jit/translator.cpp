@@ -295,7 +295,10 @@ bool Translator::Impl::becomes_hot(const u8* host, u32 decode_key) {
   for (const u8* const start : cache.overwritten) rewritten[heat_slot(start)] = 1;
   cache.overwritten.clear();
   const u32 slot = heat_slot(host);
-  const u8 wanted = std::max(rewritten[slot] != 0 ? kRunsAfterWrites : u8{0}, config.hot_runs);
+  const u8 least = rewritten[slot] != 0       ? kRunsAfterWrites
+                   : cache.units_evicted != 0 ? config.hot_runs_when_full
+                                              : u8{0};
+  const u8 wanted = std::max(least, config.hot_runs);
   const bool may_cross = reinterpret_cast<u64>(host) % memory::kPageBytes + 15 > memory::kPageBytes;
   u8* runs = &heat[slot];
   if (!may_cross) {

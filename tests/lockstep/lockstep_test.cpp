@@ -57,7 +57,7 @@ INSTANTIATE_TEST_SUITE_P(All, LockstepProgram,
 // tables and returns lead into them.
 TEST(SmallCache, EnginesAreAlikeWhileUnitsAreEvicted) {
   Lockstep::Options options{.machine = {}, .processors_every = 997, .memory_every = 1'000'000};
-  options.machine.translator.hot_runs = 1;
+  options.machine.translator.hot_runs = options.machine.translator.hot_runs_when_full = 1;
   options.machine.translator.cache_bytes = jit::kMinCacheBytes;
   const auto lockstep = make(config_of("large_code", ORRERY_LOCKSTEP_PROGRAMS), std::move(options));
   EXPECT_EQ(lockstep->run(kMaxTicks), StopReason::kDebugExit) << lockstep->message();
