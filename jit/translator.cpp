@@ -412,7 +412,7 @@ BlockId Translator::Impl::translate(cpu::Vcpu& cpu, const u8* host, u32 key) {
     block.uses_vectors = emitted.uses_vectors;
     ++stats.blocks_translated;
     stats.guest_insns_translated += block.count;
-    stats.guest_bytes_translated += block.bytes;
+    for (const GuestInsn& g : scanned) stats.guest_bytes_translated += g.insn.length;
     stats.host_bytes_emitted += bytes;
     const BlockId id = cache.add(block, emitted.sites, emitted.links, insns, offsets);
     stats.translation_ns += static_cast<u64>(

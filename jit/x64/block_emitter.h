@@ -303,6 +303,12 @@ class BlockEmitter {
   bool keep_for_flags(const GuestInsn& g, i32 displacement);
   void load_effective_address(const GuestInsn& g);
   void load_guest(const Gp& host, u8 guest) { a_.mov(host, asmjit::x86::qword_ptr(kState, 8 * guest)); }
+  /// The host register that has the guest's, or `temporary`, which it is loaded into.
+  Gp value_of(u8 guest, const Gp& temporary) {
+    if (kHostOf[guest] != kNoHost) return gp(kHostOf[guest], 8);
+    load_guest(temporary, guest);
+    return temporary;
+  }
   void store_guest(u8 guest, const Gp& host) { a_.mov(asmjit::x86::qword_ptr(kState, 8 * guest), host); }
 
   // branch.cpp

@@ -264,12 +264,6 @@ void BlockEmitter::emit_recipe(size_t producer) {
   }
   const cpu::OperandView& from = g.operands[1];
   const bool add = g.z.mnemonic == ZYDIS_MNEMONIC_ADD;
-  if (recipe.kind == FlagRecipe::Kind::kAddKept) {
-    const Mem by = ptr(kState, flags_operand(1), bytes);
-    a_.sub(result, by);
-    a_.add(result, by);
-    return;
-  }
   const auto both_ways = [&](const auto& by) {
     if (add) {
       a_.sub(result, by);
@@ -279,7 +273,9 @@ void BlockEmitter::emit_recipe(size_t producer) {
       a_.sub(result, by);
     }
   };
-  if (from.type == ZYDIS_OPERAND_TYPE_REGISTER) {
+  if (recipe.kind == FlagRecipe::Kind::kAddKept) {
+    both_ways(ptr(kState, flags_operand(1), bytes));
+  } else if (from.type == ZYDIS_OPERAND_TYPE_REGISTER) {
     copy(from, kIndex);
     both_ways(gp(kIndexId, bytes));
   } else {
@@ -293,13 +289,7 @@ void BlockEmitter::compare_kept(const GuestInsn& g, const Gp& kept) {
   const u32 id = host_instruction(g.z.mnemonic);
   Operand by = imm(other.imm.value.s);
   if (other.type == ZYDIS_OPERAND_TYPE_REGISTER) {
-    const u8 guest = guest_number(other.reg.value);
-    u8 host = kHostOf[guest];
-    if (host == kNoHost) {
-      load_guest(kIndex, guest);
-      host = kIndexId;
-    }
-    by = gp(host, kept.size());
+    by = gp(value_of(guest_number(other.reg.value), kIndex).id(), kept.size());
   }
   if ((first ? a_.emit(id, kept, by) : a_.emit(id, by, kept)) != kErrorOk) failed_ = true;
 }
@@ -471,14 +461,7 @@ void BlockEmitter::emit_deferred(size_t producer) {
   }
   const auto store = [&](i32 n, const cpu::OperandView& o) {
     if (has_kept(producer) && n == static_cast<i32>(kept_operand(g))) return;
-    const u8 guest = guest_number(o.reg.value);
-    Gp value = kScratch;
-    if (kHostOf[guest] == kNoHost) {
-      load_guest(kScratch, guest);
-    } else {
-      value = gpq(kHostOf[guest]);
-    }
-    a_.mov(qword_ptr(kState, flags_operand(n)), value);
+    a_.mov(qword_ptr(kState, flags_operand(n)), value_of(guest_number(o.reg.value), kScratch));
   };
   store(0, to);
   if (what != DeferredFlags::kResult && what != DeferredFlags::kNeg) {

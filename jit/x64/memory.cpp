@@ -21,17 +21,11 @@ void BlockEmitter::linear_address(const cpu::OperandView::Memory& mem, unsigned 
     code_address(to, end_of(g) + static_cast<u64>(mem.disp.value));
     if (narrow) a_.mov(result, result);
   } else {
-    const auto place = [this](ZydisRegister reg, const Gp& temporary) -> Gp {
-      const u8 guest = guest_number(reg);
-      if (kHostOf[guest] != kNoHost) return gpq(kHostOf[guest]);
-      load_guest(temporary, guest);
-      return temporary;
-    };
     const bool has_base = mem.base != ZYDIS_REGISTER_NONE;
     const bool has_index = mem.index != ZYDIS_REGISTER_NONE;
     const u32 shift = mem.scale == 8 ? 3 : mem.scale == 4 ? 2 : mem.scale == 2 ? 1 : 0;
-    const Gp base = has_base ? place(mem.base, kAddress) : Gp();
-    const Gp index = has_index ? place(mem.index, kIndex) : Gp();
+    const Gp base = has_base ? value_of(guest_number(mem.base), kAddress) : Gp();
+    const Gp index = has_index ? value_of(guest_number(mem.index), kIndex) : Gp();
     if (has_base && has_index) {
       a_.lea(result, ptr(base, index, shift, disp));
     } else if (has_index) {
@@ -74,12 +68,7 @@ void BlockEmitter::group_head() {
       a_.mov(kAddress.r32(), static_cast<u32>(here.displacement - down));
     }
   } else {
-    Gp base = kAddress;
-    if (kHostOf[here.base] != kNoHost) {
-      base = gpq(kHostOf[here.base]);
-    } else {
-      load_guest(kAddress, here.base);
-    }
+    const Gp base = value_of(here.base, kAddress);
     a_.lea(word(kAddress), ptr(base, static_cast<i32>(here.displacement - down)));
   }
   const Label miss = link.entry;

@@ -156,14 +156,7 @@ bool BlockEmitter::keep_for_flags(const GuestInsn& g, i32 displacement) {
   const Mem slot = qword_ptr(kState, flags_operand(static_cast<i32>(kept_operand(g))));
   kept_ |= u64{1} << current_;
   if (recipe_of(g).kind != FlagRecipe::Kind::kCompareKept) {
-    const u8 guest = guest_number(g.operands[0].reg.value);
-    Gp value = kScratch;
-    if (kHostOf[guest] == kNoHost) {
-      load_guest(kScratch, guest);
-    } else {
-      value = gpq(kHostOf[guest]);
-    }
-    a_.mov(slot, value);
+    a_.mov(slot, value_of(guest_number(g.operands[0].reg.value), kScratch));
     return false;
   }
   const unsigned bytes = memory_operand(g)->size / 8;

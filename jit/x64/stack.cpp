@@ -45,13 +45,7 @@ void BlockEmitter::push(const GuestInsn& g) {
   }
   const u8 guest = guest_number(o.reg.value);
   const i32 at = access(word_, true, 1, [&] { slot_below(sp); });
-  Gp value = kScratch;
-  if (kHostOf[guest] != kNoHost) {
-    value = gpq(kHostOf[guest]);
-  } else {
-    load_guest(kScratch, guest);
-  }
-  a_.mov(ptr(kAddress, at, word_), word(value));
+  a_.mov(ptr(kAddress, at, word_), word(value_of(guest, kScratch)));
   move_stack(-static_cast<i32>(word_));
 }
 
