@@ -14,6 +14,13 @@ Vcpu::Vcpu(u32 id, const VcpuServices& services)
   reset(false);
 }
 
+void* Vcpu::operator new(size_t bytes) {
+  u8* const pages = map_host_pages(bytes);
+  if (pages == nullptr) throw std::bad_alloc();
+  return pages;
+}
+void Vcpu::operator delete(void* at, size_t bytes) { unmap_host_pages(static_cast<u8*>(at), bytes); }
+
 Vcpu::~Vcpu() {
   services_.ram.remove_listener(*this);
   services_.memory.remove_listener(*this);
@@ -104,6 +111,8 @@ Vcpu::Layout Vcpu::layout() {
                            distance(banks_[2].recent_pages())},
           .recent_used = {distance(&banks_[0].recent_used()), distance(&banks_[1].recent_used()),
                           distance(&banks_[2].recent_used())},
+          .refused_pages = {distance(banks_[0].refused_pages()), distance(banks_[1].refused_pages()),
+                            distance(banks_[2].refused_pages())},
           .code_generations = {distance(&banks_[0].code_generation()), distance(&banks_[1].code_generation()),
                                distance(&banks_[2].code_generation())},
           .jump_table = distance(&jump_table)};

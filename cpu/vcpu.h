@@ -56,6 +56,9 @@ class Vcpu final : public memory::FrameListener, public memory::MapListener {
  public:
   Vcpu(u32 id, const VcpuServices& services);
   ~Vcpu() override;
+  /// A vCPU is two megabytes of tables, looked at all over.
+  static void* operator new(size_t bytes);
+  static void operator delete(void* at, size_t bytes);
   Vcpu(const Vcpu&) = delete;
   Vcpu& operator=(const Vcpu&) = delete;
 
@@ -338,7 +341,7 @@ class Vcpu final : public memory::FrameListener, public memory::MapListener {
   /// Distances from `state`, in bytes, that translated code uses; the same for every Vcpu.
   struct Layout {
     i32 ticks_left, translator, flat_bases, view, fill_bank, banks[3], views[3], codes[3], recent_pages[3],
-        recent_used[3], code_generations[3], jump_table;
+        recent_used[3], refused_pages[3], code_generations[3], jump_table;
   };
   Layout layout();
   DecodeCache& decode_cache() { return services_.decode_cache; }

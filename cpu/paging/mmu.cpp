@@ -384,9 +384,11 @@ bool Vcpu::quick_fill(u64 linear, Access access) {
   if (fill_bank_ == nullptr || quick_host(align_down(linear, memory::kPageBytes), 1, access) != nullptr)
     return false;
   const TlbEntry* const entry = tlb_.find(linear, current_pcid());
-  if (entry == nullptr || !allowed_at_once(*entry, access, Privilege::kCurrent)) return false;
-  fill_fast(linear, entry->physical + (linear - entry->page), entry);
-  return quick_host(linear, 1, access) != nullptr;
+  if (entry != nullptr && allowed_at_once(*entry, access, Privilege::kCurrent))
+    fill_fast(linear, entry->physical + (linear - entry->page), entry);
+  if (quick_host(linear, 1, access) != nullptr) return true;
+  fill_bank_->refuse(align_down(linear, memory::kPageBytes), access == Access::kWrite);
+  return false;
 }
 
 bool Vcpu::quick_fill_code(u64 page) {

@@ -155,6 +155,7 @@ void FastBank::forget_recent_page(u64 page) {
 
 void FastBank::flush() {
   forget_recent();
+  forget_refused();
   for_each(fills_, FastView::kEntries, [this](unsigned i) { invalidate(i); });
   for_each(global_fills_, FastView::kEntries, [this](unsigned i) { invalidate(i); });
   if (code_fills_.count + global_code_fills_.count != 0) code_generation_ += kGeneration;
@@ -164,6 +165,7 @@ void FastBank::flush() {
 
 void FastBank::flush_non_global() {
   forget_recent();
+  forget_refused();
   for_each(fills_, FastView::kEntries, [this](unsigned i) {
     if (!global_[i]) invalidate(i);
   });

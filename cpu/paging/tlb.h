@@ -78,7 +78,7 @@ class Tlb {
 /// The quick entries of one privilege view, by FastBank::index_of: an access is let through when
 /// (linear - page) <= 4096 - access bytes; its host address is that difference plus `host`.
 struct FastView {
-  static constexpr unsigned kEntries = 2048;
+  static constexpr unsigned kEntries = 8192;
   static constexpr u64 kIndexMask = kEntries - 1;
   std::array<u64, kEntries> read_page;
   std::array<u64, kEntries> write_page;
@@ -111,12 +111,15 @@ class FastBank {
     forget_recent();
     writer_.fill(kNoWriter);
   }
-  /// Translated code spreads its accesses over these: reads over the even ones, writes over the odd ones. One
-  /// more is filled for accesses that don't look at it.
-  static constexpr unsigned kRecentPages = 128, kSparePage = kRecentPages;
+  /// Translated code spreads the accesses of loops over these: reads over the even ones, writes over the odd
+  /// ones.
+  static constexpr unsigned kRecentPages = 128;
   RecentPage* recent_pages() { return recent_.data(); }
   /// Translated code sets it to 1 with every page that it puts in.
   u8& recent_used() { return recent_used_; }
+  /// The pages of the last read and write that could not be filled for: trying again would be in vain.
+  const u64* refused_pages() const { return refused_.data(); }
+  void refuse(u64 page, bool write) { refused_[write ? 1 : 0] = page; }
   static unsigned code_index_of(u64 linear) {
     return static_cast<unsigned>((linear >> 12) & FastCode::kIndexMask);
   }
@@ -153,6 +156,7 @@ class FastBank {
   };
   void fill(u64 page, u64 host, const Rights& rights) {
     const unsigned i = index_of(page);
+    forget_refused();
     view_.read_page[i] = rights.read ? page : invalid_page(i);
     view_.write_page[i] = rights.write ? page : invalid_page(i);
     view_.host[i] = host;
@@ -161,6 +165,7 @@ class FastBank {
     if (rights.write) note_writer(i);
   }
   void flush_page(u64 linear) {
+    forget_refused();
     invalidate(index_of(linear));
     invalidate_code(code_index_of(linear));
     if (recent_used_ != 0) forget_recent_page(align_down(linear, u64{4096}));
@@ -190,6 +195,7 @@ class FastBank {
       writer = kSeveralWriters;
     }
   }
+  void forget_refused() { refused_.fill(kNotAPage); }
   void forget_recent();
   void forget_recent_page(u64 page);
   void clear_code(unsigned i) {
@@ -198,13 +204,15 @@ class FastBank {
   }
 
   FastView view_;
-  std::array<RecentPage, kRecentPages + 1> recent_;
+  std::array<RecentPage, kRecentPages> recent_;
   u8 recent_used_ = 0;
+  static constexpr u64 kNotAPage = 1;
+  std::array<u64, 2> refused_{kNotAPage, kNotAPage};
   FastCode code_{};
   u64 code_generation_ = kGeneration;
   /// The indices filled since the last flush, while they fit.
   struct Fills {
-    std::array<u16, 512> index{};
+    std::array<u16, 1024> index{};
     size_t count = 0;
     void note(unsigned i) {
       if (count < index.size()) index[count] = static_cast<u16>(i);

@@ -135,9 +135,8 @@ class BlockEmitter {
   /// An access outside of the page that it was compared with.
   struct Refill {
     asmjit::Label cold, checked, miss;
-    asmjit::x86::Mem page;  // what has been subtracted from kAddress
-    i32 recent;             // RecentPage to be filled, from kState on
-    bool in_recent;         // `page` is that one's; else the quick TLB's at kIndex
+    asmjit::x86::Mem page;      // what has been subtracted from kAddress
+    std::optional<i32> recent;  // the RecentPage, from kState on; else the quick TLB's entry at kIndex
     unsigned bytes, alignment;
     bool write;
   };

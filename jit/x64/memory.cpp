@@ -1,8 +1,8 @@
 // Memory operands: the linear address, and its check.
 //
-// An access that may well stay in its page looks whether it is in the one of its RecentPage, which it may
-// share; others look in the quick TLB. If that fails, a stub looks in the quick TLB, has that filled from the
-// TLB proper if need be, and notes the page; what it can't do is the handler's.
+// Most accesses look in the quick TLB. Those of a loop that steps little look whether they are in the page of
+// their RecentPage, which they may share. If that fails, a stub looks in the quick TLB, has that filled from
+// the TLB proper if need be, and notes the page; what it can't do is the handler's.
 #include <bit>
 
 #include "jit/x64/block_emitter.h"
@@ -94,23 +94,14 @@ void BlockEmitter::find_index(const Gp& index, const Gp& address, i32 bits_slot,
 
 bool BlockEmitter::stays_in_page() const {
   const GuestInsn& g = insns_[current_];
-  if (g.plan == Plan::kString || g.plan == Plan::kBitString) return false;
+  if (!is_loop() || g.plan == Plan::kString || g.plan == Plan::kBitString) return false;
   const cpu::OperandView* const memory = memory_operand(g);
-  if (is_loop()) {
-    return memory == nullptr || (turn_steps_little(memory->mem.base) && turn_steps_little(memory->mem.index));
-  }
-  if (g.plan == Plan::kStack || g.plan == Plan::kBranch || g.plan == Plan::kSystem)
-    return memory == nullptr || memory->visibility == ZYDIS_OPERAND_VISIBILITY_HIDDEN;
-  const cpu::OperandView::Memory& mem = memory->mem;
-  if (mem.segment == ZYDIS_REGISTER_FS || mem.segment == ZYDIS_REGISTER_GS) return true;
-  return mem.index == ZYDIS_REGISTER_NONE &&
-         (mem.base == ZYDIS_REGISTER_NONE || mem.base == ZYDIS_REGISTER_RIP ||
-          mem.base == ZYDIS_REGISTER_RSP || mem.base == ZYDIS_REGISTER_ESP);
+  return memory == nullptr || (turn_steps_little(memory->mem.base) && turn_steps_little(memory->mem.index));
 }
 
 void BlockEmitter::check_access(unsigned bytes, bool write, unsigned alignment, const Label& miss) {
   const bool recent = stays_in_page();
-  const i32 at = recent ? recent_page(write) : recent_page_at(cpu::FastBank::kSparePage);
+  const i32 at = recent ? recent_page(write) : 0;
   Mem page = qword_ptr(kState, at + static_cast<i32>(offsetof(cpu::RecentPage, page)));
   Mem host = qword_ptr(kState, at + static_cast<i32>(offsetof(cpu::RecentPage, host)));
   if (!recent) {
@@ -123,8 +114,7 @@ void BlockEmitter::check_access(unsigned bytes, bool write, unsigned alignment, 
                       .checked = a_.newLabel(),
                       .miss = miss,
                       .page = page,
-                      .recent = at,
-                      .in_recent = recent,
+                      .recent = recent ? std::optional(at) : std::nullopt,
                       .bytes = bytes,
                       .alignment = alignment,
                       .write = write};
@@ -145,21 +135,23 @@ void BlockEmitter::check_alignment(unsigned alignment, const Label& miss) {
 
 void BlockEmitter::emit_refills() {
   for (const Refill& r : refills_) {
+    const auto select = [&r](const auto& stubs) -> const auto& {
+      return r.recent ? stubs.recent : stubs.indexed;
+    };
     a_.bind(r.cold);
     if (r.alignment == 1 && r.bytes <= 32 && std::has_single_bit(r.bytes)) {
       const auto size = static_cast<unsigned>(std::countr_zero(r.bytes));
-      const Stubs::Short& stubs = (r.write ? context_.stubs.short_write : context_.stubs.short_read)[view_];
-      if (r.in_recent) a_.lea(kIndex, ptr(kState, r.recent));
-      a_.call(address_of((r.in_recent ? stubs.recent : stubs.indexed)[size]));
-      a_.je(r.checked);
-      a_.jmp(r.miss);
-      continue;
+      if (r.recent) a_.lea(kIndex, ptr(kState, *r.recent));
+      a_.call(address_of(
+          select((r.write ? context_.stubs.short_write : context_.stubs.short_read)[view_])[size]));
+    } else {
+      a_.add(kAddress, r.page);
+      check_alignment(r.alignment, r.miss);
+      if (r.recent) a_.lea(kIndex, ptr(kState, *r.recent));
+      a_.mov(kScratch.r32(), 4096 - r.bytes);
+      a_.call(
+          address_of(select((r.write ? context_.stubs.refill_write : context_.stubs.refill_read)[view_])));
     }
-    a_.add(kAddress, r.page);
-    check_alignment(r.alignment, r.miss);
-    a_.lea(kIndex, ptr(kState, r.recent));
-    a_.mov(kScratch.r32(), 4096 - r.bytes);
-    a_.call(address_of((r.write ? context_.stubs.refill_write : context_.stubs.refill_read)[view_]));
     a_.je(r.checked);
     a_.jmp(r.miss);
   }

@@ -109,7 +109,7 @@ void call_find(Assembler& a, const cpu::Vcpu::Layout& layout, i32 function, cons
   a.cmp(found, 1);
 }
 
-u32 emit_refill(CodeArena& arena, const cpu::Vcpu::Layout& layout, unsigned view, bool write) {
+u32 emit_refill(CodeArena& arena, const cpu::Vcpu::Layout& layout, unsigned view, bool write, bool recent) {
   const auto field = [&](size_t offset) {
     return qword_ptr(kState, rax, 3, layout.views[view] + static_cast<i32>(offset));
   };
@@ -125,48 +125,55 @@ u32 emit_refill(CodeArena& arena, const cpu::Vcpu::Layout& layout, unsigned view
     a.cmp(rcx, kScratch);
     a.ja(absent);
     a.mov(rax, field(offsetof(cpu::FastView, host)));
-    a.mov(qword_ptr(kIndex, offsetof(cpu::RecentPage, host)), rax);
+    if (recent) {
+      a.mov(qword_ptr(kIndex, offsetof(cpu::RecentPage, host)), rax);
+      a.sub(kAddress, rcx);
+      a.mov(qword_ptr(kIndex, offsetof(cpu::RecentPage, page)), kAddress);
+      a.mov(byte_ptr(kState, layout.recent_used[view]), 1);
+    }
     a.add(rax, rcx);
-    a.sub(kAddress, rcx);
-    a.mov(qword_ptr(kIndex, offsetof(cpu::RecentPage, page)), kAddress);
     a.mov(kAddress, rax);
-    a.mov(byte_ptr(kState, layout.recent_used[view]), 1);
     a.mov(rax, first);
     a.mov(rcx, second);
     a.cmp(eax, eax);
     a.ret();
     a.bind(absent);
-    a.mov(rax, first);
     a.cmp(rcx, 4095);
-    a.mov(rcx, second);
     a.jbe(fail);  // it goes on in the next page
+    a.mov(rcx, kAddress);
+    a.and_(rcx, -4096);
+    a.cmp(rcx, qword_ptr(kState, layout.refused_pages[view] + (write ? 8 : 0)));
+    a.je(fail);
+    a.mov(rax, first);
+    a.mov(rcx, second);
     call_find(a, layout, write ? ORRERY_SLOT(layout, fill_write) : ORRERY_SLOT(layout, fill_read), kAddress);
     a.je(probe);
+    a.test(rsp, rsp);
+    a.ret();
     a.bind(fail);
+    a.mov(rax, first);
+    a.mov(rcx, second);
     a.test(rsp, rsp);
     a.ret();
   });
 }
 
 void emit_short_refills(CodeArena& arena, const cpu::Vcpu::Layout& layout, unsigned view, bool write,
-                        u32 refill, Stubs::Short& out) {
-  const i32 spare =
-      layout.recent_pages[view] + static_cast<i32>(cpu::FastBank::kSparePage * sizeof(cpu::RecentPage));
+                        const Stubs::Refill& refill, Stubs::Short& out) {
   const Mem indexed =
       qword_ptr(kState, kIndex, 3, layout.views[view] + static_cast<i32>(fast_page_field(write)));
   for (unsigned n = 0; n < Stubs::kSizes; ++n) {
-    const auto rest = [&](Assembler& a) {
+    const auto rest = [&](Assembler& a, u32 to) {
       a.mov(kScratch.r32(), 4096 - (1 << n));
-      a.jmp(imm(reinterpret_cast<u64>(arena.executable(refill))));
+      a.jmp(imm(reinterpret_cast<u64>(arena.executable(to))));
     };
     out.indexed[n] = emit_stub(arena, [&](Assembler& a) {
       a.add(kAddress, indexed);
-      a.lea(kIndex, ptr(kState, spare));
-      rest(a);
+      rest(a, refill.indexed);
     });
     out.recent[n] = emit_stub(arena, [&](Assembler& a) {
       a.add(kAddress, qword_ptr(kIndex, offsetof(cpu::RecentPage, page)));
-      rest(a);
+      rest(a, refill.recent);
     });
   }
 }
@@ -434,8 +441,12 @@ Stubs emit_stubs(CodeArena& arena, const cpu::Vcpu::Layout& layout) {
     a.ret();
   });
   for (unsigned view = 0; view < 3; ++view) {
-    stubs.refill_read[view] = emit_refill(arena, layout, view, false);
-    stubs.refill_write[view] = emit_refill(arena, layout, view, true);
+    const auto refill = [&](bool write) {
+      return Stubs::Refill{.indexed = emit_refill(arena, layout, view, write, false),
+                           .recent = emit_refill(arena, layout, view, write, true)};
+    };
+    stubs.refill_read[view] = refill(false);
+    stubs.refill_write[view] = refill(true);
     emit_short_refills(arena, layout, view, false, stubs.refill_read[view], stubs.short_read[view]);
     emit_short_refills(arena, layout, view, true, stubs.refill_write[view], stubs.short_write[view]);
   }

@@ -40,10 +40,14 @@ struct Stubs {
   u32 site = 0;           // likewise: calls TranslatorSlots::run_site and goes on with its result
   u32 load_vectors = 0;   // called; uses EFLAGS
   u32 load_x87 = 0;       // called; uses the temporaries and EFLAGS
-  /// Called, by privilege view, for an access whose page was not the one of its RecentPage: kAddress has the
-  /// linear address, kIndex points at the RecentPage, kScratch holds 4096 - bytes. ZF: kAddress has the host
-  /// address, and the RecentPage its page. Leaves everything else but EFLAGS alone.
-  u32 refill_read[3] = {}, refill_write[3] = {};
+  /// Called, by privilege view, for an access whose page was not in the quick TLB, or not the one of its
+  /// RecentPage: kAddress has the linear address, kScratch holds 4096 - bytes, and for the latter kIndex
+  /// points at it. ZF: kAddress has the host address, and the RecentPage its page. Leaves everything else but
+  /// EFLAGS alone.
+  struct Refill {
+    u32 indexed = 0, recent = 0;
+  };
+  Refill refill_read[3], refill_write[3];
   /// The same for 1, 2, 4, 8, 16 and 32 bytes, before kScratch is set and what was subtracted from the
   /// address is added again: kIndex is the index in the quick TLB, or points at the RecentPage.
   static constexpr unsigned kSizes = 6;
@@ -92,7 +96,7 @@ constexpr size_t fast_page_field(bool write) {
 /// kAddress as it was, if JumpTable::targets does not have it. Moves on to its page. Uses the temporaries and
 /// EFLAGS.
 asmjit::x86::Mem emit_find_target(asmjit::x86::Assembler& a, const cpu::Vcpu::Layout& layout, u32 key,
-                                const asmjit::Label& miss);
+                                  const asmjit::Label& miss);
 /// To `miss` unless bits 47 to 63 of `address` are equal. Uses kScratch and EFLAGS.
 void emit_canonical_check(asmjit::x86::Assembler& a, const Gp& address, const asmjit::Label& miss);
 
