@@ -2,6 +2,7 @@
 
 #include <iterator>
 
+#include "base/check.h"
 #include "cpu/apic/local_apic.h"
 #include "cpu/system/debug.h"
 
@@ -99,8 +100,10 @@ Vcpu::Layout Vcpu::layout() {
   const auto distance = [this](const void* to) {
     return static_cast<i32>(static_cast<const u8*>(to) - reinterpret_cast<const u8*>(&state));
   };
+  CHECK(distance(&translator.index_bits) == INT8_MIN);
   return {.ticks_left = distance(&ticks_left),
           .translator = distance(&translator),
+          .x87_image = distance(x87_image),
           .flat_bases = distance(&flat_base_),
           .view = distance(&view_),
           .fill_bank = distance(&fill_bank_),

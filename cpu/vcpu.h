@@ -78,38 +78,42 @@ class Vcpu final : public memory::FrameListener, public memory::MapListener {
     static constexpr unsigned kTargets = 8192;  // by the address's low bits
     std::array<Target, kTargets> targets{};
   } jump_table;
+  /// FXSAVE's image or FLDENV's, for the x87 state on its way between guest and host.
+  alignas(16) u8 x87_image[512]{};
   /// What a translator keeps at a fixed distance from `state`. Not part of the machine's state. What
-  /// translated code uses most stands last: within reach of an 8-bit displacement.
+  /// translated code uses most stands last: together with `ticks_left` it is within reach of an 8-bit
+  /// displacement.
   struct TranslatorSlots {
-    alignas(16) u8 x87_image[512]{};  // FXSAVE's or FLDENV's, for the x87 state on its way
-    u64 entry = 0;                    // where translated code is entered
-    u64 engine = 0;                   // the translator and ...
-    u64 run_site = 0;                 // ... its functions: run an instruction's handler,
-    u64 fill_read = 0;                // fill the quick TLB for a read,
-    u64 fill_write = 0;               // for a write,
-    u64 fill_code = 0;                // for a page of code,
-    u64 find_target = 0;              // put an indirect target into the jump table,
-    u64 read_time_stamp = 0;          // and read the time stamp counter ...
-    u64 time_stamp = 0;               // ... into this
-    u64 kept[2] = {};                 // registers of the stubs that call them
-    u64 underflow = 0;                // where a return leads that has no call
-    u64 native_stack = 0;  // the host's stack pointer, without return addresses of translated calls
+    u64 unused[3] = {};         // so that no gap is before `state`
+    u64 entry = 0;              // where translated code is entered
+    u64 engine = 0;             // the translator and ...
+    u64 run_site = 0;           // ... its functions: run an instruction's handler,
+    u64 fill_read = 0;          // fill the quick TLB for a read,
+    u64 fill_write = 0;         // for a write,
+    u64 fill_code = 0;          // for a page of code,
+    u64 find_target = 0;        // put an indirect target into the jump table,
+    u64 read_time_stamp = 0;    // and read the time stamp counter ...
+    u64 time_stamp = 0;         // ... into this
+    u64 kept[2] = {};           // registers of the stubs that call them
+    u64 underflow = 0;          // where a return leads that has no call
+    u64 native_stack = 0;       // the host's stack pointer, without return addresses of translated calls
+    u64 interrupt_waiting = 0;  // for RFLAGS.IF
+    u64 kept_operand = 0;       // what a loop's last comparison read from memory
+    u64 x87_loaded = 0;         // the guest's x87 state, but for its pointers, is in the host's
     u32 host_mxcsr = 0;
     u16 host_fcw = 0;
-    u64 x87_loaded = 0;         // the guest's x87 state, but for its pointers, is in the host's
-    u64 interrupt_waiting = 0;  // for RFLAGS.IF
     // For PEXT: the bits of an address that make its index.
     u64 index_bits = FastView::kIndexMask << 12, code_index_bits = FastCode::kIndexMask << 12;
-    u64 kept_operand = 0;    // what a loop's last comparison read from memory
-    u64 stack_limit = 0;     // how far such return addresses may reach
+    u64 stack_limit = 0;     // how far return addresses of translated calls may reach
     u64 bad_target = 0;      // how a jump or return leaves whose target is not canonical
     u64 code_page = 0;       // linear address of the page that the running block lies in
     u64 vectors_loaded = 0;  // the guest's vector registers and MXCSR are in the host's
-    u64 windows[8] = {};     // host addresses that one check has cleared for several accesses of a block
+    u64 windows[6] = {};     // host addresses that one check has cleared for several accesses of a block
     // The arithmetic flags, as jit/flags_image.h has them.
     u64 flags_image = 0;
     u64 flags_operands[2] = {};
-  } translator;
+  };
+  alignas(32) TranslatorSlots translator;
   /// Ticks until the engine must come back; counted down by one per retired instruction. The timeline reads
   /// it.
   i64 ticks_left = 0;
@@ -340,7 +344,7 @@ class Vcpu final : public memory::FrameListener, public memory::MapListener {
   }
   /// Distances from `state`, in bytes, that translated code uses; the same for every Vcpu.
   struct Layout {
-    i32 ticks_left, translator, flat_bases, view, fill_bank, banks[3], views[3], codes[3], recent_pages[3],
+    i32 ticks_left, translator, x87_image, flat_bases, view, fill_bank, banks[3], views[3], codes[3], recent_pages[3],
         recent_used[3], refused_pages[3], code_generations[3], jump_table;
   };
   Layout layout();

@@ -13,7 +13,7 @@
 
 namespace orrery::jit {
 
-inline constexpr unsigned kMaxGroups = 8;
+inline constexpr unsigned kMaxGroups = 6;
 
 struct MemoryGroup {
   u16 first = 0, last = 0;  // instructions

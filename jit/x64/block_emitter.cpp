@@ -155,10 +155,12 @@ void BlockEmitter::emit_insn(GuestInsn& g) {
   // Where the engine comes back to behind this instruction.
   if (has_site() && sites_.back().resumes) {
     held_group_ = GroupedAccess::kNoGroup;
-    sites_.back().behind = a_.newLabel();
-    sites_.back().flags = flags_;
-    sites_.back().x87_loaded = x87_loaded_;
-    a_.bind(sites_.back().behind);
+    PendingSite& site = sites_.back();
+    site.behind = a_.newLabel();
+    site.flags = flags_;
+    site.x87_loaded = x87_loaded_;
+    a_.bind(site.behind);
+    if (turn_ == 0 && site.resumes_behind()) a_.bind(site.resume);
   }
 }
 
@@ -306,7 +308,7 @@ void BlockEmitter::emit_cold() {
     if (s.recipe != kNoProducer) emit_recipe_to_image(s.recipe);
     store_x87_pointers(s.pointers);
     leave_at_site(i);
-    if (!s.resumes || s.turn != 0) continue;
+    if (!s.resumes || s.turn != 0 || s.resumes_behind()) continue;
     a_.bind(s.resume);
     if (s.x87_loaded) call_load_x87();
     if (s.flags != Flags::kImage && s.flags != Flags::kRecipe) emit_restore_flags();

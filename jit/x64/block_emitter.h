@@ -111,6 +111,8 @@ class BlockEmitter {
     size_t recipe;         // for the flags at `entry`; kNoProducer: the image has them
     bool x87_loaded;       // when the code behind runs
     X87Pointers pointers;  // at `entry`
+    /// Nothing has to be loaded on the way back.
+    bool resumes_behind() const { return !x87_loaded && (flags == Flags::kImage || flags == Flags::kRecipe); }
   };
   struct PendingLink {
     asmjit::Label entry;  // of the cold path to it, unless `in_line`

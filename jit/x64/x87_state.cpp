@@ -18,7 +18,7 @@ i32 register_at(unsigned i) { return ORRERY_STATE(fpr) + static_cast<i32>(i) * k
 }  // namespace
 
 void load_x87(Assembler& a, const cpu::Vcpu::Layout& layout) {
-  const i32 image = ORRERY_SLOT(layout, x87_image);
+  const i32 image = layout.x87_image;
   const Label top_is_0 = a.newLabel(), loaded = a.newLabel();
   a.cmp(byte_ptr(kState, ORRERY_SLOT(layout, x87_loaded)), 0);
   a.jne(loaded);
@@ -55,7 +55,7 @@ void load_x87(Assembler& a, const cpu::Vcpu::Layout& layout) {
 }
 
 void save_x87(Assembler& a, const cpu::Vcpu::Layout& layout) {
-  const i32 image = ORRERY_SLOT(layout, x87_image);
+  const i32 image = layout.x87_image;
   constexpr i32 kRegisters = 32;  // [SDM1 table 10-2]
   a.fxsave64(ptr(kState, image));
   a.movzx(ecx, word_ptr(kState, image));
