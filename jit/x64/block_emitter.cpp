@@ -28,7 +28,10 @@ bool BlockEmitter::emit() {
   groups_ = find_memory_groups(request_.start, insns_, (request_.key & block_key::kNoGroups) == 0);
   find_live_flags(insns_, [this](const GuestInsn& g) { return uses_flags_up(g); });
   find_loop();
-  if (is_loop()) loop_head_ = a_.newLabel();
+  if (is_loop()) {
+    loop_entry_ = a_.newLabel();
+    loop_head_ = a_.newLabel();
+  }
   const auto count = static_cast<u32>(insns_.size());
   const Label budget = a_.newLabel();
   // An instruction that goes on in the next page was translated from two pages.
@@ -67,8 +70,11 @@ bool BlockEmitter::emit() {
   emit_cold();
   if (loop_budget_.isValid()) {
     a_.bind(loop_budget_);
+    use_registers_of(1);
     emit_recipe_to_image(loop_producer_);
     store_x87_pointers(loop_pointers_);
+    emit_exchange_back();
+    use_registers_of(0);
     give_back((turns_ - 1u) * count);
   }
   a_.bind(budget);
@@ -222,6 +228,7 @@ void BlockEmitter::leave_to(u64 target) {
   save_flags();
   flags_ = Flags::kImage;
   ended_ = true;
+  if (turn_ != 0) emit_exchange_back();
   give_back(paid_ahead(turn_));
   PendingLink& link = new_link(target);
   emit_page_guard(link);
@@ -239,6 +246,7 @@ BlockEmitter::PendingLink& BlockEmitter::new_link(u64 target) {
                     .recipe = side_exit_producer(),
                     .ticks_back = 0,
                     .key_bits = 0,
+                    .turn = turn_,
                     .in_line = true,
                     .call = false,
                     .pointers = x87_pointers_});
@@ -305,8 +313,10 @@ void BlockEmitter::emit_cold() {
     PendingSite& s = sites_[i];
     if (s.in_line) continue;
     a_.bind(s.entry);
+    use_registers_of(s.turn);
     if (s.recipe != kNoProducer) emit_recipe_to_image(s.recipe);
     store_x87_pointers(s.pointers);
+    if (s.turn != 0) emit_exchange_back();
     leave_at_site(i);
     if (!s.resumes || s.turn != 0 || s.resumes_behind()) continue;
     a_.bind(s.resume);
@@ -344,12 +354,14 @@ void BlockEmitter::emit_cold() {
     PendingLink& link = links_[i];
     if (!link.in_line) {
       a_.bind(link.entry);
+      use_registers_of(link.turn);
       if (link.recipe != kNoProducer) {
         emit_recipe_to_image(link.recipe);
       } else if (link.flags == Flags::kHost) {
         emit_save_flags();
       }
       store_x87_pointers(link.pointers);
+      if (link.turn != 0) emit_exchange_back();
       emit_page_guard(link);
       give_back(link.ticks_back);
       emit_link(link);
@@ -363,6 +375,7 @@ void BlockEmitter::emit_cold() {
     a_.mov(kAddress.r32(), (id << kExitKindBits) | static_cast<u32>(ExitKind::kLink));
     a_.jmp(address_of(context_.stubs.exit));
   }
+  use_registers_of(0);
   emit_code_fills();
 }
 

@@ -10,6 +10,7 @@
 // back behind it.
 #pragma once
 
+#include <array>
 #include <optional>
 #include <span>
 #include <vector>
@@ -38,6 +39,8 @@ struct FlagRecipe {
   u32 registers = 0;  // that must not have changed: general ones, vector registers from bit 16
 };
 FlagRecipe recipe_of(const GuestInsn& g);
+/// MUL and IMUL set CF and OF to the same, and leave the other flags as they were.
+inline bool is_multiplication(ZydisMnemonic m) { return m == ZYDIS_MNEMONIC_MUL || m == ZYDIS_MNEMONIC_IMUL; }
 /// The general registers that `g` may change, and from bit 16 on the vector registers.
 u32 registers_written(const GuestInsn& g);
 
@@ -124,6 +127,7 @@ class BlockEmitter {
     size_t recipe;
     u32 ticks_back;  // of the instructions that a side exit leaves out
     u32 key_bits;
+    u16 turn;
     bool in_line;
     bool call;             // not a jump
     X87Pointers pointers;  // at `entry`
@@ -262,6 +266,14 @@ class BlockEmitter {
   }
   /// The block once more, for its second turn and later ones.
   void emit_loop();
+  /// Finds for guest registers of the loop that live in the state a host register whose guest's it has no use
+  /// for.
+  void find_exchanges();
+  /// From the registers as kHostOf says to those of later turns, and back. Leave EFLAGS alone.
+  void emit_exchange();
+  void emit_exchange_back();
+  /// What is emitted next runs in turn `turn`.
+  void use_registers_of(u16 turn);
 
   // memory.cpp
   /// The linear address of `mem` into `to` (LEA: the effective one). Uses kIndex and kAddress; a segment's
@@ -306,10 +318,14 @@ class BlockEmitter {
   void load_guest(const Gp& host, u8 guest) { a_.mov(host, asmjit::x86::qword_ptr(kState, 8 * guest)); }
   /// The host register that has the guest's, or `temporary`, which it is loaded into.
   Gp value_of(u8 guest, const Gp& temporary) {
-    if (kHostOf[guest] != kNoHost) return gp(kHostOf[guest], 8);
+    if (host_of(guest) != kNoHost) return gp(host_of(guest), 8);
     load_guest(temporary, guest);
     return temporary;
   }
+  u8 host_of(u8 guest) const { return host_of_[guest]; }
+  /// Whether `o` is a general register that lives in the state.
+  bool lives_in_state(const cpu::OperandView& o) const;
+  unsigned operand_in_state(const GuestInsn& g) const;
   void store_guest(u8 guest, const Gp& host) { a_.mov(asmjit::x86::qword_ptr(kState, 8 * guest), host); }
 
   // branch.cpp
@@ -411,7 +427,12 @@ class BlockEmitter {
   asmjit::Label lost_;                  // when the return from it leads elsewhere
   asmjit::Label moved_, returned_;      // when the return from it leads to another mapping of this page
   size_t loop_producer_ = kNoProducer;  // whose flags the last jump, back to the first instruction, looks at
-  asmjit::Label loop_head_, loop_budget_;
+  asmjit::Label loop_entry_, loop_head_, loop_budget_;
+  struct Exchange {
+    u8 in, out;
+  };
+  std::vector<Exchange> exchanges_;  // of a loop's later turns
+  std::array<u8, 16> host_of_ = std::to_array(kHostOf);
   std::vector<Refill> refills_;
   std::vector<CodeFill> code_fills_;
   u16 turn_ = 0;   // of the second version, from 1 on, while that is emitted ...

@@ -211,7 +211,8 @@ bool BlockEmitter::recipe_holds(size_t producer, size_t from) const {
     if (!native && g.plan != Plan::kStack) return false;
     if (native) {
       if (flags_read(g) != 0 || flags_defined(g) == cpu::rflags::kArithmetic) return true;
-      if (changes_flags(g)) return false;
+      // In a loop's later turns, a multiplication saves those that it leaves alone.
+      if (changes_flags(g)) return from == 0 && g.plan == Plan::kRewrite && is_multiplication(g.z.mnemonic);
     }
     intact = (registers_written(g) & recipe.registers) == 0;
   }
@@ -245,10 +246,10 @@ void BlockEmitter::emit_recipe(size_t producer) {
   const unsigned bytes = to.size / 8;
   const auto copy = [&](const cpu::OperandView& o, const Gp& temporary) {
     const u8 guest = guest_number(o.reg.value);
-    if (kHostOf[guest] == kNoHost) {
+    if (host_of(guest) == kNoHost) {
       load_guest(temporary, guest);
     } else {
-      a_.mov(temporary, gpq(kHostOf[guest]));
+      a_.mov(temporary, gpq(host_of(guest)));
     }
   };
   const Gp result = gp(kScratchId, bytes);

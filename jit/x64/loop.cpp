@@ -1,5 +1,7 @@
 // A block that jumps back to itself gets a second version for all turns but the first. In it the flags of
-// the turn before are a recipe (flags.cpp), so that nothing is saved at the jump.
+// the turn before are a recipe (flags.cpp), so that nothing is saved at the jump; and guest registers that
+// live in the state have host registers of guest registers that the loop has no use for. Whoever leaves it
+// puts them back. (Stubs may be called meanwhile: they leave all registers as they are.)
 #include "jit/analysis/flag_liveness.h"
 #include "jit/x64/block_emitter.h"
 
@@ -37,7 +39,66 @@ void BlockEmitter::find_loop() {
     }
   }
   if (producer == kNoProducer || (recipe_of(insns_[producer]).registers & written_since) != 0) return;
-  if (recipe_holds(producer, 0)) loop_producer_ = producer;
+  if (!recipe_holds(producer, 0)) return;
+  loop_producer_ = producer;
+  find_exchanges();
+}
+
+void BlockEmitter::find_exchanges() {
+  u32 used = 1u << cpu::kRsp;
+  const auto use = [&used](ZydisRegister reg) {
+    switch (ZydisRegisterGetClass(reg)) {
+      case ZYDIS_REGCLASS_GPR8:
+      case ZYDIS_REGCLASS_GPR16:
+      case ZYDIS_REGCLASS_GPR32:
+      case ZYDIS_REGCLASS_GPR64:
+        used |= 1u << guest_number(reg);
+        break;
+      default:
+        break;
+    }
+  };
+  for (const GuestInsn& g : insns_) {
+    for (unsigned i = 0; i < g.z.operand_count; ++i) {
+      const cpu::OperandView& o = g.operands[i];
+      if (o.type == ZYDIS_OPERAND_TYPE_REGISTER) use(o.reg.value);
+      if (o.type != ZYDIS_OPERAND_TYPE_MEMORY) continue;
+      use(o.mem.base);
+      use(o.mem.index);
+    }
+  }
+  u8 out = 0;
+  for (u8 in = 0; in < 16 && exchanges_.size() < std::size(cpu::Vcpu::TranslatorSlots{}.displaced); ++in) {
+    if (kHostOf[in] != kNoHost || (used >> in & 1) == 0) continue;
+    while (out < 16 && (kHostOf[out] == kNoHost || (used >> out & 1) != 0)) ++out;
+    if (out == 16) return;
+    exchanges_.push_back({in, out++});
+  }
+}
+
+void BlockEmitter::emit_exchange() {
+  for (size_t i = 0; i < exchanges_.size(); ++i) {
+    const Gp host = gpq(kHostOf[exchanges_[i].out]);
+    a_.mov(qword_ptr(kState, ORRERY_SLOT(context_.layout, displaced) + static_cast<i32>(8 * i)), host);
+    load_guest(host, exchanges_[i].in);
+  }
+}
+
+void BlockEmitter::emit_exchange_back() {
+  for (size_t i = 0; i < exchanges_.size(); ++i) {
+    const Gp host = gpq(kHostOf[exchanges_[i].out]);
+    store_guest(exchanges_[i].in, host);
+    a_.mov(host, qword_ptr(kState, ORRERY_SLOT(context_.layout, displaced) + static_cast<i32>(8 * i)));
+  }
+}
+
+void BlockEmitter::use_registers_of(u16 turn) {
+  host_of_ = std::to_array(kHostOf);
+  if (turn == 0) return;
+  for (const Exchange& e : exchanges_) {
+    host_of_[e.in] = kHostOf[e.out];
+    host_of_[e.out] = kNoHost;
+  }
 }
 
 // Whether an address that is made of `reg` is likely in the page that it was in a turn before.
@@ -63,6 +124,9 @@ void BlockEmitter::emit_loop() {
   const auto count = static_cast<u32>(insns_.size());
   turns_ = static_cast<u16>(std::clamp(kMaxLoopInsns / 2 / count, 1u, kMaxTurns));
   loop_budget_ = a_.newLabel();
+  a_.bind(loop_entry_);
+  emit_exchange();
+  use_registers_of(1);
   a_.bind(loop_head_);
   pay(turns_ * count, loop_budget_);
   for (turn_ = 1; turn_ <= turns_ && !failed_; ++turn_) {
@@ -74,6 +138,7 @@ void BlockEmitter::emit_loop() {
     emit_insns();
     a_.bind(next_turn_);
   }
+  use_registers_of(0);
 }
 
 }  // namespace orrery::jit::x64

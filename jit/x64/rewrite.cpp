@@ -41,9 +41,6 @@ namespace {
 /// A source of zero leaves the destination as it was. [APM3 BSF]
 bool keeps_destination(ZydisMnemonic m) { return m == ZYDIS_MNEMONIC_BSF || m == ZYDIS_MNEMONIC_BSR; }
 
-/// MUL and IMUL set CF and OF to the same, and leave the other flags as they were.
-bool is_multiplication(ZydisMnemonic m) { return m == ZYDIS_MNEMONIC_MUL || m == ZYDIS_MNEMONIC_IMUL; }
-
 /// The result does not depend on what the destination held.
 bool clears_destination(const GuestInsn& g) {
   return (g.z.mnemonic == ZYDIS_MNEMONIC_XOR || g.z.mnemonic == ZYDIS_MNEMONIC_SUB) &&
@@ -98,15 +95,16 @@ bool source_may_be_memory(ZydisMnemonic m) {
   }
 }
 
-/// A general register that lives in the state.
-bool lives_in_state(const cpu::OperandView& o) {
+}  // namespace
+
+bool BlockEmitter::lives_in_state(const cpu::OperandView& o) const {
   if (o.type != ZYDIS_OPERAND_TYPE_REGISTER) return false;
   switch (ZydisRegisterGetClass(o.reg.value)) {
     case ZYDIS_REGCLASS_GPR8:
     case ZYDIS_REGCLASS_GPR16:
     case ZYDIS_REGCLASS_GPR32:
     case ZYDIS_REGCLASS_GPR64:
-      return kHostOf[guest_number(o.reg.value)] == kNoHost;
+      return host_of(guest_number(o.reg.value)) == kNoHost;
     default:
       return false;
   }
@@ -114,7 +112,7 @@ bool lives_in_state(const cpu::OperandView& o) {
 
 /// Which explicit operand of `g`, a register that lives in the state, may be the host's memory operand; none:
 /// cpu::kMaxOperands.
-unsigned operand_in_state(const GuestInsn& g) {
+unsigned BlockEmitter::operand_in_state(const GuestInsn& g) const {
   constexpr unsigned kNone = cpu::kMaxOperands;
   const cpu::OperandView& to = g.operands[0];
   const cpu::OperandView& from = g.operands[1];
@@ -134,18 +132,16 @@ unsigned operand_in_state(const GuestInsn& g) {
   return to.size >= 32 && value == static_cast<i32>(value) ? 0 : kNone;
 }
 
-}  // namespace
-
 void BlockEmitter::load_effective_address(const GuestInsn& g) {
   const u8 guest = guest_number(g.operands[0].reg.value);
   const unsigned bytes = g.operands[0].size / 8;
-  const bool direct = kHostOf[guest] != kNoHost && bytes >= 4;
-  const Gp to = direct ? gpq(kHostOf[guest]) : kAddress;
+  const bool direct = host_of(guest) != kNoHost && bytes >= 4;
+  const Gp to = direct ? gpq(host_of(guest)) : kAddress;
   linear_address(g.operands[1].mem, bytes == 4 ? 32 : g.z.address_width, g, to);
   if (bytes >= 4) {
     if (!direct) store_guest(guest, to);
-  } else if (kHostOf[guest] != kNoHost) {
-    a_.mov(gp(kHostOf[guest], 2), kAddress.r16());
+  } else if (host_of(guest) != kNoHost) {
+    a_.mov(gp(host_of(guest), 2), kAddress.r16());
   } else {
     a_.mov(word_ptr(kState, 8 * guest), kAddress.r16());
   }
@@ -205,6 +201,7 @@ void BlockEmitter::rewrite(const GuestInsn& g) {
   const bool changes = changes_flags(g);
   const bool keeps = changes && (g.flags_live_after & kept) != 0;
   // What changes CF and OF alone, to the same, need not wait for the others.
+  if (keeps && is_multiplication(g.z.mnemonic) && flags_ == Flags::kRecipe) save_flags();
   const bool adds_overflow = flags_read(g) == 0 && keeps && is_multiplication(g.z.mnemonic) &&
                              (flags_ == Flags::kImage || flags_ == Flags::kOverflow);
   if (!adds_overflow && (flags_read(g) != 0 || keeps))
@@ -219,7 +216,7 @@ void BlockEmitter::rewrite(const GuestInsn& g) {
   Placed placed[3];
   unsigned placed_count = 0;
   const auto place = [&](u8 guest, bool load, bool store) -> Gp {
-    if (kHostOf[guest] != kNoHost) return gpq(kHostOf[guest]);
+    if (host_of(guest) != kNoHost) return gpq(host_of(guest));
     for (unsigned i = 0; i < placed_count; ++i) {
       if (placed[i].guest != guest) continue;
       placed[i].store |= store;

@@ -55,8 +55,8 @@ void BlockEmitter::pop(const GuestInsn& g) {
   const i32 at = access(word_, false, 1, [&] { a_.mov(word(kAddress), word(sp)); });
   // POP RSP reads the new value from where RSP points before.
   if (guest != cpu::kRsp) move_stack(static_cast<i32>(word_));
-  if (kHostOf[guest] != kNoHost) {
-    a_.mov(gp(kHostOf[guest], word_), ptr(kAddress, at, word_));
+  if (host_of(guest) != kNoHost) {
+    a_.mov(gp(host_of(guest), word_), ptr(kAddress, at, word_));
   } else {
     a_.mov(kScratch, qword_ptr(kAddress, at));
     store_guest(guest, kScratch);
