@@ -1,6 +1,7 @@
 #include "cpu/vcpu.h"
 
 #include <iterator>
+#include <new>
 
 #include "base/check.h"
 #include "cpu/apic/local_apic.h"

@@ -345,8 +345,8 @@ class Vcpu final : public memory::FrameListener, public memory::MapListener {
   }
   /// Distances from `state`, in bytes, that translated code uses; the same for every Vcpu.
   struct Layout {
-    i32 ticks_left, translator, x87_image, flat_bases, view, fill_bank, banks[3], views[3], codes[3], recent_pages[3],
-        recent_used[3], refused_pages[3], code_generations[3], jump_table;
+    i32 ticks_left, translator, x87_image, flat_bases, view, fill_bank, banks[3], views[3], codes[3],
+        recent_pages[3], recent_used[3], refused_pages[3], code_generations[3], jump_table;
   };
   Layout layout();
   DecodeCache& decode_cache() { return services_.decode_cache; }

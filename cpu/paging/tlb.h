@@ -156,7 +156,7 @@ class FastBank {
   };
   void fill(u64 page, u64 host, const Rights& rights) {
     const unsigned i = index_of(page);
-    forget_refused();
+    forget_refused(page);
     view_.read_page[i] = rights.read ? page : invalid_page(i);
     view_.write_page[i] = rights.write ? page : invalid_page(i);
     view_.host[i] = host;
@@ -165,7 +165,7 @@ class FastBank {
     if (rights.write) note_writer(i);
   }
   void flush_page(u64 linear) {
-    forget_refused();
+    forget_refused(align_down(linear, u64{4096}));
     invalidate(index_of(linear));
     invalidate_code(code_index_of(linear));
     if (recent_used_ != 0) forget_recent_page(align_down(linear, u64{4096}));
@@ -196,6 +196,7 @@ class FastBank {
     }
   }
   void forget_refused() { refused_.fill(kNotAPage); }
+  void forget_refused(u64 page) { std::replace(refused_.begin(), refused_.end(), page, u64{kNotAPage}); }
   void forget_recent();
   void forget_recent_page(u64 page);
   void clear_code(unsigned i) {

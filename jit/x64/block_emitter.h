@@ -115,7 +115,9 @@ class BlockEmitter {
     bool x87_loaded;       // when the code behind runs
     X87Pointers pointers;  // at `entry`
     /// Nothing has to be loaded on the way back.
-    bool resumes_behind() const { return !x87_loaded && (flags == Flags::kImage || flags == Flags::kRecipe); }
+    bool resumes_behind() const {
+      return !in_line && !x87_loaded && (flags == Flags::kImage || flags == Flags::kRecipe);
+    }
   };
   struct PendingLink {
     asmjit::Label entry;  // of the cold path to it, unless `in_line`

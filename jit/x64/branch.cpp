@@ -108,7 +108,8 @@ void BlockEmitter::final_jump(const GuestInsn& g, u64 target) {
     // Turns end alike: what the pointers are at the jump is the same in both versions.
     DCHECK(turn_ == 0 || x87_pointers_ == loop_pointers_);
     loop_pointers_ = x87_pointers_;
-    if (a_.emit(jump, turn_ == 0 ? loop_entry_ : turn_ == turns_ ? loop_head_ : next_turn_) != kErrorOk) failed_ = true;
+    if (a_.emit(jump, turn_ == 0 ? loop_entry_ : turn_ == turns_ ? loop_head_ : next_turn_) != kErrorOk)
+      failed_ = true;
     return;
   }
   save_flags();

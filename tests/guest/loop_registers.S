@@ -56,6 +56,7 @@ rounds: incq    turns
         addq    %rax, %r10
         leaq    3(%r14,%r10), %r14
         xorq    %r14, %r15
+        addq    8(%r9), %r14                    // in turn 31 in the next page
         addq    $264, %r9
         subq    $1, %r11
         jnz     1b
@@ -106,6 +107,36 @@ rounds: incq    turns
         movq    %rdx, %r11
         cmpq    %rsi, %r8
         jne     1b
+        log_registers
+
+        mark_registers
+        movl    $DATA_AT, %r9d                  // a product between a turn's flags and who looks at them
+        movq    turns, %r10
+        xorl    %r14d, %r14d
+        xorl    %ebx, %ebx
+1:      movq    (%r9), %rax
+        mulq    %r11
+        setnz   %bl
+        leaq    1(%r14,%rbx), %r14
+        jo      2f
+        leaq    8(%r9), %r9
+        subq    $1, %r10
+        jnz     1b
+2:      log_registers
+
+        mark_registers
+        movl    $DATA_AT, %r9d                  // the same, and flags that come from memory
+        movq    turns, %r10
+        movq    %r10, DATA_AT + 0xf000
+        xorl    %r14d, %r14d
+1:      setb    %bl
+        movzbl  %bl, %ebx
+        movq    (%r9), %rax
+        imulq   (%r9), %r11
+        leaq    1(%r14,%rbx), %r14
+        leaq    8(%r9), %r9
+        cmpq    DATA_AT + 0xf000, %r14
+        jb      1b
         log_registers
 
         mark_registers

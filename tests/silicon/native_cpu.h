@@ -29,8 +29,8 @@ class NativeCpu {
   void guard_host();
   u8* memory() { return writable_; }
 
-  /// Whether the host's kernel gives this process its LDT: not every hypervisor lets it. Without, 32-bit mode's
-  /// cases and far branches can't run.
+  /// Whether the host's kernel gives this process its LDT: not every hypervisor lets it. Without, 32-bit
+  /// mode's cases and far branches can't run.
   bool has_ldt() const;
   static constexpr const char* kNoLdt = "the host's kernel has no LDT for this process";
   /// An AMD processor of family 17h or later: undefined flags are compared, too.
