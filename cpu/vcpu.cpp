@@ -1,9 +1,9 @@
 #include "cpu/vcpu.h"
 
 #include <iterator>
-#include <new>
 
 #include "base/check.h"
+#include "base/host_vector.h"
 #include "cpu/apic/local_apic.h"
 #include "cpu/system/debug.h"
 
@@ -16,12 +16,10 @@ Vcpu::Vcpu(u32 id, const VcpuServices& services)
   reset(false);
 }
 
-void* Vcpu::operator new(size_t bytes) {
-  u8* const pages = map_host_pages(bytes);
-  if (pages == nullptr) throw std::bad_alloc();
-  return pages;
+void* Vcpu::operator new(size_t bytes) { return HostAllocator<u8>().allocate(bytes); }
+void Vcpu::operator delete(void* at, size_t bytes) {
+  HostAllocator<u8>().deallocate(static_cast<u8*>(at), bytes);
 }
-void Vcpu::operator delete(void* at, size_t bytes) { unmap_host_pages(static_cast<u8*>(at), bytes); }
 
 Vcpu::~Vcpu() {
   services_.ram.remove_listener(*this);

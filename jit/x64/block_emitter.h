@@ -41,6 +41,8 @@ struct FlagRecipe {
 FlagRecipe recipe_of(const GuestInsn& g);
 /// MUL and IMUL set CF and OF to the same, and leave the other flags as they were.
 inline bool is_multiplication(ZydisMnemonic m) { return m == ZYDIS_MNEMONIC_MUL || m == ZYDIS_MNEMONIC_IMUL; }
+/// The bit of a general register, or from bit 16 on of a vector register, in a set; 0 for other registers.
+u32 register_bit(ZydisRegister reg);
 /// The general registers that `g` may change, and from bit 16 on the vector registers.
 u32 registers_written(const GuestInsn& g);
 
@@ -295,6 +297,7 @@ class BlockEmitter {
     });
   }
   i32 window(unsigned group) const {
+    static_assert(std::extent_v<decltype(cpu::Vcpu::TranslatorSlots::windows)> == kMaxGroups);
     return ORRERY_SLOT(context_.layout, windows) + static_cast<i32>(8 * group);
   }
   /// The index in the quick TLB of `address`, as a factor of 8.

@@ -12,11 +12,8 @@ namespace orrery::jit::x64 {
 using namespace asmjit;
 using namespace asmjit::x86;
 
-namespace {
-
 constexpr unsigned kFirstVector = 16;
 
-/// The bit of a general or vector register in a set; 0 for other registers.
 u32 register_bit(ZydisRegister reg) {
   switch (ZydisRegisterGetClass(reg)) {
     case ZYDIS_REGCLASS_GPR8:
@@ -31,8 +28,6 @@ u32 register_bit(ZydisRegister reg) {
       return 0;
   }
 }
-
-}  // namespace
 
 u32 registers_written(const GuestInsn& g) {
   // These have no operands.

@@ -46,29 +46,16 @@ void BlockEmitter::find_loop() {
 
 void BlockEmitter::find_exchanges() {
   u32 used = 1u << cpu::kRsp;
-  const auto use = [&used](ZydisRegister reg) {
-    switch (ZydisRegisterGetClass(reg)) {
-      case ZYDIS_REGCLASS_GPR8:
-      case ZYDIS_REGCLASS_GPR16:
-      case ZYDIS_REGCLASS_GPR32:
-      case ZYDIS_REGCLASS_GPR64:
-        used |= 1u << guest_number(reg);
-        break;
-      default:
-        break;
-    }
-  };
   for (const GuestInsn& g : insns_) {
     for (unsigned i = 0; i < g.z.operand_count; ++i) {
       const cpu::OperandView& o = g.operands[i];
-      if (o.type == ZYDIS_OPERAND_TYPE_REGISTER) use(o.reg.value);
-      if (o.type != ZYDIS_OPERAND_TYPE_MEMORY) continue;
-      use(o.mem.base);
-      use(o.mem.index);
+      if (o.type == ZYDIS_OPERAND_TYPE_REGISTER) used |= register_bit(o.reg.value);
+      if (o.type == ZYDIS_OPERAND_TYPE_MEMORY) used |= register_bit(o.mem.base) | register_bit(o.mem.index);
     }
   }
+  constexpr size_t kMost = std::extent_v<decltype(cpu::Vcpu::TranslatorSlots::displaced)>;
   u8 out = 0;
-  for (u8 in = 0; in < 16 && exchanges_.size() < std::size(cpu::Vcpu::TranslatorSlots{}.displaced); ++in) {
+  for (u8 in = 0; in < 16 && exchanges_.size() < kMost; ++in) {
     if (kHostOf[in] != kNoHost || (used >> in & 1) == 0) continue;
     while (out < 16 && (kHostOf[out] == kNoHost || (used >> out & 1) != 0)) ++out;
     if (out == 16) return;
