@@ -13,6 +13,7 @@
 #include "cpu/isa/table.h"
 #include "jit/code_cache.h"
 #include "jit/flags_image.h"
+#include "jit/host_profile.h"
 #include "jit/listing.h"
 #include "jit/x64/block_emitter.h"
 
@@ -71,19 +72,9 @@ u64 features_of_host() {
   return features;
 }
 
-/// The family of an AMD processor; 0 for others.
-unsigned amd_family() {
-  unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
-  if (__builtin_cpu_is("amd") == 0 || __get_cpuid(1, &eax, &ebx, &ecx, &edx) == 0) return 0;
-  return ((eax >> 8) & 15) + ((eax >> 20) & 255);
-}
-
-/// Its undefined flags are those of our profile.
-bool host_is_zen() { return amd_family() >= 0x17; }
-
 /// Before Zen 3, AMD's PEXT takes hundreds of cycles.
 bool pext_is_quick() {
-  const unsigned family = amd_family();
+  const unsigned family = HostProfile::amd_family();
   return __builtin_cpu_supports("bmi2") != 0 && (family == 0 || family >= 0x19);
 }
 
@@ -124,7 +115,7 @@ struct Translator::Impl {
         decode_cache(machine_decode_cache),
         host_features(features_of_host()),
         has_pext(pext_is_quick()),
-        host_is_profile(host_is_zen()),
+        host_profile(HostProfile::of_host()),
         heat(kHeatSlots),
         rewritten(kHeatSlots) {
     stats.handlers.resize(cpu::isa::rows().size());
@@ -168,7 +159,7 @@ struct Translator::Impl {
   cpu::Interpreter interpreter;
   const u64 host_features;
   const bool has_pext;
-  const bool host_is_profile;
+  const HostProfile host_profile;
   TranslatorConfig config;
   std::vector<u8> heat;       // runs of places that have no trace
   std::vector<u8> rewritten;  // whether a place's code was written after it had been translated
@@ -350,7 +341,7 @@ BlockId Translator::Impl::translate(cpu::Vcpu& cpu, const u8* host, u32 key) {
                                     .has_pext = has_pext,
                                     .counts_ticks = config.counts_ticks,
                                     .single_cpu = cpu.services().cpu_count == 1,
-                                    .host_is_profile = host_is_profile};
+                                    .host_profile = host_profile};
   for (GuestInsn& g : scanned) g.plan = x64::make_plan(context, key, g);
   if (config.sabotage) std::for_each(scanned.begin(), scanned.end(), config.sabotage);
   CodeArena& arena = cache.arena();

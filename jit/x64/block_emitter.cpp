@@ -25,8 +25,9 @@ bool BlockEmitter::emit() {
   sites_.reserve(most);
   links_.reserve(most);
   refills_.reserve(most);
-  groups_ = find_memory_groups(request_.start, insns_, (request_.key & block_key::kNoGroups) == 0);
-  find_live_flags(insns_, [this](const GuestInsn& g) { return uses_flags_up(g); });
+  analyse();
+  // A handler in the place of an instruction looks at all flags before it.
+  while (leave_flags_to_handlers()) analyse();
   find_loop();
   if (is_loop()) {
     loop_entry_ = a_.newLabel();
@@ -93,6 +94,21 @@ bool BlockEmitter::emit() {
     a_.jmp(x87_loaded);
   }
   return !failed_;
+}
+
+void BlockEmitter::analyse() {
+  groups_ = find_memory_groups(request_.start, insns_, (request_.key & block_key::kNoGroups) == 0);
+  find_live_flags(insns_, [this](const GuestInsn& g) { return uses_flags_up(g); });
+}
+
+bool BlockEmitter::leave_flags_to_handlers() {
+  bool any = false;
+  for (GuestInsn& g : insns_) {
+    if ((g.flags_live_after & flags_left_to_handler(context_.host_profile, g)) == 0) continue;
+    g.plan = Plan::kHandler;
+    any = true;
+  }
+  return any;
 }
 
 void BlockEmitter::pay(u32 ticks, const Label& none_left) {
@@ -243,6 +259,7 @@ BlockEmitter::PendingLink& BlockEmitter::new_link(u64 target) {
                     .site = kNoSite,
                     .target = target,
                     .flags = flags_,
+                    .af_is_set = af_is_set_,
                     .recipe = side_exit_producer(),
                     .ticks_back = 0,
                     .key_bits = 0,
@@ -358,6 +375,7 @@ void BlockEmitter::emit_cold() {
       if (link.recipe != kNoProducer) {
         emit_recipe_to_image(link.recipe);
       } else if (link.flags == Flags::kHost) {
+        af_is_set_ = link.af_is_set;
         emit_save_flags();
       }
       store_x87_pointers(link.pointers);

@@ -20,6 +20,7 @@
 #include "jit/analysis/memory_groups.h"
 #include "jit/block.h"
 #include "jit/block_scan.h"
+#include "jit/host_profile.h"
 #include "jit/x64/stubs.h"
 
 namespace orrery::jit::x64 {
@@ -41,6 +42,13 @@ struct FlagRecipe {
 FlagRecipe recipe_of(const GuestInsn& g);
 /// MUL and IMUL set CF and OF to the same, and leave the other flags as they were.
 inline bool is_multiplication(ZydisMnemonic m) { return m == ZYDIS_MNEMONIC_MUL || m == ZYDIS_MNEMONIC_IMUL; }
+inline bool is_shift(ZydisMnemonic m) {
+  return m == ZYDIS_MNEMONIC_SHL || m == ZYDIS_MNEMONIC_SHR || m == ZYDIS_MNEMONIC_SAR;
+}
+/// By how much `g`, a shift or rotation by an immediate, shifts.
+inline unsigned shift_count(const GuestInsn& g) {
+  return static_cast<unsigned>(g.operands[1].imm.value.u & (g.operands[0].size == 64 ? 63 : 31));
+}
 /// The bit of a general register, or from bit 16 on of a vector register, in a set; 0 for other registers.
 u32 register_bit(ZydisRegister reg);
 /// The general registers that `g` may change, and from bit 16 on the vector registers.
@@ -63,8 +71,7 @@ struct EmitterContext {
   bool has_pext;      // and quickly
   bool counts_ticks;  // TranslatorConfig
   bool single_cpu;    // the machine has one
-  bool
-      host_is_profile;  // undefined flags and results of the host are those of the CPU model's vendor profile
+  HostProfile host_profile;
 };
 
 class BlockEmitter {
@@ -127,7 +134,8 @@ class BlockEmitter {
     asmjit::Label frame;  // behind the guard's immediate, if there is a guard
     size_t site;          // whose handler does what the jump does; kNoSite: nothing but RIP is missing
     u64 target;
-    Flags flags;  // at `entry`
+    Flags flags;     // at `entry`
+    bool af_is_set;  // likewise
     size_t recipe;
     u32 ticks_back;  // of the instructions that a side exit leaves out
     u32 key_bits;
@@ -159,6 +167,10 @@ class BlockEmitter {
   /// Takes the ticks of what comes next; to `none_left` if there are not so many.
   void pay(u32 ticks, const asmjit::Label& none_left);
   void give_back(u32 ticks);
+  /// Memory groups and live flags, which depend on the instructions' plans.
+  void analyse();
+  /// Whether an instruction has been found that must run its handler for the sake of its flags.
+  bool leave_flags_to_handlers();
   void emit_insns();
   void emit_insn(GuestInsn& g);
   /// The way out of the current instruction before it has changed anything; the flags are in the image.
@@ -238,6 +250,23 @@ class BlockEmitter {
   void compare_kept(const GuestInsn& g, const Gp& kept);
   /// The shift `g`, whose count is an immediate, of `value`.
   void shift_again(const GuestInsn& g, const Gp& value);
+  /// The shift or rotation `g` of `to` by `count`, with the profile's OF.
+  void shift_by(const GuestInsn& g, const asmjit::Operand& to, unsigned count);
+  /// Whether the shift `g` by CL needs defer_shift_by_cl.
+  bool defers_shift_by_cl(const GuestInsn& g) const;
+  /// Behind a shift by CL of what is now in kScratch: gives the image its flags, if the count is not 0. Uses
+  /// kScratch and EFLAGS.
+  void defer_shift_by_cl(const GuestInsn& g);
+  /// Whether `g`, which always sets AF, leaves it 0 in EFLAGS.
+  bool clears_af(const GuestInsn& g) const {
+    return !context_.host_profile.is_same() && is_shift(g.z.mnemonic);
+  }
+  /// Whether `g` is TZCNT or LZCNT, the host clears OF, and somebody wants it.
+  bool keeps_overflow(const GuestInsn& g) const;
+  /// EFLAGS to the image, with the OF that has been put into `kept`.
+  void save_with_overflow();
+  /// Whether the shift or rotation `g` by an immediate has to be done in two steps.
+  bool is_stepped(const GuestInsn& g) const;
   /// Whether `g`, run natively, looks at EFLAGS or uses them up before anything else: a check, a way out.
   bool uses_flags_up(const GuestInsn& g) const;
   /// Whether flags that EFLAGS have now are going to be saved at instruction `from` or behind it.
@@ -414,6 +443,8 @@ class BlockEmitter {
   EmittedBlock& out_;
   size_t current_ = 0;
   Flags flags_ = Flags::kImage;
+  /// AF is 1, whatever EFLAGS say, behind a shift on a host that clears it (host_profile.h).
+  bool af_is_set_ = false;
   /// What the image is known to be: plain, or deferred by this instruction; else kNoProducer.
   size_t image_ = kNoProducer;
   size_t producer_ = kNoProducer;  // the last instruction that set flags, if it set all
@@ -488,6 +519,9 @@ bool is_bit_string(const GuestInsn& g);
 std::optional<i32> control_register_at(ZydisRegister reg);
 /// How `g` is translated in a block with this key.
 Plan make_plan(const EmitterContext& context, u32 key, const GuestInsn& g);
+/// Flags that `g`, run natively, leaves otherwise than the profile: if somebody looks at them, its handler
+/// has to run.
+u64 flags_left_to_handler(const HostProfile& host, const GuestInsn& g);
 /// The memory operand that `g` accesses, or null.
 const cpu::OperandView* memory_operand(const GuestInsn& g);
 /// What the access of `g`, `bytes` long, must be aligned to to run natively.

@@ -42,11 +42,27 @@ void BlockEmitter::divide(const GuestInsn& g) {
     a_.jbe(miss);
   }
   flags_ = Flags::kImage;
-  need_flags();  // CF and OF stay
+  // CF and OF stay; SF, ZF and PF become 0 and AF 1, but not on every host.
+  const bool same = context_.host_profile.is_same(), live = g.flags_live_after != 0;
+  if (same) {
+    need_flags();
+  } else if (live && image_ != kPlain) {
+    need_flags();
+    emit_save_flags();
+    image_ = kPlain;
+  }
   if (g.z.mnemonic == ZYDIS_MNEMONIC_DIV) {
     a_.div(divisor);
   } else {
     a_.idiv(divisor);
+  }
+  if (!same) {
+    flags_ = Flags::kImage;
+    if (!live) return;
+    const Mem others = byte_ptr(kState, ORRERY_SLOT(context_.layout, flags_image) + 1);
+    a_.and_(others, static_cast<u32>(cpu::rflags::CF));
+    a_.or_(others, static_cast<u32>(cpu::rflags::AF));
+    return;
   }
   flags_ = Flags::kHost;
   producer_ = kNoProducer;

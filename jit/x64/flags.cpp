@@ -119,11 +119,6 @@ bool is_kept(FlagRecipe::Kind kind) {
          kind == FlagRecipe::Kind::kShiftKept;
 }
 
-/// By how much `g`, a shift by an immediate, shifts.
-unsigned shift_count(const GuestInsn& g) {
-  return static_cast<unsigned>(g.operands[1].imm.value.u & (g.operands[0].size == 64 ? 63 : 31));
-}
-
 }  // namespace
 
 bool BlockEmitter::uses_flags_up(const GuestInsn& g) const {
@@ -314,6 +309,7 @@ void BlockEmitter::save_plain_flags() {
   if (flags_ == Flags::kRecipe) {
     emit_recipe(producer_);
     flags_ = Flags::kHost;
+    af_is_set_ = clears_af(insns_[producer_]);
   }
   if (flags_ != Flags::kHost) return;
   emit_save_flags();
@@ -325,8 +321,14 @@ void BlockEmitter::emit_save_flags() {
   a_.mov(kScratch, rax);
   a_.lahf();
   a_.seto(al);
+  if (af_is_set_) a_.or_(ah, static_cast<u32>(cpu::rflags::AF));
   a_.movzx(eax, ax);
   a_.mov(qword_ptr(kState, ORRERY_SLOT(context_.layout, flags_image)), rax);
+  if (af_is_set_) {
+    a_.add(al, 127);  // OF := bit 0
+    a_.sahf();
+    af_is_set_ = false;
+  }
   a_.mov(rax, kScratch);
 }
 
@@ -438,8 +440,74 @@ void BlockEmitter::emit_restore_deferred(size_t producer) {
 }
 
 // By a count of one the host's encoding is another, with the same flags.
-void BlockEmitter::shift_again(const GuestInsn& g, const Gp& value) {
-  if (a_.emit(host_instruction(g.z.mnemonic), value, imm(shift_count(g))) != kErrorOk) failed_ = true;
+void BlockEmitter::shift_again(const GuestInsn& g, const Gp& value) { shift_by(g, value, shift_count(g)); }
+
+// The profile's OF is that of the last step.
+void BlockEmitter::shift_by(const GuestInsn& g, const Operand& to, unsigned count) {
+  const auto shift = [&](unsigned by) {
+    if (a_.emit(host_instruction(g.z.mnemonic), to, imm(by)) != kErrorOk) failed_ = true;
+  };
+  if (context_.host_profile.is_same() || count < 2) {
+    shift(count);
+    return;
+  }
+  shift(count - 1);
+  shift(1);
+}
+
+bool BlockEmitter::defers_shift_by_cl(const GuestInsn& g) const {
+  constexpr u64 kOthers = cpu::rflags::AF | cpu::rflags::OF;
+  return !context_.host_profile.is_same() && is_shift(g.z.mnemonic) && (g.flags_live_after & kOthers) != 0 &&
+         g.operands[1].type == ZYDIS_OPERAND_TYPE_REGISTER;
+}
+
+void BlockEmitter::defer_shift_by_cl(const GuestInsn& g) {
+  const unsigned bytes = g.operands[0].size / 8;
+  const Label same = a_.newLabel();
+  const u32 mask = bytes == 8 ? 63 : 31;
+  a_.test(cl, mask);
+  a_.jz(same);
+  a_.mov(qword_ptr(kState, flags_operand(0)), kScratch);
+  a_.movzx(kScratch.r32(), cl);
+  a_.and_(kScratch.r32(), mask);
+  a_.mov(qword_ptr(kState, flags_operand(1)), kScratch);
+  a_.mov(qword_ptr(kState, ORRERY_SLOT(context_.layout, flags_image)),
+         flags_image::code_of(deferred_as(g), bytes));
+  a_.bind(same);
+  flags_ = Flags::kImage;
+  image_ = kNoProducer;
+}
+
+bool BlockEmitter::is_stepped(const GuestInsn& g) const {
+  switch (g.z.mnemonic) {
+    case ZYDIS_MNEMONIC_SHL:
+    case ZYDIS_MNEMONIC_SHR:
+    case ZYDIS_MNEMONIC_SAR:
+    case ZYDIS_MNEMONIC_ROL:
+    case ZYDIS_MNEMONIC_ROR:
+    case ZYDIS_MNEMONIC_RCL:
+    case ZYDIS_MNEMONIC_RCR:
+      return !context_.host_profile.is_same() && (g.flags_live_after & cpu::rflags::OF) != 0 &&
+             g.operands[1].type == ZYDIS_OPERAND_TYPE_IMMEDIATE && shift_count(g) > 1;
+    default:
+      return false;
+  }
+}
+
+void BlockEmitter::save_with_overflow() {
+  a_.mov(kScratch, rax);
+  a_.lahf();
+  a_.mov(al, byte_ptr(kState, ORRERY_SLOT(context_.layout, kept)));
+  a_.movzx(eax, ax);
+  a_.mov(qword_ptr(kState, ORRERY_SLOT(context_.layout, flags_image)), rax);
+  a_.mov(rax, kScratch);
+  flags_ = Flags::kImage;
+  image_ = kPlain;
+}
+
+bool BlockEmitter::keeps_overflow(const GuestInsn& g) const {
+  return !context_.host_profile.is_same() && (g.flags_live_after & cpu::rflags::OF) != 0 &&
+         (g.z.mnemonic == ZYDIS_MNEMONIC_TZCNT || g.z.mnemonic == ZYDIS_MNEMONIC_LZCNT);
 }
 
 void BlockEmitter::emit_deferred(size_t producer) {
@@ -477,6 +545,7 @@ void BlockEmitter::emit_recipe_to_image(size_t producer) {
     emit_deferred(producer);
   } else {
     emit_recipe(producer);
+    af_is_set_ = clears_af(insns_[producer]);
     emit_save_flags();
   }
 }
@@ -486,13 +555,16 @@ void BlockEmitter::need_flags(u64 wanted) {
   if (flags_ == Flags::kRecipe) {
     emit_recipe(producer_);
     flags_ = Flags::kHost;
+    af_is_set_ = clears_af(insns_[producer_]);
   }
   if (flags_ == Flags::kOverflow && (wanted & ~kCarryAndOverflow) != 0) flags_ = Flags::kImage;
   if (flags_ != Flags::kImage) return;
+  af_is_set_ = false;
   if (image_ == kPlain) {
     emit_restore_flags();
   } else if (image_ != kNoProducer) {
     emit_restore_deferred(image_);
+    af_is_set_ = clears_af(insns_[image_]);
   } else {
     a_.call(address_of(context_.stubs.load_flags));
   }

@@ -256,7 +256,70 @@ bool narrow_is_native(u32 key, const GuestInsn& g) {
   return true;
 }
 
+/// Of several NaNs one comes out: which, is the processor's.
+bool picks_nan(ZydisMnemonic m) {
+  return m == ZYDIS_MNEMONIC_DPPS || m == ZYDIS_MNEMONIC_DPPD || m == ZYDIS_MNEMONIC_VDPPS ||
+         m == ZYDIS_MNEMONIC_VDPPD;
+}
+
+/// Whether what `g` leaves undefined is the profile's on the host, or can be made good.
+bool host_knows(const HostProfile& host, const Row& row, const GuestInsn& g) {
+  switch (host.kind) {
+    case HostProfile::Kind::kSame:
+      return true;
+    case HostProfile::Kind::kUnknown:
+      return row.flags_undefined == 0 && (row.traits & trait::kUndefinedResult) == 0 &&
+             !picks_nan(g.z.mnemonic);
+    case HostProfile::Kind::kIntel:
+      break;
+  }
+  switch (g.z.mnemonic) {
+    case ZYDIS_MNEMONIC_SHLD:
+    case ZYDIS_MNEMONIC_SHRD:
+      return g.operands[0].size != 16;
+    case ZYDIS_MNEMONIC_LAHF:
+      return false;  // AF may be wrong (af_is_set_)
+    default:
+      return !picks_nan(g.z.mnemonic);
+  }
+}
+
 }  // namespace
+
+u64 flags_left_to_handler(const HostProfile& host, const GuestInsn& g) {
+  using namespace cpu::rflags;
+  if (host.kind != HostProfile::Kind::kIntel || g.plan != Plan::kRewrite) return 0;
+  switch (g.z.mnemonic) {
+    case ZYDIS_MNEMONIC_SHLD:
+    case ZYDIS_MNEMONIC_SHRD:
+      return AF | OF;
+    case ZYDIS_MNEMONIC_SHL:
+    case ZYDIS_MNEMONIC_SHR:
+    case ZYDIS_MNEMONIC_SAR: {
+      // What is shifted by CL is copied.
+      const bool high =
+          g.operands[0].type == ZYDIS_OPERAND_TYPE_REGISTER && is_high_byte(g.operands[0].reg.value);
+      return high && g.operands[1].type == ZYDIS_OPERAND_TYPE_REGISTER ? AF | OF : 0;
+    }
+    case ZYDIS_MNEMONIC_ROL:
+    case ZYDIS_MNEMONIC_ROR:
+    case ZYDIS_MNEMONIC_RCL:
+    case ZYDIS_MNEMONIC_RCR:
+      return g.operands[1].type == ZYDIS_OPERAND_TYPE_IMMEDIATE ? 0 : OF;
+    case ZYDIS_MNEMONIC_ANDN:
+    case ZYDIS_MNEMONIC_BEXTR:
+    case ZYDIS_MNEMONIC_BLSI:
+    case ZYDIS_MNEMONIC_BLSMSK:
+    case ZYDIS_MNEMONIC_BLSR:
+    case ZYDIS_MNEMONIC_BZHI:
+      return AF | PF;
+    case ZYDIS_MNEMONIC_BSF:
+    case ZYDIS_MNEMONIC_BSR:
+      return host.scans_are_exact ? 0 : kArithmetic & ~ZF;
+    default:
+      return 0;
+  }
+}
 
 Plan make_plan(const EmitterContext& context, u32 key, const GuestInsn& g) {
   if (g.followed) return Plan::kNothing;
@@ -269,8 +332,8 @@ Plan make_plan(const EmitterContext& context, u32 key, const GuestInsn& g) {
   if (is_system(m, key, g)) return Plan::kSystem;
   if (string_is_native(g)) return Plan::kString;
   if (is_bit_string(g))
-    return context.host_is_profile && g.z.address_width == 8 * word_bytes(g) ? Plan::kBitString
-                                                                             : Plan::kHandler;
+    return context.host_profile.is_known() && g.z.address_width == 8 * word_bytes(g) ? Plan::kBitString
+                                                                                     : Plan::kHandler;
   if (x87_is_native(context, key, g)) return m == ZYDIS_MNEMONIC_FWAIT ? Plan::kNothing : Plan::kX87;
   const bool mmx = uses_mmx(g) || m == ZYDIS_MNEMONIC_EMMS;
   const bool vector = uses_vectors(g) || (!mmx && (row.traits & (trait::kSse | trait::kAvx)) != 0);
@@ -282,8 +345,7 @@ Plan make_plan(const EmitterContext& context, u32 key, const GuestInsn& g) {
   if (vector && (key & block_key::kNativeSimd) == 0) return Plan::kHandler;
 
   if (((context.host_features >> static_cast<unsigned>(row.feature)) & 1) == 0) return Plan::kHandler;
-  if (!context.host_is_profile && (row.flags_undefined != 0 || (row.traits & trait::kUndefinedResult) != 0))
-    return Plan::kHandler;
+  if (!host_knows(context.host_profile, row, g)) return Plan::kHandler;
   if (!operands_can_be_renamed(g) || host_instruction(m) == 0) return Plan::kHandler;
   if (m != ZYDIS_MNEMONIC_DIV && m != ZYDIS_MNEMONIC_IDIV) return Plan::kRewrite;
   return g.operands[0].size >= 32 ? Plan::kDivide : Plan::kHandler;

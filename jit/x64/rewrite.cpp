@@ -166,6 +166,7 @@ bool BlockEmitter::keep_for_flags(const GuestInsn& g, i32 displacement) {
   a_.mov(slot, kScratch);
   compare_kept(g, value);
   flags_ = Flags::kHost;
+  af_is_set_ = false;
   producer_ = current_;
   return true;
 }
@@ -193,6 +194,7 @@ void BlockEmitter::rewrite(const GuestInsn& g) {
     a_.mov(qword_ptr(kState, ORRERY_SLOT(context_.layout, kept_operand)), kScratch);
     compare_kept(g, value);
     flags_ = Flags::kHost;
+    af_is_set_ = false;
     producer_ = current_;
     return;
   }
@@ -200,12 +202,21 @@ void BlockEmitter::rewrite(const GuestInsn& g) {
   const u64 kept = cpu::rflags::kArithmetic & ~flags_defined(g);
   const bool changes = changes_flags(g);
   const bool keeps = changes && (g.flags_live_after & kept) != 0;
-  // What changes CF and OF alone, to the same, need not wait for the others.
-  if (keeps && is_multiplication(g.z.mnemonic) && flags_ == Flags::kRecipe) save_flags();
+  const bool defers_shift = defers_shift_by_cl(g), keeps_of = keeps_overflow(g);
+  // What changes CF and OF alone, to the same, need not wait for the others, or changes them on the host.
+  const bool others_change = !context_.host_profile.is_same();
+  if (keeps && is_multiplication(g.z.mnemonic) && (flags_ == Flags::kRecipe || others_change)) {
+    save_flags();
+    if (flags_ == Flags::kBoth) flags_ = Flags::kImage;
+  }
   const bool adds_overflow = flags_read(g) == 0 && keeps && is_multiplication(g.z.mnemonic) &&
                              (flags_ == Flags::kImage || flags_ == Flags::kOverflow);
-  if (!adds_overflow && (flags_read(g) != 0 || keeps))
+  if (defers_shift) {
+    save_flags();
+  } else if (!adds_overflow && (flags_read(g) != 0 || keeps)) {
     need_flags(keeps ? cpu::rflags::kArithmetic : flags_read(g));
+  }
+  if (keeps_of) a_.seto(byte_ptr(kState, ORRERY_SLOT(context_.layout, kept)));
 
   // Guest registers that live in memory get the temporaries.
   struct Placed {
@@ -287,14 +298,25 @@ void BlockEmitter::rewrite(const GuestInsn& g) {
   }
   if (failed_) return;
   if (in_state == 1 && g.z.mnemonic == ZYDIS_MNEMONIC_TEST) std::swap(operands[0], operands[1]);
-  if (a_.emitOpArray(host_instruction(g.z.mnemonic), operands, count) != kErrorOk) {
-    failed_ = true;
-    return;
+  if (defers_shift) {
+    if (memory == nullptr) {
+      a_.mov(kScratch, gpq(operands[0].id()));
+    } else {
+      a_.mov(gp(kScratchId, std::max(memory->size / 8u, 4u)), ptr(kAddress, displacement, memory->size / 8));
+    }
   }
+  if (is_stepped(g)) {
+    shift_by(g, operands[0], shift_count(g));
+  } else if (a_.emitOpArray(host_instruction(g.z.mnemonic), operands, count) != kErrorOk) {
+    failed_ = true;
+  }
+  if (failed_) return;
   for (unsigned i = 0; i < placed_count; ++i) {
     if (placed[i].store) store_guest(placed[i].guest, placed[i].host);
   }
-  if (adds_overflow) {
+  if (defers_shift) {
+    defer_shift_by_cl(g);
+  } else if (adds_overflow) {
     const i32 image = ORRERY_SLOT(context_.layout, flags_image);
     a_.seto(byte_ptr(kState, image + flags_image::kOverflow));
     a_.mov(byte_ptr(kState, image + flags_image::kHasOverflow), 1);
@@ -302,6 +324,12 @@ void BlockEmitter::rewrite(const GuestInsn& g) {
     image_ = kNoProducer;
   } else if (changes) {
     flags_ = Flags::kHost;
+    if (clears_af(g) && flags_defined(g) == cpu::rflags::kArithmetic) {
+      af_is_set_ = true;
+    } else if ((flags_defined(g) & cpu::rflags::AF) != 0) {
+      af_is_set_ = false;
+    }
+    if (keeps_of) save_with_overflow();
     producer_ = flags_defined(g) == cpu::rflags::kArithmetic ? current_ : kNoProducer;
   }
 }

@@ -145,6 +145,7 @@ void BlockEmitter::string(const GuestInsn& g) {
   }
   a_.bind(done);
   flags_ = form.compares ? Flags::kHost : Flags::kImage;
+  if (form.compares) af_is_set_ = false;
   producer_ = kNoProducer;
 }
 

@@ -217,8 +217,16 @@ void emit_deferred_operation(Assembler& a, DeferredFlags what, unsigned bytes) {
     case DeferredFlags::kShl:
     case DeferredFlags::kShr:
     case DeferredFlags::kSar:
+      // OF is that of the last step.
       a.xchg(rcx, kIndex);
-      what == DeferredFlags::kShl ? a.shl(x, cl) : what == DeferredFlags::kShr ? a.shr(x, cl) : a.sar(x, cl);
+      a.dec(ecx);
+      for (const bool last : {false, true}) {
+        const Operand count = last ? Operand(imm(1)) : Operand(cl);
+        const InstId shift = what == DeferredFlags::kShl   ? Inst::kIdShl
+                             : what == DeferredFlags::kShr ? Inst::kIdShr
+                                                           : Inst::kIdSar;
+        CHECK(a.emit(shift, x, count) == kErrorOk);
+      }
       a.xchg(rcx, kIndex);
       break;
   }
@@ -229,7 +237,7 @@ u32 emit_load_flags(CodeArena& arena, const cpu::Vcpu::Layout& layout) {
   const auto operand = [&](i32 n) { return qword_ptr(kState, ORRERY_SLOT(layout, flags_operands) + 8 * n); };
   return emit_stub(arena, [&](Assembler& a) {
     const Label deferred = a.newLabel(), lahf = a.newLabel(), give = a.newLabel();
-    const Label second = a.newLabel(), table = a.newLabel();
+    const Label second = a.newLabel(), table = a.newLabel(), as_lahf = a.newLabel();
     a.mov(kScratch, rax);
     a.movzx(eax, word_ptr(kState, ORRERY_SLOT(layout, flags_image)));
     a.cmp(al, flags_image::kFirstCode);
@@ -263,12 +271,22 @@ u32 emit_load_flags(CodeArena& arena, const cpu::Vcpu::Layout& layout) {
     for (unsigned n = 0; n < kDeferredFlags * 4; ++n) {
       operations[n] = a.newLabel();
       a.bind(operations[n]);
-      emit_deferred_operation(a, static_cast<DeferredFlags>(n / 4), 1u << n % 4);
-      a.jmp(lahf);
+      const auto what = static_cast<DeferredFlags>(n / 4);
+      emit_deferred_operation(a, what, 1u << n % 4);
+      if (what == DeferredFlags::kShl || what == DeferredFlags::kShr || what == DeferredFlags::kSar) {
+        // Intel's processors clear AF.
+        a.lahf();
+        a.seto(al);
+        a.or_(ah, static_cast<u32>(cpu::rflags::AF));
+        a.jmp(as_lahf);
+      } else {
+        a.jmp(lahf);
+      }
     }
     a.bind(lahf);
     a.lahf();
     a.seto(al);
+    a.bind(as_lahf);
     a.pop(kAddress);
     a.jmp(plain);
     a.align(AlignMode::kData, 8);

@@ -83,10 +83,10 @@ i32 small_step(const GuestInsn& g) {
 
 }  // namespace
 
-// Condition codes that manuals leave undefined are those of our profile, so the host must be of it.
+// Condition codes that manuals leave undefined must be those of our profile; Intel's are.
 bool x87_is_native(const EmitterContext& context, u32 key, const GuestInsn& g) {
   const cpu::isa::Row& row = cpu::isa::rows()[g.insn.row];
-  if ((key & block_key::kNativeX87) == 0 || !context.host_is_profile) return false;
+  if ((key & block_key::kNativeX87) == 0 || !context.host_profile.is_known()) return false;
   if (g.z.mnemonic == ZYDIS_MNEMONIC_FWAIT) return true;
   if ((row.traits & trait::kX87) == 0 || (row.traits & trait::kUndefinedResult) != 0) return false;
   switch (g.z.mnemonic) {
@@ -107,7 +107,7 @@ bool x87_is_native(const EmitterContext& context, u32 key, const GuestInsn& g) {
 
 bool mmx_is_native(const EmitterContext& context, u32 key, const GuestInsn& g) {
   if ((key & block_key::kNativeX87) == 0) return false;
-  return g.z.mnemonic != ZYDIS_MNEMONIC_EMMS || context.host_is_profile;
+  return g.z.mnemonic != ZYDIS_MNEMONIC_EMMS || context.host_profile.is_known();
 }
 
 void BlockEmitter::need_x87() {
@@ -202,6 +202,7 @@ void BlockEmitter::x87(const GuestInsn& g) {
   }
   if (changes_flags(g)) {
     flags_ = Flags::kHost;
+    af_is_set_ = false;
     producer_ = kNoProducer;
   }
   if (is_control(g.z.mnemonic)) return;

@@ -6,6 +6,7 @@
 
 #include "base/bits.h"
 #include "cpu/isa/table.h"
+#include "tests/silicon/native_cpu.h"
 
 namespace orrery::silicon {
 namespace {
@@ -188,7 +189,8 @@ void make_float_state(Random& r, Context& c) {
   fx.fdp = r.next() & 0x7fffffffffff;
   fx.mxcsr = static_cast<u32>((r.chance(60) ? 0x1f80 : r.next() & 0x1f80) | (r.next() & 0x6000) |
                               (r.chance(30) ? 0x40 : 0) | (r.chance(30) ? 0x8000 : 0) |
-                              (r.chance(30) ? r.next() & 63 : 0) | (r.chance(5) ? 0x20000 : 0));
+                              (r.chance(30) ? r.next() & 63 : 0) | (r.chance(5) ? 0x20000 : 0)) &
+             NativeCpu::mxcsr_mask();
   fx.mxcsr_mask = 0x2ffff;
   for (auto& st : fx.st) float80(r, st);
   for (auto& xmm : fx.xmm) vector(r, xmm);

@@ -7,6 +7,7 @@
 
 #include "base/bits.h"
 #include "cpu/decode/decoder.h"
+#include "tests/silicon/native_cpu.h"
 
 namespace orrery::silicon {
 namespace {
@@ -86,7 +87,9 @@ std::string compare(const cpu::isa::Row& row, const cpu::Insn&, const Context& s
   if (!bound) return out;
   differ("fsw", a.fsw & status, b.fsw & status);
   differ("ftw", a.ftw, b.ftw);
-  if ((a.fsw & 0x80) != 0) {  // AMD saves the pointers only while an exception is pending [APM2 11.4.4]
+  // AMD saves the pointers only while an exception is pending, Intel's processors note FOP and FDP, too, only
+  // for unmasked ones. [APM2 11.4.4], [SDM1 8.1.8]
+  if ((a.fsw & 0x80) != 0 && NativeCpu::is_zen()) {
     differ("fop", a.fop, b.fop);
     differ("fip", a.fip, b.fip);
     differ("fdp", a.fdp, b.fdp);

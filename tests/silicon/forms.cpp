@@ -247,6 +247,19 @@ const char* no_silicon_reason(u16 row, Mode mode) {
   return nullptr;
 }
 
+bool varies_by_vendor(const Form& form) {
+  const cpu::isa::Row& row = cpu::isa::rows()[form.row];
+  const auto has = [&form](std::string_view text) { return form.text.find(text) != std::string::npos; };
+  if ((row.traits & cpu::isa::trait::kX87) != 0 && (row.traits & cpu::isa::trait::kUndefinedResult) != 0)
+    return true;
+  if (form.repeated && form.mode == Mode::k64 && has(" a32")) return true;
+  if (row.name == "SHLD" || row.name == "SHRD") return has("r16") || has("m16");
+  if (row.name == "PUSH") return has("sreg");
+  constexpr std::string_view kRows[] = {"FXSAVE", "FXSAVE64", "FXRSTOR", "FXRSTOR64", "FNSTENV",
+                                        "FNSAVE", "DPPS",     "DPPD",    "VDPPS",     "VDPPD"};
+  return std::find(std::begin(kRows), std::end(kRows), row.name) != std::end(kRows);
+}
+
 std::vector<Form> make_forms(Mode mode) {
   Finder finder(mode);
   const bool wide = mode == Mode::k64;

@@ -241,6 +241,15 @@ bool NativeCpu::has_vectors_of(const cpu::isa::Row& row, bool wide) {
   }
 }
 
+u32 NativeCpu::mxcsr_mask() {
+  static const u32 mask = [] {
+    alignas(16) FxArea area = {};
+    asm("fxsave64 %0" : "=m"(area));
+    return area.mxcsr_mask == 0 ? 0xffbfu : area.mxcsr_mask;
+  }();
+  return mask;
+}
+
 bool NativeCpu::is_zen() {
   u32 a = 0, b = 0, c = 0, d = 0;
   __get_cpuid(0, &a, &b, &c, &d);

@@ -35,6 +35,8 @@ class NativeCpu {
   static constexpr const char* kNoLdt = "the host's kernel has no LDT for this process";
   /// An AMD processor of family 17h or later: undefined flags are compared, too.
   static bool is_zen();
+  /// The bits of MXCSR that the host has. [SDM1 11.6.6]
+  static u32 mxcsr_mask();
   /// Whether the host has all that the vector forms of `row` need; `wide`: those with YMM operands.
   static bool has_vectors_of(const cpu::isa::Row& row, bool wide);
 

@@ -27,7 +27,7 @@ Group group_of(const cpu::isa::Row& row) {
 
 bool is_usable(const Form& form, bool undefined_too) {
   const cpu::isa::Row& row = cpu::isa::rows()[form.row];
-  if (row.flags_undefined != 0 && !undefined_too) return false;
+  if ((row.flags_undefined != 0 || varies_by_vendor(form)) && !undefined_too) return false;
   // Approximations, and circular functions.
   if ((row.traits & trait::kUndefinedResult) != 0 && group_of(row) != kInteger) return false;
   if (row.name == "LDS" || row.name == "LES" || row.name == "LGS") return false;

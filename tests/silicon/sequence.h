@@ -45,8 +45,9 @@ void make_memory(u64 state_seed, u8* memory);
 
 class SequenceMaker {
  public:
-  /// With `undefined_too`, instructions that leave flags undefined are drawn; what the host has not is not.
-  /// Of `favoured` (integer, x87, mmx, sse, avx; or empty) are three instructions of four.
+  /// With `undefined_too`, instructions that leave flags undefined, or vary by vendor, are drawn; what the
+  /// host has not is not. Of `favoured` (integer, x87, mmx, sse, avx; or empty) are three instructions of
+  /// four.
   SequenceMaker(Mode mode, bool undefined_too, std::string_view favoured = {});
   Sequence make(u64 seed) const;
   /// Names of the rows that are drawn.

@@ -1,0 +1,37 @@
+// HostProfile: how far the host's undefined flags and results are those of the CPU model's vendor profile, which is
+// AMD's Zen. What an instruction leaves undefined on another host is made good, or its handler runs.
+//
+//   Intel, against the profile           made good by
+//   SHL SHR SAR: AF 0, not 1             BlockEmitter::af_is_set_, or by a deferred shift (x64/flags.cpp)
+//   shifts and rotates by two or more:   two of them, the last by one, which is the step that OF is taken from
+//     OF
+//   MUL IMUL: SF ZF AF PF changed        the image keeps them
+//   DIV IDIV: other flags                the image gets the profile's
+//   TZCNT LZCNT: OF 0, not kept          an image with the old OF
+//   BMI1, BZHI: PF 0, BEXTR: AF 0        the handler, if they are wanted
+//   SHLD SHRD: AF, OF                    likewise; always with 16 bits, whose larger counts give other results
+//   DPPS DPPD: which NaN comes out       the handler
+#pragma once
+
+#include "base/types.h"
+
+namespace orrery::jit {
+
+struct HostProfile {
+  enum class Kind : u8 {
+    kSame,     // the profile's own
+    kIntel,    // as above
+    kUnknown,  // whatever leaves something undefined runs its handler
+  };
+  Kind kind = Kind::kUnknown;
+  /// BSF and BSR clear CF, OF, SF and AF, and set PF by the result, as the profile has it.
+  bool scans_are_exact = false;
+
+  bool is_same() const { return kind == Kind::kSame; }
+  bool is_known() const { return kind != Kind::kUnknown; }
+  static HostProfile of_host();
+  /// The family of an AMD processor; 0 for others.
+  static unsigned amd_family();
+};
+
+}  // namespace orrery::jit
