@@ -84,23 +84,24 @@ class Vcpu final : public memory::FrameListener, public memory::MapListener {
   /// translated code uses most stands last: together with `ticks_left` it is within reach of an 8-bit
   /// displacement.
   struct TranslatorSlots {
-    u64 unused[3] = {};         // so that no gap is before `state`
-    u64 entry = 0;              // where translated code is entered
-    u64 engine = 0;             // the translator and ...
-    u64 run_site = 0;           // ... its functions: run an instruction's handler,
-    u64 fill_read = 0;          // fill the quick TLB for a read,
-    u64 fill_write = 0;         // for a write,
-    u64 fill_code = 0;          // for a page of code,
-    u64 find_target = 0;        // put an indirect target into the jump table,
-    u64 read_time_stamp = 0;    // and read the time stamp counter ...
-    u64 time_stamp = 0;         // ... into this
-    u64 kept[2] = {};           // registers of the stubs that call them
-    u64 displaced[4] = {};      // guest registers that a loop has no use for while another has their place
-    u64 underflow = 0;          // where a return leads that has no call
-    u64 native_stack = 0;       // the host's stack pointer, without return addresses of translated calls
-    u64 interrupt_waiting = 0;  // for RFLAGS.IF
-    u64 kept_operand = 0;       // what a loop's last comparison read from memory
-    u64 x87_loaded = 0;         // the guest's x87 state, but for its pointers, is in the host's
+    u64 unused[2] = {};          // so that no gap is before `state`
+    u64 page_bits = ~u64{4095};  // for PEXT: the bits of an address that name its page
+    u64 entry = 0;               // where translated code is entered
+    u64 engine = 0;              // the translator and ...
+    u64 run_site = 0;            // ... its functions: run an instruction's handler,
+    u64 fill_read = 0;           // fill the quick TLB for a read,
+    u64 fill_write = 0;          // for a write,
+    u64 fill_code = 0;           // for a page of code,
+    u64 find_target = 0;         // put an indirect target into the jump table,
+    u64 read_time_stamp = 0;     // and read the time stamp counter ...
+    u64 time_stamp = 0;          // ... into this
+    u64 kept[2] = {};            // registers of the stubs that call them
+    u64 displaced[4] = {};       // guest registers that a loop has no use for while another has their place
+    u64 underflow = 0;           // where a return leads that has no call
+    u64 native_stack = 0;        // the host's stack pointer, without return addresses of translated calls
+    u64 interrupt_waiting = 0;   // for RFLAGS.IF
+    u64 kept_operand = 0;        // what a loop's last comparison read from memory
+    u64 x87_loaded = 0;          // the guest's x87 state, but for its pointers, is in the host's
     u32 host_mxcsr = 0;
     u16 host_fcw = 0;
     // For PEXT: the bits of an address that make its index.

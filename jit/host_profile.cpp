@@ -41,8 +41,10 @@ bool logic_is_exact() {
 bool scans_set_what_the_profile_says() {
   using namespace cpu::rflags;
   for (const u64 before : {u64{0}, kAll}) {
-    if (flags_of_host<Probe::kBsf>(before, 0, 8) != PF || flags_of_host<Probe::kBsr>(before, 0, 8) != PF) return false;
-    if (flags_of_host<Probe::kBsf>(before, 0, 4) != 0 || flags_of_host<Probe::kBsr>(before, 0, 4) != 0) return false;
+    if (flags_of_host<Probe::kBsf>(before, 0, 8) != PF || flags_of_host<Probe::kBsr>(before, 0, 8) != PF)
+      return false;
+    if (flags_of_host<Probe::kBsf>(before, 0, 4) != 0 || flags_of_host<Probe::kBsr>(before, 0, 4) != 0)
+      return false;
     if (flags_of_host<Probe::kBsf>(before, 0, 0) != (ZF | PF)) return false;
     if (flags_of_host<Probe::kBsr>(before, 0, 0) != (ZF | PF)) return false;
   }

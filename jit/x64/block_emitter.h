@@ -13,6 +13,7 @@
 #include <array>
 #include <optional>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "base/bits.h"
@@ -157,6 +158,7 @@ class BlockEmitter {
     std::optional<i32> recent;  // the RecentPage, from kState on; else the quick TLB's entry at kIndex
     unsigned bytes, alignment;
     bool write;
+    bool keeps_eflags;  // they are live, and kScratch has what belongs in rcx
   };
   /// A page of code that was not in the quick TLB.
   struct CodeFill {
@@ -265,6 +267,11 @@ class BlockEmitter {
   bool keeps_overflow(const GuestInsn& g) const;
   /// EFLAGS to the image, with the OF that has been put into `kept`.
   void save_with_overflow();
+  /// Whether `g` is one of BMI that leaves PF, and BEXTR AF, otherwise than the profile, and somebody wants
+  /// it.
+  bool lacks_parity(const GuestInsn& g) const;
+  /// EFLAGS to the image, with PF by what `g` has put into `result`.
+  void save_with_parity(const GuestInsn& g, const Gp& result);
   /// Whether the shift or rotation `g` by an immediate has to be done in two steps.
   bool is_stepped(const GuestInsn& g) const;
   /// Whether `g`, run natively, looks at EFLAGS or uses them up before anything else: a check, a way out.
@@ -317,7 +324,7 @@ class BlockEmitter {
   /// linear address into kAddress. May use kIndex, kScratch and EFLAGS, saving flags that are wanted.
   template <class Address>
   i32 access(unsigned bytes, bool write, unsigned alignment, Address address);
-  void group_head();
+  void group_head(bool keep_eflags);
   /// An access of the same group, a multiple of `alignment` away, has been checked.
   bool known_to_be_aligned(const GroupedAccess& access, unsigned alignment) const {
     return std::any_of(aligned_.begin(), aligned_.end(), [&](const Aligned& a) {
@@ -343,6 +350,18 @@ class BlockEmitter {
   /// `miss`. Uses kIndex, kScratch and EFLAGS.
   void check_access(unsigned bytes, bool write, unsigned alignment, const asmjit::Label& miss);
   void emit_refills();
+  /// Whether EFLAGS ought to survive the check of the current instruction's access: an instruction behind it,
+  /// or itself, looks at them, and they could only be saved plain.
+  bool keeps_eflags() const;
+  /// check_access that leaves EFLAGS as they are; at `miss` the image has them.
+  void check_keeping_eflags(unsigned bytes, bool write, const asmjit::Label& miss);
+  /// A way out of the current instruction to which check_keeping_eflags may go.
+  asmjit::Label site_for_image() {
+    const Flags flags = std::exchange(flags_, Flags::kImage);
+    const asmjit::Label entry = site(true);
+    flags_ = flags;
+    return entry;
+  }
 
   // rewrite.cpp
   void rewrite(const GuestInsn& g);
@@ -483,6 +502,11 @@ i32 BlockEmitter::access(unsigned bytes, bool write, unsigned alignment, Address
   const GroupedAccess& grouped = groups_.accesses[current_];
   if (grouped.group == GroupedAccess::kNoGroup) {
     held_group_ = GroupedAccess::kNoGroup;
+    if (alignment == 1 && keeps_eflags()) {
+      address();
+      check_keeping_eflags(bytes, write, site_for_image());
+      return 0;
+    }
     before_check();
     address();
     check_access(bytes, write, alignment, site(true));
@@ -491,9 +515,10 @@ i32 BlockEmitter::access(unsigned bytes, bool write, unsigned alignment, Address
   }
   const MemoryGroup& group = groups_.groups[grouped.group];
   if (group.first == current_) {
-    before_check();
-    group_head();
-    after_check();
+    const bool keep = keeps_eflags();
+    if (!keep) before_check();
+    group_head(keep);
+    if (!keep) after_check();
   } else if (held_group_ != grouped.group) {
     a_.mov(kAddress, asmjit::x86::qword_ptr(kState, window(grouped.group)));
   }

@@ -505,6 +505,34 @@ void BlockEmitter::save_with_overflow() {
   image_ = kPlain;
 }
 
+bool BlockEmitter::lacks_parity(const GuestInsn& g) const {
+  switch (g.z.mnemonic) {
+    case ZYDIS_MNEMONIC_ANDN:
+    case ZYDIS_MNEMONIC_BEXTR:
+    case ZYDIS_MNEMONIC_BLSI:
+    case ZYDIS_MNEMONIC_BLSMSK:
+    case ZYDIS_MNEMONIC_BLSR:
+    case ZYDIS_MNEMONIC_BZHI:
+      return !context_.host_profile.is_same() &&
+             (g.flags_live_after & (cpu::rflags::PF | cpu::rflags::AF)) != 0;
+    default:
+      return false;
+  }
+}
+
+void BlockEmitter::save_with_parity(const GuestInsn& g, const Gp& result) {
+  af_is_set_ = false;
+  emit_save_flags();
+  const Mem others = byte_ptr(kState, ORRERY_SLOT(context_.layout, flags_image) + 1);
+  a_.test(result.r8(), result.r8());
+  a_.setp(kScratch.r8());
+  a_.shl(kScratch.r8(), 2);
+  a_.or_(others, kScratch.r8());
+  if (g.z.mnemonic == ZYDIS_MNEMONIC_BEXTR) a_.or_(others, static_cast<u32>(cpu::rflags::AF));
+  flags_ = Flags::kImage;
+  image_ = kPlain;
+}
+
 bool BlockEmitter::keeps_overflow(const GuestInsn& g) const {
   return !context_.host_profile.is_same() && (g.flags_live_after & cpu::rflags::OF) != 0 &&
          (g.z.mnemonic == ZYDIS_MNEMONIC_TZCNT || g.z.mnemonic == ZYDIS_MNEMONIC_LZCNT);

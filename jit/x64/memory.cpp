@@ -5,6 +5,7 @@
 // the TLB proper if need be, and notes the page; what it can't do is the handler's.
 #include <bit>
 
+#include "jit/analysis/flag_liveness.h"
 #include "jit/x64/block_emitter.h"
 
 namespace orrery::jit::x64 {
@@ -51,13 +52,16 @@ void BlockEmitter::linear_address(const cpu::OperandView::Memory& mem, unsigned 
 
 // The check of a whole group: from the lowest byte to the highest, in one page. If it fails, the block goes
 // on as the version of itself that checks every access.
-void BlockEmitter::group_head() {
+void BlockEmitter::group_head(bool keep_eflags) {
   const GroupedAccess& here = groups_.accesses[current_];
   const MemoryGroup& group = groups_.groups[here.group];
+  const Flags flags = flags_;
+  if (keep_eflags) flags_ = Flags::kImage;
   PendingLink& link = new_link(request_.start + insns_[current_].offset);
   link.in_line = false;
   link.ticks_back = static_cast<u32>(insns_.size() - current_) + paid_ahead(turn_);
   link.key_bits = block_key::kNoGroups;
+  flags_ = flags;
   const i64 down = here.position - group.low;
   if (here.base == GroupedAccess::kCodeBase) {
     code_address(kAddress, static_cast<u64>(here.displacement - down));
@@ -72,7 +76,12 @@ void BlockEmitter::group_head() {
     a_.lea(word(kAddress), ptr(base, static_cast<i32>(here.displacement - down)));
   }
   const Label miss = link.entry;
-  check_access(static_cast<unsigned>(group.high - group.low), group.write, 1, miss);
+  const auto span = static_cast<unsigned>(group.high - group.low);
+  if (keep_eflags) {
+    check_keeping_eflags(span, group.write, miss);
+  } else {
+    check_access(span, group.write, 1, miss);
+  }
   a_.mov(qword_ptr(kState, window(here.group)), kAddress);
 }
 
@@ -117,7 +126,8 @@ void BlockEmitter::check_access(unsigned bytes, bool write, unsigned alignment, 
                       .recent = recent ? std::optional(at) : std::nullopt,
                       .bytes = bytes,
                       .alignment = alignment,
-                      .write = write};
+                      .write = write,
+                      .keeps_eflags = false};
   a_.sub(kAddress, page);
   a_.cmp(kAddress, 4096 - bytes);
   a_.ja(refill.cold);
@@ -125,6 +135,59 @@ void BlockEmitter::check_access(unsigned bytes, bool write, unsigned alignment, 
   a_.add(kAddress, host);
   a_.bind(refill.checked);
   refills_.push_back(refill);
+}
+
+bool BlockEmitter::keeps_eflags() const {
+  const bool plain = flags_ == Flags::kHost && !af_is_set_ && deferred_producer() == kNoProducer;
+  if (!plain || !context_.has_pext || word_ != 8 || stays_in_page()) return false;
+  const cpu::OperandView* const memory = memory_operand(insns_[current_]);
+  if (memory != nullptr &&
+      (memory->mem.segment == ZYDIS_REGISTER_FS || memory->mem.segment == ZYDIS_REGISTER_GS))
+    return false;
+  for (size_t i = current_; i < insns_.size(); ++i) {
+    const GuestInsn& g = insns_[i];
+    if (g.plan == Plan::kNothing || g.plan == Plan::kStack) continue;
+    if (g.plan == Plan::kBranch && flags_read(g) != 0) return true;
+    if (g.plan != Plan::kRewrite) return false;
+    if (flags_read(g) != 0) return true;
+    if (flags_defined(g) == cpu::rflags::kArithmetic) return false;
+    if (changes_flags(g)) return true;
+  }
+  return false;
+}
+
+// JRCXZ looks at no flags. Until then rcx waits in kScratch.
+void BlockEmitter::check_keeping_eflags(unsigned bytes, bool write, const Label& miss) {
+  const i32 view = context_.layout.views[view_];
+  const Mem page = qword_ptr(kState, kIndex, 3, view + static_cast<i32>(fast_page_field(write)));
+  const Mem host = qword_ptr(kState, kIndex, 3, view + static_cast<i32>(offsetof(cpu::FastView, host)));
+  const Refill refill{.cold = a_.newLabel(),
+                      .checked = a_.newLabel(),
+                      .miss = miss,
+                      .page = page,
+                      .recent = std::nullopt,
+                      .bytes = bytes,
+                      .alignment = 1,
+                      .write = write,
+                      .keeps_eflags = true};
+  const Label within = a_.newLabel();
+  a_.pext(kIndex, kAddress, qword_ptr(kState, ORRERY_SLOT(context_.layout, index_bits)));
+  a_.mov(kScratch, page);
+  a_.not_(kScratch);
+  a_.lea(kAddress, ptr(kAddress, kScratch, 0, 1));  // what SUB would leave
+  a_.lea(kScratch, ptr(kAddress, static_cast<i32>(bytes) - 1));
+  a_.pext(kScratch, kScratch, qword_ptr(kState, ORRERY_SLOT(context_.layout, page_bits)));
+  a_.xchg(rcx, kScratch);
+  a_.short_().jecxz(rcx, within);
+  a_.jmp(refill.cold);
+  a_.bind(within);
+  a_.mov(rcx, kScratch);
+  a_.mov(kScratch, host);
+  a_.lea(kAddress, ptr(kAddress, kScratch));
+  a_.bind(refill.checked);
+  refills_.push_back(refill);
+  // The cold path may have changed what form the image has.
+  image_ = kNoProducer;
 }
 
 void BlockEmitter::check_alignment(unsigned alignment, const Label& miss) {
@@ -139,6 +202,19 @@ void BlockEmitter::emit_refills() {
       return r.recent ? stubs.recent : stubs.indexed;
     };
     a_.bind(r.cold);
+    if (r.keeps_eflags) {
+      a_.mov(rcx, kScratch);
+      af_is_set_ = false;
+      emit_save_flags();
+      a_.add(kAddress, r.page);
+      a_.mov(kScratch.r32(), 4096 - r.bytes);
+      a_.call(
+          address_of((r.write ? context_.stubs.refill_write : context_.stubs.refill_read)[view_].indexed));
+      a_.jne(r.miss);
+      emit_restore_flags();
+      a_.jmp(r.checked);
+      continue;
+    }
     if (r.alignment == 1 && r.bytes <= 32 && std::has_single_bit(r.bytes)) {
       const auto size = static_cast<unsigned>(std::countr_zero(r.bytes));
       if (r.recent) a_.lea(kIndex, ptr(kState, *r.recent));

@@ -306,13 +306,6 @@ u64 flags_left_to_handler(const HostProfile& host, const GuestInsn& g) {
     case ZYDIS_MNEMONIC_RCL:
     case ZYDIS_MNEMONIC_RCR:
       return g.operands[1].type == ZYDIS_OPERAND_TYPE_IMMEDIATE ? 0 : OF;
-    case ZYDIS_MNEMONIC_ANDN:
-    case ZYDIS_MNEMONIC_BEXTR:
-    case ZYDIS_MNEMONIC_BLSI:
-    case ZYDIS_MNEMONIC_BLSMSK:
-    case ZYDIS_MNEMONIC_BLSR:
-    case ZYDIS_MNEMONIC_BZHI:
-      return AF | PF;
     case ZYDIS_MNEMONIC_BSF:
     case ZYDIS_MNEMONIC_BSR:
       return host.scans_are_exact ? 0 : kArithmetic & ~ZF;

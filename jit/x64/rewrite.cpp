@@ -330,6 +330,7 @@ void BlockEmitter::rewrite(const GuestInsn& g) {
       af_is_set_ = false;
     }
     if (keeps_of) save_with_overflow();
+    if (lacks_parity(g)) save_with_parity(g, gpq(operands[0].id()));
     producer_ = flags_defined(g) == cpu::rflags::kArithmetic ? current_ : kNoProducer;
   }
 }
