@@ -21,9 +21,6 @@ namespace orrery::jit {
 namespace {
 
 constexpr u32 kHeatSlots = 1u << 16;
-/// So many runs does a place need whose code was written after it had been translated: it may be again, and a
-/// translation costs as much as dozens of runs.
-constexpr u8 kRunsAfterWrites = 32;
 
 using cpu::isa::Feature;
 
@@ -286,7 +283,7 @@ bool Translator::Impl::becomes_hot(const u8* host, u32 decode_key) {
   for (const u8* const start : cache.overwritten) rewritten[heat_slot(start)] = 1;
   cache.overwritten.clear();
   const u32 slot = heat_slot(host);
-  const u8 least = rewritten[slot] != 0       ? kRunsAfterWrites
+  const u8 least = rewritten[slot] != 0       ? config.hot_runs_after_writes
                    : cache.units_evicted != 0 ? config.hot_runs_when_full
                                               : u8{0};
   const u8 wanted = std::max(least, config.hot_runs);

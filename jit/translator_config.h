@@ -18,8 +18,9 @@ struct TranslatorConfig {
   u64 cache_bytes = u64{256} << 20;  // a multiple of 4096, kMinCacheBytes to kMaxCacheBytes
   std::string listing_path;          // every translation, guest and host code; empty: none
   bool perf_map = false;             // write /tmp/perf-<pid>.map
-  u8 hot_runs = 4;             // the run of a place that translates it; the interpreter has those before
-  u8 hot_runs_when_full = 16;  // once the cache has been too small: what comes in drives something out
+  u8 hot_runs = 4;                // the run of a place that translates it; the interpreter has those before
+  u8 hot_runs_when_full = 16;     // once the cache has been too small: what comes in drives something out
+  u8 hot_runs_after_writes = 32;  // where the code was written after it had been translated: it may be again
   u16 max_block_insns = kMaxBlockInsns;  // 1 .. kMaxBlockInsns
   /// For benchmarks of what it costs: without it no ticks pass in translated code, and only what the guest
   /// does itself ends a run.

@@ -158,7 +158,7 @@ class BlockEmitter {
     std::optional<i32> recent;  // the RecentPage, from kState on; else the quick TLB's entry at kIndex
     unsigned bytes, alignment;
     bool write;
-    bool keeps_eflags;  // they are live, and kScratch has what belongs in rcx
+    bool keeps_eflags;  // they are live, and `kept` has what belongs in rcx
   };
   /// A page of code that was not in the quick TLB.
   struct CodeFill {
@@ -263,6 +263,8 @@ class BlockEmitter {
   bool clears_af(const GuestInsn& g) const {
     return !context_.host_profile.is_same() && is_shift(g.z.mnemonic);
   }
+  /// af_is_set_ behind `g`, which has changed EFLAGS.
+  void note_af(const GuestInsn& g);
   /// Whether `g` is TZCNT or LZCNT, the host clears OF, and somebody wants it.
   bool keeps_overflow(const GuestInsn& g) const;
   /// EFLAGS to the image, with the OF that has been put into `kept`.

@@ -3,6 +3,7 @@
 //
 // A memory check uses EFLAGS up, and only what leaves the block there looks at the flags of the instruction
 // before. While a recipe for them holds, nothing is saved on the way that stays.
+#include "cpu/isa/table.h"
 #include "jit/analysis/flag_liveness.h"
 #include "jit/flags_image.h"
 #include "jit/x64/block_emitter.h"
@@ -476,6 +477,27 @@ void BlockEmitter::defer_shift_by_cl(const GuestInsn& g) {
   a_.bind(same);
   flags_ = Flags::kImage;
   image_ = kNoProducer;
+}
+
+void BlockEmitter::note_af(const GuestInsn& g) {
+  const cpu::isa::Row& row = cpu::isa::rows()[g.insn.row];
+  const bool changes_af = ((row.flags_written | row.flags_undefined) & cpu::rflags::AF) != 0;
+  switch (g.z.mnemonic) {
+    case ZYDIS_MNEMONIC_SHL:
+    case ZYDIS_MNEMONIC_SHR:
+    case ZYDIS_MNEMONIC_SAR:
+      // By CL, nobody looks; by 0, nothing changes.
+      if (flags_defined(g) == cpu::rflags::kArithmetic) af_is_set_ = clears_af(g);
+      break;
+    case ZYDIS_MNEMONIC_BT:
+    case ZYDIS_MNEMONIC_BTS:
+    case ZYDIS_MNEMONIC_BTR:
+    case ZYDIS_MNEMONIC_BTC:
+      break;  // undefined, and kept
+    default:
+      if (changes_af) af_is_set_ = false;
+      break;
+  }
 }
 
 bool BlockEmitter::is_stepped(const GuestInsn& g) const {

@@ -156,7 +156,7 @@ bool BlockEmitter::keeps_eflags() const {
   return false;
 }
 
-// JRCXZ looks at no flags. Until then rcx waits in kScratch.
+// JRCXZ looks at no flags. Until then rcx waits in the state.
 void BlockEmitter::check_keeping_eflags(unsigned bytes, bool write, const Label& miss) {
   const i32 view = context_.layout.views[view_];
   const Mem page = qword_ptr(kState, kIndex, 3, view + static_cast<i32>(fast_page_field(write)));
@@ -171,17 +171,25 @@ void BlockEmitter::check_keeping_eflags(unsigned bytes, bool write, const Label&
                       .write = write,
                       .keeps_eflags = true};
   const Label within = a_.newLabel();
+  const Mem saved_rcx = qword_ptr(kState, ORRERY_SLOT(context_.layout, kept));
+  const Mem bits = qword_ptr(kState, ORRERY_SLOT(context_.layout, page_bits));
   a_.pext(kIndex, kAddress, qword_ptr(kState, ORRERY_SLOT(context_.layout, index_bits)));
   a_.mov(kScratch, page);
   a_.not_(kScratch);
   a_.lea(kAddress, ptr(kAddress, kScratch, 0, 1));  // what SUB would leave
-  a_.lea(kScratch, ptr(kAddress, static_cast<i32>(bytes) - 1));
-  a_.pext(kScratch, kScratch, qword_ptr(kState, ORRERY_SLOT(context_.layout, page_bits)));
-  a_.xchg(rcx, kScratch);
+  // First and last byte are in the page: neither has bits above it. (An entry that is not used may be at 0,
+  // and what lies just below that must not pass.)
+  a_.mov(saved_rcx, rcx);
+  a_.pext(rcx, kAddress, bits);
+  if (bytes > 1) {
+    a_.lea(kScratch, ptr(kAddress, static_cast<i32>(bytes) - 1));
+    a_.pext(kScratch, kScratch, bits);
+    a_.lea(rcx, ptr(rcx, kScratch));
+  }
   a_.short_().jecxz(rcx, within);
   a_.jmp(refill.cold);
   a_.bind(within);
-  a_.mov(rcx, kScratch);
+  a_.mov(rcx, saved_rcx);
   a_.mov(kScratch, host);
   a_.lea(kAddress, ptr(kAddress, kScratch));
   a_.bind(refill.checked);
@@ -203,7 +211,7 @@ void BlockEmitter::emit_refills() {
     };
     a_.bind(r.cold);
     if (r.keeps_eflags) {
-      a_.mov(rcx, kScratch);
+      a_.mov(rcx, qword_ptr(kState, ORRERY_SLOT(context_.layout, kept)));
       af_is_set_ = false;
       emit_save_flags();
       a_.add(kAddress, r.page);

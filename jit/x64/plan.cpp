@@ -296,10 +296,11 @@ u64 flags_left_to_handler(const HostProfile& host, const GuestInsn& g) {
     case ZYDIS_MNEMONIC_SHL:
     case ZYDIS_MNEMONIC_SHR:
     case ZYDIS_MNEMONIC_SAR: {
-      // What is shifted by CL is copied.
-      const bool high =
-          g.operands[0].type == ZYDIS_OPERAND_TYPE_REGISTER && is_high_byte(g.operands[0].reg.value);
-      return high && g.operands[1].type == ZYDIS_OPERAND_TYPE_REGISTER ? AF | OF : 0;
+      // By CL: what is shifted is copied, and the count is looked at afterwards.
+      const cpu::OperandView& to = g.operands[0];
+      if (g.operands[1].type != ZYDIS_OPERAND_TYPE_REGISTER || to.type != ZYDIS_OPERAND_TYPE_REGISTER)
+        return 0;
+      return is_high_byte(to.reg.value) || guest_number(to.reg.value) == cpu::kRcx ? AF | OF : 0;
     }
     case ZYDIS_MNEMONIC_ROL:
     case ZYDIS_MNEMONIC_ROR:

@@ -324,11 +324,7 @@ void BlockEmitter::rewrite(const GuestInsn& g) {
     image_ = kNoProducer;
   } else if (changes) {
     flags_ = Flags::kHost;
-    if (clears_af(g) && flags_defined(g) == cpu::rflags::kArithmetic) {
-      af_is_set_ = true;
-    } else if ((flags_defined(g) & cpu::rflags::AF) != 0) {
-      af_is_set_ = false;
-    }
+    note_af(g);
     if (keeps_of) save_with_overflow();
     if (lacks_parity(g)) save_with_parity(g, gpq(operands[0].id()));
     producer_ = flags_defined(g) == cpu::rflags::kArithmetic ? current_ : kNoProducer;

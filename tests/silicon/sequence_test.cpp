@@ -85,7 +85,8 @@ class Bench {
   Bench() {
     jit::Translator::Config config;
     config.cache_bytes = 8 << 20;
-    config.hot_runs = 1;  // at once
+    // At once, although the last sequence's code was there.
+    config.hot_runs = config.hot_runs_when_full = config.hot_runs_after_writes = 1;
     auto translator = jit::Translator::create(emulated_.ram(), emulated_.decode_cache(), config);
     if (!translator.ok()) std::abort();
     translator_ = std::move(translator.value());
@@ -129,6 +130,13 @@ class Bench {
       if (native_difference.empty()) break;
     }
     return out + native_difference;
+  }
+  /// How many blocks the translator has made so far.
+  u64 blocks_translated() const {
+    constexpr std::string_view kLine = "blocks translated";
+    const std::string text = translator_->statistics();
+    const size_t at = text.find(kLine);
+    return at == std::string::npos ? 0 : std::strtoull(text.c_str() + at + kLine.size(), nullptr, 10);
   }
   /// The last run's.
   const Context& start() const { return start_; }
@@ -243,6 +251,7 @@ TEST(Sequences, HostInterpreterAndTranslatorAgree) {
                   << listing(s.mode, code) << bench.run(s.mode, seed, code, with_host) << "  start:\n"
                   << describe_context(bench.start()) << corpus_line(s.mode, seed, code);
   }
+  EXPECT_GE(bench.blocks_translated(), seed - first) << "the translator is not tested";
   fmt::print("sequences: {} of {} instructions in {:.1f} s, {} failures; ended", seed - first, pieces,
              seconds(), failures);
   for (const auto& [vector, times] : bench.ends)
@@ -287,6 +296,7 @@ TEST(Sequences, CorpusAgrees) {
       ++cases;
     }
   }
+  EXPECT_GE(bench.blocks_translated(), cases) << "the translator is not tested";
   fmt::print("sequences: {} in the corpus\n", cases);
 }
 
