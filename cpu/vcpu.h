@@ -95,7 +95,7 @@ class Vcpu final : public memory::FrameListener, public memory::MapListener {
     u64 find_target = 0;         // put an indirect target into the jump table,
     u64 read_time_stamp = 0;     // and read the time stamp counter ...
     u64 time_stamp = 0;          // ... into this
-    u64 kept[2] = {};            // registers of the stubs that call them
+    u64 kept[2] = {};            // registers of the stubs that call them, and of checks
     u64 displaced[4] = {};       // guest registers that a loop has no use for while another has their place
     u64 underflow = 0;           // where a return leads that has no call
     u64 native_stack = 0;        // the host's stack pointer, without return addresses of translated calls

@@ -11,6 +11,17 @@ constexpr u64 kAll = cpu::rflags::kArithmetic;
 
 enum class Probe : u8 { kAnd, kBt, kBsf, kBsr };
 
+/// What BSF and BSR with a 32-bit source of zero make of a destination.
+u64 scanned_zero(bool forward, u64 destination) {
+  const u32 zero = 0;
+  if (forward) {
+    asm volatile("bsfl %1, %k0" : "+r"(destination) : "r"(zero) : "cc");
+  } else {
+    asm volatile("bsrl %1, %k0" : "+r"(destination) : "r"(zero) : "cc");
+  }
+  return destination;
+}
+
 /// The arithmetic flags that the host has behind an instruction on `a`, and `b`, begun with `before`.
 template <Probe kProbe>
 u64 flags_of_host(u64 before, u64 a, u64 b) {
@@ -48,7 +59,7 @@ bool scans_set_what_the_profile_says() {
     if (flags_of_host<Probe::kBsf>(before, 0, 0) != (ZF | PF)) return false;
     if (flags_of_host<Probe::kBsr>(before, 0, 0) != (ZF | PF)) return false;
   }
-  return true;
+  return scanned_zero(true, ~u64{0}) == ~u64{0} && scanned_zero(false, ~u64{0}) == ~u64{0};
 }
 
 }  // namespace

@@ -1,18 +1,18 @@
 // HostProfile: how far the host's undefined flags and results are those of the CPU model's vendor profile,
 // which is AMD's Zen. What an instruction leaves undefined on another host is made good, or its handler runs.
 //
-//   Intel, against the profile           made good by
-//   SHL SHR SAR: AF 0, not 1             BlockEmitter::af_is_set_, or by a deferred shift (x64/flags.cpp)
-//   shifts and rotates by two or more:   two of them, the last by one, which is the step that OF is taken
-//   from
+//   Intel, against the profile        made good by
+//   SHL SHR SAR: AF 0, not 1          BlockEmitter::af_is_set_, or a deferred shift (x64/flags.cpp)
+//   shifts, rotates by 2 and more:    two of them: OF is the last step's, by one
 //     OF
-//   MUL IMUL: SF ZF AF PF changed        the image keeps them
-//   DIV IDIV: other flags                the image gets the profile's
-//   TZCNT LZCNT: OF 0, not kept          an image with the old OF
-//   BMI1, BZHI: PF 0, BEXTR: AF 0        an image with the profile's
-//   rotates by CL: OF                    the handler, if it is wanted
-//   SHLD SHRD: AF, OF                    likewise; always with 16 bits, whose larger counts give other
-//   results DPPS DPPD: which NaN comes out       the handler
+//   MUL IMUL: SF ZF AF PF change      the image keeps them
+//   DIV IDIV: other flags             the image gets the profile's
+//   TZCNT LZCNT: OF 0, not kept       an image with the old OF
+//   BMI1, BZHI: PF 0; BEXTR: AF 0     an image with the profile's
+//   rotates by CL: OF                 the handler, if it is wanted
+//   SHLD SHRD: AF, OF                 likewise; always with 16 bits: large counts give other results
+//   LAHF: AF (see SHL)                the handler
+//   DPPS DPPD: which NaN comes out    the handler
 #pragma once
 
 #include "base/types.h"
@@ -26,7 +26,8 @@ struct HostProfile {
     kUnknown,  // whatever leaves something undefined runs its handler
   };
   Kind kind = Kind::kUnknown;
-  /// BSF and BSR clear CF, OF, SF and AF, and set PF by the result, as the profile has it.
+  /// BSF and BSR do as the profile has it: they clear CF, OF, SF and AF, set PF by the result, and with a
+  /// source of zero leave all of the destination as it was.
   bool scans_are_exact = false;
 
   bool is_same() const { return kind == Kind::kSame; }

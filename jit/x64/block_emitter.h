@@ -3,7 +3,7 @@
 // At every entry and exit of a block the arithmetic flags are in TranslatorSlots::flags_image, and the
 // guest's registers where registers.h says. Within a block the flags may be in EFLAGS, in the image, or both;
 // memory checks use EFLAGS up, so flags that somebody may still want are saved first
-// (analysis/flag_liveness.h).
+// (analysis/flag_liveness.h), or the check does without (check_keeping_eflags).
 //
 // An instruction that cannot go on natively (a page that is not in the TLB, a device, a fault, an
 // unusual form) leaves at its *site*, before it has changed anything: the engine runs its handler and comes
@@ -355,7 +355,8 @@ class BlockEmitter {
   /// Whether EFLAGS ought to survive the check of the current instruction's access: an instruction behind it,
   /// or itself, looks at them, and they could only be saved plain.
   bool keeps_eflags() const;
-  /// check_access that leaves EFLAGS as they are; at `miss` the image has them.
+  /// check_access that leaves EFLAGS as they are; at `miss` the image has them. Uses kIndex, kScratch and
+  /// `kept`.
   void check_keeping_eflags(unsigned bytes, bool write, const asmjit::Label& miss);
   /// A way out of the current instruction to which check_keeping_eflags may go.
   asmjit::Label site_for_image() {

@@ -1,8 +1,8 @@
 // The arithmetic flags between EFLAGS and their image, and recipes: how to make the flags of an instruction
 // once more from registers that still hold what it left, or from what was kept of its operands as it ran.
 //
-// A memory check uses EFLAGS up, and only what leaves the block there looks at the flags of the instruction
-// before. While a recipe for them holds, nothing is saved on the way that stays.
+// A memory check mostly uses EFLAGS up (memory.cpp), and only what leaves the block there looks at the flags
+// of the instruction before. While a recipe for them holds, nothing is saved on the way that stays.
 #include "cpu/isa/table.h"
 #include "jit/analysis/flag_liveness.h"
 #include "jit/flags_image.h"
@@ -519,6 +519,7 @@ bool BlockEmitter::is_stepped(const GuestInsn& g) const {
 void BlockEmitter::save_with_overflow() {
   a_.mov(kScratch, rax);
   a_.lahf();
+  a_.and_(ah, static_cast<u32>(cpu::rflags::CF | cpu::rflags::ZF));  // the others become 0
   a_.mov(al, byte_ptr(kState, ORRERY_SLOT(context_.layout, kept)));
   a_.movzx(eax, ax);
   a_.mov(qword_ptr(kState, ORRERY_SLOT(context_.layout, flags_image)), rax);
@@ -549,6 +550,7 @@ void BlockEmitter::save_with_parity(const GuestInsn& g, const Gp& result) {
   a_.test(result.r8(), result.r8());
   a_.setp(kScratch.r8());
   a_.shl(kScratch.r8(), 2);
+  a_.and_(others, static_cast<u32>(~(cpu::rflags::PF | cpu::rflags::AF) & 0xff));
   a_.or_(others, kScratch.r8());
   if (g.z.mnemonic == ZYDIS_MNEMONIC_BEXTR) a_.or_(others, static_cast<u32>(cpu::rflags::AF));
   flags_ = Flags::kImage;

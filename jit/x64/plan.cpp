@@ -277,6 +277,9 @@ bool host_knows(const HostProfile& host, const Row& row, const GuestInsn& g) {
     case ZYDIS_MNEMONIC_SHLD:
     case ZYDIS_MNEMONIC_SHRD:
       return g.operands[0].size != 16;
+    case ZYDIS_MNEMONIC_BSF:
+    case ZYDIS_MNEMONIC_BSR:
+      return host.scans_are_exact;
     case ZYDIS_MNEMONIC_LAHF:
       return false;  // AF may be wrong (af_is_set_)
     default:
@@ -307,9 +310,6 @@ u64 flags_left_to_handler(const HostProfile& host, const GuestInsn& g) {
     case ZYDIS_MNEMONIC_RCL:
     case ZYDIS_MNEMONIC_RCR:
       return g.operands[1].type == ZYDIS_OPERAND_TYPE_IMMEDIATE ? 0 : OF;
-    case ZYDIS_MNEMONIC_BSF:
-    case ZYDIS_MNEMONIC_BSR:
-      return host.scans_are_exact ? 0 : kArithmetic & ~ZF;
     default:
       return 0;
   }

@@ -203,7 +203,8 @@ void BlockEmitter::rewrite(const GuestInsn& g) {
   const bool changes = changes_flags(g);
   const bool keeps = changes && (g.flags_live_after & kept) != 0;
   const bool defers_shift = defers_shift_by_cl(g), keeps_of = keeps_overflow(g);
-  // What changes CF and OF alone, to the same, need not wait for the others, or changes them on the host.
+  // What changes CF and OF alone, to the same, need not wait for the others; on hosts where it changes those,
+  // too, they have to be in the image.
   const bool others_change = !context_.host_profile.is_same();
   if (keeps && is_multiplication(g.z.mnemonic) && (flags_ == Flags::kRecipe || others_change)) {
     save_flags();
@@ -301,8 +302,10 @@ void BlockEmitter::rewrite(const GuestInsn& g) {
   if (defers_shift) {
     if (memory == nullptr) {
       a_.mov(kScratch, gpq(operands[0].id()));
+    } else if (const unsigned bytes = memory->size / 8; bytes < 4) {
+      a_.movzx(kScratch.r32(), ptr(kAddress, displacement, bytes));
     } else {
-      a_.mov(gp(kScratchId, std::max(memory->size / 8u, 4u)), ptr(kAddress, displacement, memory->size / 8));
+      a_.mov(gp(kScratchId, bytes), ptr(kAddress, displacement, bytes));
     }
   }
   if (is_stepped(g)) {
