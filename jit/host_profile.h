@@ -11,6 +11,7 @@
 //   BMI1, BZHI: PF 0; BEXTR: AF 0     an image with the profile's
 //   rotates by CL: OF                 the handler, if it is wanted
 //   SHLD SHRD: AF, OF                 likewise; always with 16 bits: large counts give other results
+//   BSF BSR on some: flags, result    the handler, if they are not the profile's (scans_are_exact)
 //   LAHF: AF (see SHL)                the handler
 //   DPPS DPPD: which NaN comes out    the handler
 #pragma once

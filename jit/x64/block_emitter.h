@@ -229,6 +229,10 @@ class BlockEmitter {
   bool can_defer(size_t producer) const;
   /// Leaves EFLAGS alone. Uses kScratch.
   void emit_deferred(size_t producer);
+  /// SF ZF AF PF CF of a plain image.
+  asmjit::x86::Mem image_flags() const {
+    return asmjit::x86::byte_ptr(kState, ORRERY_SLOT(context_.layout, flags_image) + 1);
+  }
   i32 flags_operand(i32 n) const { return ORRERY_SLOT(context_.layout, flags_operands) + 8 * n; }
   /// The flags of `producer`, whose recipe holds, to the image. Uses kIndex, kScratch and EFLAGS.
   void emit_recipe_to_image(size_t producer);

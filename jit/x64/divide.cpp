@@ -59,9 +59,8 @@ void BlockEmitter::divide(const GuestInsn& g) {
   if (!same) {
     flags_ = Flags::kImage;
     if (!live) return;
-    const Mem others = byte_ptr(kState, ORRERY_SLOT(context_.layout, flags_image) + 1);
-    a_.and_(others, static_cast<u32>(cpu::rflags::CF));
-    a_.or_(others, static_cast<u32>(cpu::rflags::AF));
+    a_.and_(image_flags(), static_cast<u32>(cpu::rflags::CF));
+    a_.or_(image_flags(), static_cast<u32>(cpu::rflags::AF));
     return;
   }
   flags_ = Flags::kHost;

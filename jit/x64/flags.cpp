@@ -517,15 +517,11 @@ bool BlockEmitter::is_stepped(const GuestInsn& g) const {
 }
 
 void BlockEmitter::save_with_overflow() {
-  a_.mov(kScratch, rax);
-  a_.lahf();
-  a_.and_(ah, static_cast<u32>(cpu::rflags::CF | cpu::rflags::ZF));  // the others become 0
-  a_.mov(al, byte_ptr(kState, ORRERY_SLOT(context_.layout, kept)));
-  a_.movzx(eax, ax);
-  a_.mov(qword_ptr(kState, ORRERY_SLOT(context_.layout, flags_image)), rax);
-  a_.mov(rax, kScratch);
+  save_plain_flags();
+  a_.and_(image_flags(), static_cast<u32>(cpu::rflags::CF | cpu::rflags::ZF));  // the others become 0
+  a_.mov(kScratch.r8(), byte_ptr(kState, ORRERY_SLOT(context_.layout, kept)));
+  a_.mov(byte_ptr(kState, ORRERY_SLOT(context_.layout, flags_image)), kScratch.r8());
   flags_ = Flags::kImage;
-  image_ = kPlain;
 }
 
 bool BlockEmitter::lacks_parity(const GuestInsn& g) const {
@@ -544,17 +540,14 @@ bool BlockEmitter::lacks_parity(const GuestInsn& g) const {
 }
 
 void BlockEmitter::save_with_parity(const GuestInsn& g, const Gp& result) {
-  af_is_set_ = false;
-  emit_save_flags();
-  const Mem others = byte_ptr(kState, ORRERY_SLOT(context_.layout, flags_image) + 1);
+  save_plain_flags();
   a_.test(result.r8(), result.r8());
   a_.setp(kScratch.r8());
   a_.shl(kScratch.r8(), 2);
-  a_.and_(others, static_cast<u32>(~(cpu::rflags::PF | cpu::rflags::AF) & 0xff));
-  a_.or_(others, kScratch.r8());
-  if (g.z.mnemonic == ZYDIS_MNEMONIC_BEXTR) a_.or_(others, static_cast<u32>(cpu::rflags::AF));
+  a_.and_(image_flags(), static_cast<u32>(~(cpu::rflags::PF | cpu::rflags::AF) & 0xff));
+  a_.or_(image_flags(), kScratch.r8());
+  if (g.z.mnemonic == ZYDIS_MNEMONIC_BEXTR) a_.or_(image_flags(), static_cast<u32>(cpu::rflags::AF));
   flags_ = Flags::kImage;
-  image_ = kPlain;
 }
 
 bool BlockEmitter::keeps_overflow(const GuestInsn& g) const {
