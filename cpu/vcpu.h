@@ -56,7 +56,7 @@ class Vcpu final : public memory::FrameListener, public memory::MapListener {
  public:
   Vcpu(u32 id, const VcpuServices& services);
   ~Vcpu() override;
-  /// A vCPU is two megabytes of tables, looked at all over.
+  /// A vCPU is three megabytes of tables, looked at all over.
   static void* operator new(size_t bytes);
   static void operator delete(void* at, size_t bytes);
   Vcpu(const Vcpu&) = delete;
@@ -64,7 +64,7 @@ class Vcpu final : public memory::FrameListener, public memory::MapListener {
 
   /// A translator's table of indirect targets; translated code reads it.
   struct JumpTable {
-    static constexpr unsigned kEntries = 16384;
+    static constexpr unsigned kEntries = 65536;
     std::array<u64, kEntries> place{};  // the translator's name for where an entry leads from; 0: nowhere
     std::array<u64, kEntries> code{};
     std::array<u32, kEntries> block{};
@@ -75,7 +75,12 @@ class Vcpu final : public memory::FrameListener, public memory::MapListener {
       u64 code;
       u64 unused;
     };
-    static constexpr unsigned kTargets = 8192;  // by the address's low bits
+    static constexpr unsigned kTargets = 16384;
+    /// Where `target` stands. What is called lies at multiples of 16 mostly: bits from further up help.
+    static constexpr unsigned kTargetFold = 9;
+    static constexpr u32 index_of_target(u64 target) {
+      return static_cast<u32>(target ^ target >> kTargetFold) & (kTargets - 1);
+    }
     std::array<Target, kTargets> targets{};
   } jump_table;
   /// FXSAVE's image or FLDENV's, for the x87 state on its way between guest and host.

@@ -43,7 +43,7 @@ enum class ExitKind : u32 {
   kSite,       // an instruction's handler is wanted
   kLink,       // a direct jump that leads nowhere yet
   kIndirect,   // RIP is stored; no table entry leads there
-  kBudget,     // the block would run over the budget; nothing of it has run
+  kBudget,     // the block would run over the budget, or has been dropped; nothing of it has run
   kBadReturn,  // a return to an address that is not canonical: its site; RSP has moved on already
   kLeft,       // a site's handler has left the block: RIP is the state's
 };
@@ -76,10 +76,12 @@ struct Block {
   const u8* host = nullptr;   // of the first guest byte; null: dropped
   const u8* host2 = nullptr;  // of the second page, if its only instruction crosses into it
   u32 key = 0;
-  u32 code = 0;  // arena offset
+  u32 code = 0;   // arena offset
+  u32 leave = 0;  // of the code that leaves as ExitKind::kBudget before anything is paid
   u32 code_bytes = 0;
   u16 count = 0;  // guest instructions
   u16 bytes = 0;  // guest bytes, from the first to the last; with those that jumps within skip
+  u16 offset_in_page = 0;
   bool uses_vectors = false;
   u32 first_insn = 0;  // in its unit's pool, with the unit above kUnitShift
   LinkId first_link = kNone;
@@ -87,7 +89,6 @@ struct Block {
   LinkId incoming = kNone;
   u32 next_in_frame[2] = {kNone, kNone};  // nodes of the lists of its frames: block id * 2 + which
   BlockId next_in_bucket = kNone;
-  u64 offset_in_page() const { return reinterpret_cast<u64>(host) % 4096; }
 };
 
 /// A place in a vCPU's table of indirect targets: the frame as FastCode has it, the block key, the offset in

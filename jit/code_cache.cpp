@@ -144,14 +144,12 @@ void CodeCache::drop(BlockId id) {
   unlist_in_frame(id, 0, b.host);
   if (b.host2 != nullptr) unlist_in_frame(id, 1, b.host2);
   const u32 index = jump_index(place_of(b.host, b.key));
-  const u64 code = reinterpret_cast<u64>(arena_->executable(b.code));
   for (cpu::Vcpu::JumpTable* const table : jump_tables_) {
     if (table->block[index] == id) table->place[index] = 0;
-    for (unsigned page = 0; page < kTargetPages; ++page) {
-      cpu::Vcpu::JumpTable::Target& target = table->targets[page * memory::kPageBytes + b.offset_in_page()];
-      if (target.code == code) target.context = 0;
-    }
   }
+  u8* const start = arena_->writable(b.code);
+  start[0] = 0xe9;  // JMP rel32
+  store_rel32(start + 1, arena_->executable(b.code + 1), arena_->executable(b.leave));
   b.host = nullptr;
   ++blocks_dropped;
 }
@@ -215,6 +213,7 @@ void CodeCache::evict(Unit& unit) {
   for (u32 i = 0; i < unit.blocks.size(); ++i) {
     if (unit.blocks[i].host != nullptr) drop(first + i);
   }
+  for (cpu::Vcpu::JumpTable* const table : jump_tables_) table->targets.fill({});
   unit.blocks.clear();
   unit.sites.clear();
   unit.links.clear();

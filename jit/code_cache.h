@@ -3,7 +3,8 @@
 //
 // A frame that holds translated bytes carries frame_flag::kTranslated; a store to it drops just the blocks
 // that it overlaps. A dropped block's code stays in the arena until its unit is evicted, so a vCPU that is
-// inside one can leave it in peace; nothing leads to it any more.
+// inside one can leave it in peace; nothing leads to it any more but JumpTable::targets, and whoever comes
+// from there leaves at once.
 //
 // The arena has a part for stubs and kUnits units, filled one after the other. When the last is full, the
 // oldest is evicted, and so on: what a guest runs now stays but for an eighth at a time. A unit has its own
@@ -56,7 +57,10 @@ class CodeCache final : public memory::FrameListener {
   /// Dropped blocks leave `table`, which outlives the cache.
   void add_jump_table(cpu::Vcpu::JumpTable& table) { jump_tables_.push_back(&table); }
   void put_target(cpu::Vcpu::JumpTable& table, u64 place, BlockId id) const;
-  static constexpr unsigned kTargetPages = cpu::Vcpu::JumpTable::kTargets / memory::kPageBytes;
+  /// A jump to linear address `target` asks again where that leads.
+  static void forget_target(cpu::Vcpu::JumpTable& table, u64 target) {
+    table.targets[cpu::Vcpu::JumpTable::index_of_target(target)].context = 0;
+  }
   /// The place of a block that begins at `host`.
   u64 place_of(const u8* host, u32 key) const {
     return jit::place_of(ram_.frame_of(host), reinterpret_cast<u64>(host) % memory::kPageBytes, key);

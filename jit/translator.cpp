@@ -20,7 +20,7 @@
 namespace orrery::jit {
 namespace {
 
-constexpr u32 kHeatSlots = 1u << 16;
+constexpr u32 kRewrittenSlots = 1u << 16;
 
 using cpu::isa::Feature;
 
@@ -113,15 +113,14 @@ struct Translator::Impl {
         host_features(features_of_host()),
         has_pext(pext_is_quick()),
         host_profile(HostProfile::of_host()),
-        heat(kHeatSlots),
-        rewritten(kHeatSlots) {
+        rewritten(kRewrittenSlots) {
     stats.handlers.resize(cpu::isa::rows().size());
     stats.misses.resize(cpu::isa::rows().size());
   }
 
-  static u32 heat_slot(const u8* host) {
+  static u32 rewritten_slot(const u8* host) {
     const u64 address = reinterpret_cast<u64>(host);
-    return (address ^ (address >> 16)) % kHeatSlots;
+    return (address ^ (address >> 16)) % kRewrittenSlots;
   }
   /// Counts a run of the place at `host`, which has no block. Whether it may have one now.
   bool becomes_hot(const u8* host, u32 decode_key);
@@ -158,7 +157,6 @@ struct Translator::Impl {
   const bool has_pext;
   const HostProfile host_profile;
   TranslatorConfig config;
-  std::vector<u8> heat;       // runs of places that have no trace
   std::vector<u8> rewritten;  // whether a place's code was written after it had been translated
   std::optional<cpu::Vcpu::Layout> layout;
   x64::Stubs stubs;
@@ -277,26 +275,18 @@ BlockId Translator::Impl::find_block(cpu::Vcpu& cpu, u32 key_bits, bool arrived)
   return id;
 }
 
-// A trace's runs are those of the bytes that it was decoded from: code that is written again and again does
-// not become hot. An instruction that may cross its page has no trace.
+// Stores take runs back to 0: code that is written again and again does not become hot.
 bool Translator::Impl::becomes_hot(const u8* host, u32 decode_key) {
-  for (const u8* const start : cache.overwritten) rewritten[heat_slot(start)] = 1;
+  for (const u8* const start : cache.overwritten) rewritten[rewritten_slot(start)] = 1;
   cache.overwritten.clear();
-  const u32 slot = heat_slot(host);
+  const u32 slot = rewritten_slot(host);
   const u8 least = rewritten[slot] != 0       ? config.hot_runs_after_writes
                    : cache.units_evicted != 0 ? config.hot_runs_when_full
                                               : u8{0};
   const u8 wanted = std::max(least, config.hot_runs);
-  const bool may_cross = reinterpret_cast<u64>(host) % memory::kPageBytes + 15 > memory::kPageBytes;
-  u8* runs = &heat[slot];
-  if (!may_cross) {
-    cpu::Trace* const trace = decode_cache.find(host, decode_key);
-    if (trace == nullptr) return wanted <= 1;  // the interpreter makes one now
-    runs = &trace->runs;
-    if (*runs == 0) *runs = 1;  // that one
-  }
-  if (++*runs < wanted) return false;
-  *runs = 0;
+  u8& runs = decode_cache.runs(host, decode_key);
+  if (++runs < wanted) return false;
+  runs = 0;
   rewritten[slot] = 0;
   return true;
 }
@@ -394,8 +384,10 @@ BlockId Translator::Impl::translate(cpu::Vcpu& cpu, const u8* host, u32 key) {
     block.host2 = second_page;
     block.key = key;
     block.code = at;
+    block.leave = at + emitted.leave;
     block.code_bytes = bytes;
     block.count = static_cast<u16>(scanned.size());
+    block.offset_in_page = static_cast<u16>(rip % memory::kPageBytes);
     block.bytes = static_cast<u16>(last.offset + last.insn.length);
     block.uses_vectors = emitted.uses_vectors;
     ++stats.blocks_translated;
@@ -429,9 +421,11 @@ u64 Translator::Impl::find_target(void* engine, cpu::CpuState*, u64 linear) {
   if (host == nullptr && cpu.quick_fill_code(page)) host = cpu.quick_code_host(linear);
   if (host == nullptr) return 0;
   const u32 key = self.key_of(cpu);
+  const u64 place = self.cache.place_of(host, key);
+  if (cpu.jump_table.place[jump_index(place)] == place) return 1;  // only the page was not there
   const BlockId id = self.cache.find(host, key);
   if (id == kNone) return 0;
-  self.cache.put_target(cpu.jump_table, self.cache.place_of(host, key), id);
+  self.cache.put_target(cpu.jump_table, place, id);
   return 1;
 }
 
@@ -458,7 +452,7 @@ x64::Resume Translator::Impl::run_site(cpu::Vcpu& cpu, SiteId id) {
   // The block has paid for all of its instructions.
   const i64 behind = i64{b.count} - site.index - 1;
   cpu.ticks_left += behind + 1 + site.paid_ahead;
-  set_rip(cpu, b.offset_in_page() + cache.offsets_of(b)[site.index] + insn.length);
+  set_rip(cpu, b.offset_in_page + cache.offsets_of(b)[site.index] + insn.length);
   const bool vectors = b.uses_vectors;
   const u32 block_key_then = b.key;
   ++(site.native ? stats.misses : stats.handlers)[insn.row];
@@ -520,7 +514,8 @@ void Translator::Impl::enter(cpu::Vcpu& cpu, BlockId id) {
       if (cache.link(exit_id).to != kNone) ++stats.guards_failed;
       break;
     case ExitKind::kBudget:
-      set_rip(cpu, cache.block(exit_id).offset_in_page());
+      set_rip(cpu, cache.block(exit_id).offset_in_page);
+      if (cache.block(exit_id).host == nullptr) CodeCache::forget_target(cpu.jump_table, cpu.state.rip());
       break;
     case ExitKind::kIndirect:
     case ExitKind::kSite:

@@ -5,7 +5,7 @@
 namespace orrery::cpu {
 
 DecodeCache::DecodeCache(memory::Ram& ram, const CpuModel& model)
-    : ram_(ram), decoder_(model), traces_(kSlots) {
+    : ram_(ram), decoder_(model), traces_(1u << kSlotBits), runs_(1u << kRunsBits) {
   pool_.reserve(kPoolInsns);  // traces point into it
   ram_.add_listener(*this);
 }
@@ -75,7 +75,9 @@ void DecodeCache::code_written(memory::Frame frame, u64 offset, u64 size) {
       // An invalid instruction at the end may depend on bytes behind it: 15 bytes more are looked at.
       const bool overlaps = start < t.host + t.bytes + 15 && start + size > t.host;
       hit = hit || overlaps;
-      if (overlaps || all) drop(found->second, at - 1);
+      if (!overlaps && !all) continue;
+      runs(t.host, t.key) = 0;
+      drop(found->second, at - 1);
     }
     found->second.writes.note(hit);
     if (found->second.head != 0) return;

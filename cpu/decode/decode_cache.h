@@ -16,13 +16,13 @@
 namespace orrery::cpu {
 
 struct Trace {
-  const u8* host = nullptr;  // of the first byte; null: empty slot
-  u32 key = 0;
-  u16 count = 0;  // instructions
-  u16 bytes = 0;
-  u8 runs = 0;  // a translator's, which counts what it leaves to the interpreter
-  const Insn* insns = nullptr;
-  u32 next_in_frame = 0, previous_in_frame = 0;  // slot + 1 of other traces in the same frame
+  // Without initialisers, so that slots are not touched before they are used: memory from the host is zero.
+  const u8* host;  // of the first byte; null: empty slot
+  u32 key;
+  u16 count;  // instructions
+  u16 bytes;
+  const Insn* insns;
+  u32 next_in_frame, previous_in_frame;  // slot + 1 of other traces in the same frame
 };
 
 class DecodeCache final : public memory::FrameListener {
@@ -40,18 +40,24 @@ class DecodeCache final : public memory::FrameListener {
   const Trace* build(const u8* host, const u8* host_end, u32 key);
   const Decoder& decoder() const { return decoder_; }
   void flush();
+  /// How often the code at `host` has run as it is now: a translator's, which counts what it leaves to the
+  /// interpreter. A store to a trace takes it back to 0; what lies across two pages has none, so there
+  /// it stays. Few places share a count.
+  u8& runs(const u8* host, u32 key) { return runs_[hash_of(host, key) >> (64 - kRunsBits)]; }
 
   // memory::FrameListener
   void frame_guarded(memory::Frame) override {}
   void code_written(memory::Frame frame, u64 offset, u64 size) override;
 
  private:
-  static constexpr unsigned kSlots = 1u << 16;
-  static constexpr unsigned kPoolInsns = 1u << 19;  // 16 MiB
+  static constexpr unsigned kSlotBits = 18, kRunsBits = 20;
+  static constexpr unsigned kPoolInsns = 1u << 20;  // 32 MiB
   static constexpr unsigned kMaxTraceInsns = 32;
+  static u64 hash_of(const u8* host, u32 key) {
+    return (reinterpret_cast<u64>(host) ^ (u64{key} << 20)) * 0x9e3779b97f4a7c15u;
+  }
   static u32 slot_of(const u8* host, u32 key) {
-    const u64 h = (reinterpret_cast<u64>(host) ^ (u64{key} << 20)) * 0x9e3779b97f4a7c15u;
-    return static_cast<u32>(h >> 48);
+    return static_cast<u32>(hash_of(host, key) >> (64 - kSlotBits));
   }
   /// The traces of a frame: slot + 1 of the first.
   struct FrameTraces {
@@ -64,6 +70,7 @@ class DecodeCache final : public memory::FrameListener {
   memory::Ram& ram_;
   Decoder decoder_;
   HostVector<Trace> traces_;
+  HostVector<u8> runs_;
   HostVector<Insn> pool_;  // its size is what has been used
   std::unordered_map<memory::Frame, FrameTraces> frames_;
 };

@@ -87,7 +87,7 @@ struct FastView {
 
 /// The same for code pages, which have entries of their own: data does not evict them.
 struct FastCode {
-  static constexpr unsigned kEntries = 4096;
+  static constexpr unsigned kEntries = 8192;
   static constexpr u64 kIndexMask = kEntries - 1;
   static constexpr unsigned kFrameShift = 32;
   std::array<u64, kEntries> page;
@@ -124,17 +124,13 @@ class FastBank {
     return static_cast<unsigned>((linear >> 12) & FastCode::kIndexMask);
   }
   FastCode& code() { return code_; }
-  /// Another one whenever an entry of a code page has gone: what was found by such entries may not hold any
-  /// more. A multiple of kGeneration; it would take years to come round.
+  /// Another one whenever a code page has left the architectural TLB that had an entry here since the last
+  /// one: what was found by such entries may not hold any more. An entry that another page's takes the place
+  /// of is only forgotten. A multiple of kGeneration; it would take years to come round.
   static constexpr u64 kGeneration = u64{1} << 20;
   const u64& code_generation() const { return code_generation_; }
-  void invalidate_code(unsigned i) {
-    if (code_.page[i] != invalid_code_page(i)) code_generation_ += kGeneration;
-    clear_code(i);
-  }
   void fill_code(u64 page, u64 frame, bool global) {
     const unsigned i = code_index_of(page);
-    invalidate_code(i);
     code_.page[i] = page;
     code_.place[i] = frame << FastCode::kFrameShift;
     code_global_[i] = global;
@@ -167,7 +163,7 @@ class FastBank {
   void flush_page(u64 linear) {
     forget_refused(align_down(linear, u64{4096}));
     invalidate(index_of(linear));
-    invalidate_code(code_index_of(linear));
+    flush_code(code_index_of(linear));
     if (recent_used_ != 0) forget_recent_page(align_down(linear, u64{4096}));
   }
   void flush();
@@ -199,6 +195,13 @@ class FastBank {
   void forget_refused(u64 page) { std::replace(refused_.begin(), refused_.end(), page, u64{kNotAPage}); }
   void forget_recent();
   void forget_recent_page(u64 page);
+  /// The entry at `i` may be another page's, which has taken the place of the one that goes. If there is
+  /// none, none has been since the last generation.
+  void flush_code(unsigned i) {
+    if (code_.page[i] == invalid_code_page(i)) return;
+    code_generation_ += kGeneration;
+    clear_code(i);
+  }
   void clear_code(unsigned i) {
     code_.page[i] = invalid_code_page(i);
     code_.place[i] = 0;

@@ -115,6 +115,7 @@ class Finder {
         continue;
       }
       if (const auto access = access_of(start_, g)) place(i, *access);
+      if (g.plan == Plan::kBranch) last_jump_ = i;
       follow(g);
     }
     drop_singles();
@@ -135,6 +136,8 @@ class Finder {
       MemoryGroup& group = out_.groups[open.group];
       const i64 low = std::min(group.low, position), high = std::max(group.high, end);
       if (high - low > (absolute ? 4096 : kMaxSpanBytes)) continue;
+      // What is read before a jump may lie in a page that can't be written, since then the jump is taken.
+      if (a.write && !group.write && a.base != cpu::kRsp && group.first < last_jump_) continue;
       // The first access checks from the lowest byte, which an address must be able to hold.
       if (!absolute && open.displacement - (open.position - low) < std::numeric_limits<i32>::min()) continue;
       group.low = low;
@@ -204,6 +207,7 @@ class Finder {
   std::vector<OpenGroup> open_;
   Moving moving_[16];
   u32 next_version_ = 0;
+  size_t last_jump_ = 0;
 };
 
 }  // namespace

@@ -36,10 +36,10 @@ bool BlockEmitter::emit() {
   const auto count = static_cast<u32>(insns_.size());
   const Label budget = a_.newLabel();
   // An instruction that goes on in the next page was translated from two pages.
-  const Label budget_exit = a_.newLabel();
+  leave_ = a_.newLabel();
   if (request_.second_frame) {
     code_address(kScratch, memory::kPageBytes);
-    check_frame(*request_.second_frame, budget_exit);
+    check_frame(*request_.second_frame, leave_);
   }
   pay(count, budget);
   Label load = a_.newLabel(), loaded = a_.newLabel();
@@ -80,7 +80,7 @@ bool BlockEmitter::emit() {
   }
   a_.bind(budget);
   give_back(count);
-  a_.bind(budget_exit);
+  a_.bind(leave_);
   a_.mov(kAddress.r32(), (request_.block << kExitKindBits) | static_cast<u32>(ExitKind::kBudget));
   a_.jmp(address_of(context_.stubs.exit));
   if (out_.uses_vectors) {
@@ -400,6 +400,7 @@ void BlockEmitter::emit_cold() {
 void BlockEmitter::finish(const CodeHolder& code) {
   out_.starts = std::move(starts_);
   const auto offset = [&code](const Label& label) { return static_cast<u32>(code.labelOffset(label)); };
+  out_.leave = offset(leave_);
   for (const PendingSite& s : sites_) {
     out_.sites.push_back({.block = request_.block,
                           .index = s.index,

@@ -60,6 +60,7 @@ struct EmittedBlock {
   std::vector<Site> sites;  // `block` is left to the caller; arena offsets count from the block's code
   std::vector<Link> links;  // likewise
   std::vector<u32> starts;  // where each instruction's code begins
+  u32 leave = 0;            // Block::leave
   bool uses_vectors = false;
 };
 
@@ -489,6 +490,7 @@ class BlockEmitter {
   asmjit::Label lost_;                  // when the return from it leads elsewhere
   asmjit::Label moved_, returned_;      // when the return from it leads to another mapping of this page
   size_t loop_producer_ = kNoProducer;  // whose flags the last jump, back to the first instruction, looks at
+  asmjit::Label leave_;                 // Block::leave
   asmjit::Label loop_entry_, loop_head_, loop_budget_;
   struct Exchange {
     u8 in, out;

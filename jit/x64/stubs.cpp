@@ -324,6 +324,8 @@ void move_to_page(Assembler& a, const cpu::Vcpu::Layout& layout) {
 void emit_target_index(Assembler& a, const Gp& index, const Gp& address) {
   static_assert(sizeof(Targets::Target) == 32);
   a.mov(index.r32(), address.r32());
+  a.shr(index.r32(), Targets::kTargetFold);
+  a.xor_(index.r32(), address.r32());
   a.and_(index.r32(), Targets::kTargets - 1);
   a.shl(index.r32(), 5);
 }

@@ -22,19 +22,21 @@ struct CodeCacheTest : testing::Test {
     cache.keep_stubs();
   }
 
-  /// A block for the guest bytes at `offset` of RAM with one link: its jump at 0, its exit at 64.
+  /// A block for the guest bytes at `offset` of RAM with one link: its jump at 8, its exit at 64.
   BlockId add(u64 offset, u64 second_page = 0) {
     if (!cache.has_room()) last_gone = cache.make_room();
     Block b;
     b.host = ram->data() + offset;
     if (second_page != 0) b.host2 = ram->data() + second_page;
     b.code = cache.arena().take(kCodeBytes);
+    b.leave = b.code + 128;
     b.code_bytes = kCodeBytes;
+    b.offset_in_page = offset % memory::kPageBytes;
     b.count = 1;
     b.bytes = 4;
     std::vector<Site> sites{{.block = cache.next_block(), .resume = 32}};
     std::vector<Link> links{
-        {.block = cache.next_block(), .target = 0x1000, .jump = 1, .exit = 64, .frame = 32}};
+        {.block = cache.next_block(), .target = 0x1000, .jump = 9, .exit = 64, .frame = 32}};
     return cache.add(b, sites, links, {cpu::Insn{}}, {0});
   }
   /// Where the jump of `id`'s link leads, as an arena offset.
@@ -98,19 +100,32 @@ TEST_F(CodeCacheTest, AStoreDropsWhatItOverlapsInEitherPage) {
   EXPECT_FALSE(translated(0x1000));
 }
 
-TEST_F(CodeCacheTest, NoTargetLeadsToADroppedBlock) {
+TEST_F(CodeCacheTest, WhoEntersADroppedBlockLeaves) {
   const BlockId one = add(0x1800), two = add(0x2800);
-  const auto code_of = [&](BlockId id) {
-    return reinterpret_cast<u64>(cache.arena().executable(cache.block(id).code));
+  const auto leads_out = [&](BlockId id) {
+    const Block& b = cache.block(id);
+    const u8* const at = cache.arena().executable(b.code);
+    i32 distance = 0;
+    std::memcpy(&distance, at + 1, sizeof distance);
+    return at[0] == 0xe9 && b.code + 5 + static_cast<u32>(distance) == b.leave;
   };
-  // Whatever page they are seen in: even and odd ones have different places.
-  table->targets[0x800] = {.target = 0x7000'0800, .context = 5, .code = code_of(one), .unused = 0};
-  table->targets[0x1800] = {.target = 0x7000'1800, .context = 5, .code = code_of(two), .unused = 0};
   ram->note_write(0x2801, 1);
-  EXPECT_EQ(table->targets[0x800].context, 5u);
-  EXPECT_EQ(table->targets[0x1800].context, 0u);
-  ram->note_write(0x1801, 1);
-  EXPECT_EQ(table->targets[0x800].context, 0u);
+  EXPECT_FALSE(leads_out(one));
+  EXPECT_TRUE(leads_out(two));
+  EXPECT_EQ(cache.block(two).offset_in_page, 0x800);
+  // Its table forgets it when somebody has.
+  constexpr u64 kTarget = 0x7000'1800;
+  auto& entry = table->targets[cpu::Vcpu::JumpTable::index_of_target(kTarget)];
+  entry = {.target = kTarget, .context = 5, .code = 1, .unused = 0};
+  CodeCache::forget_target(*table, kTarget);
+  EXPECT_EQ(entry.context, 0u);
+}
+
+TEST_F(CodeCacheTest, NoTargetLeadsIntoAnEvictedUnit) {
+  add(0x1000);
+  table->targets[5] = {.target = 0x7000'1800, .context = 5, .code = 1, .unused = 0};
+  while (cache.units_evicted == 0) add(0x9000);
+  EXPECT_EQ(table->targets[5].context, 0u);
 }
 
 TEST_F(CodeCacheTest, WithoutRoomForStubsEverythingGoes) {
