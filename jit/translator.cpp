@@ -130,8 +130,10 @@ struct Translator::Impl {
   /// `key_bits`: kNoGroups or 0. `arrived`: this is a run of a place that has no block, and may translate it.
   BlockId find_block(cpu::Vcpu& cpu, u32 key_bits, bool arrived = true);
   BlockId translate(cpu::Vcpu& cpu, const u8* host, u32 key);
+  /// Shortens what has been scanned at `host` to what lies before another block.
+  void end_before_known(const u8* host, u32 key);
   const x64::IndirectStubs& stubs_for(u32 key);
-  void enter(cpu::Vcpu& cpu, BlockId id);
+  ExitKind enter(cpu::Vcpu& cpu, BlockId id);
   static x64::Resume run_site_for(void* engine, cpu::CpuState* state, u64 exit);
   template <cpu::Access access>
   static u64 fill(void* engine, cpu::CpuState*, u64 linear) {
@@ -291,6 +293,20 @@ bool Translator::Impl::becomes_hot(const u8* host, u32 decode_key) {
   return true;
 }
 
+// What a block has need not be translated again: a large program's code is more than the host's caches hold.
+// Where few instructions would be saved, going on costs less than the jump.
+void Translator::Impl::end_before_known(const u8* host, u32 key) {
+  constexpr size_t kLeastBefore = 2, kLeastBehind = 3;
+  for (size_t i = kLeastBefore; i + kLeastBehind <= scanned.size(); ++i) {
+    // STI's shadow ends within its block.
+    if (scanned[i - 1].z.mnemonic == ZYDIS_MNEMONIC_STI) continue;
+    if (cache.find(host + scanned[i].offset, key & ~block_key::kNoGroups) == kNone) continue;
+    scanned.resize(i);
+    scanned.back().followed = false;
+    return;
+  }
+}
+
 BlockId Translator::Impl::translate(cpu::Vcpu& cpu, const u8* host, u32 key) {
   const auto started = std::chrono::steady_clock::now();
   const u64 rip = cpu.state.rip();
@@ -311,6 +327,7 @@ BlockId Translator::Impl::translate(cpu::Vcpu& cpu, const u8* host, u32 key) {
     scanner.scan_one(crossing, key & block_key::kDecodeMask, scanned);
     if (scanned.empty() || scanned[0].insn.length <= in_page) return kNone;
   }
+  end_before_known(host, key);
   const x64::IndirectStubs indirect = stubs_for(key);
   u32 next_underflow = 0;
   const ZydisMnemonic last_mnemonic = scanned.back().z.mnemonic;
@@ -497,7 +514,7 @@ x64::Resume Translator::Impl::go_on(cpu::Vcpu& cpu) {
   return {.code = cache.arena().executable(cache.block(id).code), .flags = x64::Resume::kOtherBlock};
 }
 
-void Translator::Impl::enter(cpu::Vcpu& cpu, BlockId id) {
+ExitKind Translator::Impl::enter(cpu::Vcpu& cpu, BlockId id) {
   const Block& b = cache.block(id);
   running = &cpu;
   prepare(cpu, b);
@@ -523,25 +540,30 @@ void Translator::Impl::enter(cpu::Vcpu& cpu, BlockId id) {
     case ExitKind::kLeft:
       break;
   }
+  return kind;
 }
 
 cpu::EngineExit Translator::run(cpu::Vcpu& cpu, bool skip_breakpoint) {
   Impl& impl = *impl_;
   impl.attach(cpu);
+  // The block here has not run: its ticks are more than there are. Another version of it may have fewer.
+  bool interpret = false;
   while (cpu.ticks_left > 0) {
     if (cpu.attention()) [[unlikely]] {
       impl.pending_link = kNone;
+      interpret = false;
       if (const auto exit = impl.interpreter.attend_once(cpu, skip_breakpoint)) return *exit;
       continue;
     }
     const u32 key_bits = impl.pending_link == kNone ? 0 : impl.cache.link(impl.pending_link).key_bits;
-    const BlockId id = impl.find_block(cpu, key_bits);
+    const BlockId id = interpret ? kNone : impl.find_block(cpu, key_bits);
     impl.pending_link = kNone;
+    interpret = false;
     if (id == kNone || cpu.ticks_left < impl.cache.block(id).count) {
       ++impl.stats.traces_interpreted;
       impl.interpreter.run_one_trace(cpu);
     } else {
-      impl.enter(cpu, id);
+      interpret = impl.enter(cpu, id) == ExitKind::kBudget;
     }
   }
   impl.pending_link = kNone;
