@@ -294,9 +294,9 @@ bool Translator::Impl::becomes_hot(const u8* host, u32 decode_key) {
 }
 
 // What a block has need not be translated again: a large program's code is more than the host's caches hold.
-// Where few instructions would be saved, going on costs less than the jump.
+// Where few instructions would be saved, as in a small loop, going on costs less than the jump.
 void Translator::Impl::end_before_known(const u8* host, u32 key) {
-  constexpr size_t kLeastBefore = 2, kLeastBehind = 3;
+  constexpr size_t kLeastBefore = 2, kLeastBehind = 8;
   for (size_t i = kLeastBefore; i + kLeastBehind <= scanned.size(); ++i) {
     // STI's shadow ends within its block.
     if (scanned[i - 1].z.mnemonic == ZYDIS_MNEMONIC_STI) continue;

@@ -149,7 +149,8 @@ class Finder {
     }
     if (out_.groups.size() >= GroupedAccess::kNoGroup) return;
     const auto number = static_cast<u8>(out_.groups.size());
-    out_.groups.push_back({static_cast<u16>(i), static_cast<u16>(i), a.write, position, end});
+    const auto index = static_cast<u16>(i);
+    out_.groups.push_back({index, index, a.write, position, end, index});
     open_.push_back({a.base, version, page, number, a.displacement, position});
     out_.accesses[i] = {number, a.base, a.displacement, position, a.bytes};
   }
@@ -214,7 +215,7 @@ class Finder {
 
 bool MemoryGroups::open_behind(size_t i) const {
   return std::any_of(groups.begin(), groups.end(),
-                     [i](const MemoryGroup& g) { return g.first <= i && g.last > i; });
+                     [i](const MemoryGroup& g) { return g.check <= i && g.last > i; });
 }
 
 MemoryGroups find_memory_groups(u64 start, std::span<const GuestInsn> insns, bool enabled) {

@@ -19,6 +19,7 @@ struct MemoryGroup {
   u16 first = 0, last = 0;  // instructions
   bool write = false;       // any of them writes
   i64 low = 0, high = 0;    // bytes covered, from the base's value when the group began
+  u16 check = 0;            // before which instruction the check stands: `first`, or one before that
 };
 
 /// Where an instruction accesses memory: `base` + `displacement` now, `position` counted as its group counts.
@@ -35,13 +36,12 @@ struct GroupedAccess {
 struct MemoryGroups {
   std::vector<MemoryGroup> groups;
   std::vector<GroupedAccess> accesses;  // by instruction
-  bool is_head(size_t i) const {
-    return accesses[i].group != GroupedAccess::kNoGroup && groups[accesses[i].group].first == i;
-  }
+  /// Instruction `i` accesses memory that the check before another has cleared.
   bool is_member(size_t i) const {
-    return accesses[i].group != GroupedAccess::kNoGroup && groups[accesses[i].group].first != i;
+    return accesses[i].group != GroupedAccess::kNoGroup && groups[accesses[i].group].check != i;
   }
-  /// Some group has begun at or before instruction `i` and goes on behind it.
+  /// The check of some group has been before instruction `i`, or stands there, and the group goes on behind
+  /// it.
   bool open_behind(size_t i) const;
 };
 

@@ -98,6 +98,7 @@ bool BlockEmitter::emit() {
 
 void BlockEmitter::analyse() {
   groups_ = find_memory_groups(request_.start, insns_, (request_.key & block_key::kNoGroups) == 0);
+  hoist_checks();
   find_live_flags(insns_, [this](const GuestInsn& g) { return uses_flags_up(g); });
 }
 
@@ -136,6 +137,7 @@ void BlockEmitter::emit_insns() {
 }
 
 void BlockEmitter::emit_insn(GuestInsn& g) {
+  emit_hoisted_checks();
   save_before(g);
   keep_x87_pointers(g);
   // What is not known to leave kAddress alone but for its access.

@@ -331,7 +331,15 @@ class BlockEmitter {
   /// linear address into kAddress. May use kIndex, kScratch and EFLAGS, saving flags that are wanted.
   template <class Address>
   i32 access(unsigned bytes, bool write, unsigned alignment, Address address);
-  void group_head(bool keep_eflags);
+  /// The check of group number `number`, before the current instruction.
+  void check_group(u8 number, bool keep_eflags);
+  /// Lets the check of a group stand before an instruction whose flags would have to be saved for it.
+  void hoist_checks();
+  bool has_hoisted_check(size_t index) const {
+    return std::any_of(groups_.groups.begin(), groups_.groups.end(),
+                       [index](const MemoryGroup& g) { return g.check == index && g.first != index; });
+  }
+  void emit_hoisted_checks();
   /// An access of the same group, a multiple of `alignment` away, has been checked.
   bool known_to_be_aligned(const GroupedAccess& access, unsigned alignment) const {
     return std::any_of(aligned_.begin(), aligned_.end(), [&](const Aligned& a) {
@@ -345,17 +353,21 @@ class BlockEmitter {
   }
   /// The index in the quick TLB of `address`, as a factor of 8.
   void find_index(const Gp& index, const Gp& address, i32 bits_slot, u64 mask);
-  /// Whether the current instruction may well access the page that it accessed last time.
-  bool stays_in_page() const;
-  /// Where RecentPage `number` is, and the one that the current instruction's access has, from kState on.
+  /// Whether instruction `index` may well access the page that it accessed last time.
+  bool stays_in_page(size_t index) const;
+  /// Where RecentPage `number` is, and the one that the access of instruction `index` has, from kState on.
   i32 recent_page_at(u32 number) const {
     return context_.layout.recent_pages[view_] + static_cast<i32>(number * sizeof(cpu::RecentPage));
   }
-  i32 recent_page(bool write) const;
+  i32 recent_page(size_t index, bool write) const;
   void check_alignment(unsigned alignment, const asmjit::Label& miss);
   /// Checks `bytes` at kAddress against the quick TLB and makes it a host address; what does not pass goes to
-  /// `miss`. Uses kIndex, kScratch and EFLAGS.
-  void check_access(unsigned bytes, bool write, unsigned alignment, const asmjit::Label& miss);
+  /// `miss`. Uses kIndex, kScratch and EFLAGS. The access is the current instruction's, or that of `index`.
+  void check_access(unsigned bytes, bool write, unsigned alignment, const asmjit::Label& miss) {
+    check_access_of(current_, bytes, write, alignment, miss);
+  }
+  void check_access_of(size_t index, unsigned bytes, bool write, unsigned alignment,
+                       const asmjit::Label& miss);
   void emit_refills();
   /// Whether EFLAGS ought to survive the check of the current instruction's access: an instruction behind it,
   /// or itself, looks at them, and they could only be saved plain.
@@ -523,10 +535,10 @@ i32 BlockEmitter::access(unsigned bytes, bool write, unsigned alignment, Address
     return 0;
   }
   const MemoryGroup& group = groups_.groups[grouped.group];
-  if (group.first == current_) {
+  if (group.check == current_) {
     const bool keep = keeps_eflags();
     if (!keep) before_check();
-    group_head(keep);
+    check_group(grouped.group, keep);
     if (!keep) after_check();
   } else if (held_group_ != grouped.group) {
     a_.mov(kAddress, asmjit::x86::qword_ptr(kState, window(grouped.group)));
@@ -535,8 +547,9 @@ i32 BlockEmitter::access(unsigned bytes, bool write, unsigned alignment, Address
   const auto offset = static_cast<i32>(grouped.position - group.low);
   if (alignment > 1 && !known_to_be_aligned(grouped, alignment)) {
     before_check();
-    a_.lea(kIndex.r32(), asmjit::x86::ptr(kAddress, offset));
-    a_.test(kIndex.r32(), alignment - 1);
+    const asmjit::x86::Gp low = offset % static_cast<i32>(alignment) == 0 ? kAddress.r32() : kIndex.r32();
+    if (low == kIndex.r32()) a_.lea(low, asmjit::x86::ptr(kAddress, offset));
+    a_.test(low, alignment - 1);
     a_.jnz(site(true));
     after_check();
     aligned_.push_back({grouped.group, grouped.position, alignment});

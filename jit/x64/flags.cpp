@@ -123,7 +123,9 @@ bool is_kept(FlagRecipe::Kind kind) {
 }  // namespace
 
 bool BlockEmitter::uses_flags_up(const GuestInsn& g) const {
-  const bool checked = groups_.is_member(static_cast<size_t>(&g - insns_.data()));
+  const auto index = static_cast<size_t>(&g - insns_.data());
+  if (has_hoisted_check(index)) return true;
+  const bool checked = groups_.is_member(index);
   if (g.plan == Plan::kStack) return !checked || g.operands[0].type == ZYDIS_OPERAND_TYPE_MEMORY;
   if (g.z.mnemonic == ZYDIS_MNEMONIC_FLDCW) return true;
   if (g.plan != Plan::kRewrite && g.plan != Plan::kX87) return g.plan != Plan::kNothing;

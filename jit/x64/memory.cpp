@@ -52,9 +52,9 @@ void BlockEmitter::linear_address(const cpu::OperandView::Memory& mem, unsigned 
 
 // The check of a whole group: from the lowest byte to the highest, in one page. If it fails, the block goes
 // on as the version of itself that checks every access.
-void BlockEmitter::group_head(bool keep_eflags) {
-  const GroupedAccess& here = groups_.accesses[current_];
-  const MemoryGroup& group = groups_.groups[here.group];
+void BlockEmitter::check_group(u8 number, bool keep_eflags) {
+  const MemoryGroup& group = groups_.groups[number];
+  const GroupedAccess& here = groups_.accesses[group.first];
   const Flags flags = flags_;
   if (keep_eflags) flags_ = Flags::kImage;
   PendingLink& link = new_link(request_.start + insns_[current_].offset);
@@ -80,14 +80,50 @@ void BlockEmitter::group_head(bool keep_eflags) {
   if (keep_eflags) {
     check_keeping_eflags(span, group.write, miss);
   } else {
-    check_access(span, group.write, 1, miss);
+    check_access_of(group.first, span, group.write, 1, miss);
   }
-  a_.mov(qword_ptr(kState, window(here.group)), kAddress);
+  a_.mov(qword_ptr(kState, window(number)), kAddress);
 }
 
-i32 BlockEmitter::recent_page(bool write) const {
+void BlockEmitter::emit_hoisted_checks() {
+  for (u8 number = 0; number < groups_.groups.size(); ++number) {
+    const MemoryGroup& group = groups_.groups[number];
+    if (group.check != current_ || group.first == current_) continue;
+    before_check();
+    check_group(number, false);
+    after_check();
+    held_group_ = number;
+  }
+}
+
+// Between an instruction and the one that replaces its flags a check has them saved, for nobody else. Where
+// they can't be made again that is dear: then it stands before the first instruction, if its base is the same
+// there. It sees what it would see: nothing between changes a translation.
+void BlockEmitter::hoist_checks() {
+  constexpr size_t kFarthest = 16;
+  for (MemoryGroup& group : groups_.groups) {
+    const u8 base = groups_.accesses[group.first].base;
+    bool worth = false;
+    for (size_t i = group.first; i-- > 0 && group.first - i <= kFarthest;) {
+      const GuestInsn& g = insns_[i];
+      if (g.plan == Plan::kNothing) continue;
+      if (g.plan != Plan::kRewrite || needs_x87(g)) break;
+      if (base < GroupedAccess::kCodeBase && (registers_written(g) >> base & 1) != 0) break;
+      if (!worth && changes_flags(g)) {
+        if (recipe_of(g).kind != FlagRecipe::Kind::kNone) break;
+        worth = true;
+      }
+      const bool saved = uses_flags_up(g);
+      if (worth && (saved || i == 0 || (flags_read(g) == 0 && flags_defined(g) == cpu::rflags::kArithmetic)))
+        group.check = static_cast<u16>(i);
+      if (saved || group.check == i) break;
+    }
+  }
+}
+
+i32 BlockEmitter::recent_page(size_t index, bool write) const {
   // Spread by place; later turns of a loop use what its first has.
-  const u32 place = request_.frame << 12 | static_cast<u32>(request_.start + insns_[current_].offset);
+  const u32 place = request_.frame << 12 | static_cast<u32>(request_.start + insns_[index].offset);
   const u32 number = (place * 0x9e3779b1u) >> 26;
   static_assert(cpu::FastBank::kRecentPages == 128);
   return recent_page_at(2 * number + (write ? 1 : 0));
@@ -101,16 +137,17 @@ void BlockEmitter::find_index(const Gp& index, const Gp& address, i32 bits_slot,
   }
 }
 
-bool BlockEmitter::stays_in_page() const {
-  const GuestInsn& g = insns_[current_];
+bool BlockEmitter::stays_in_page(size_t index) const {
+  const GuestInsn& g = insns_[index];
   if (!is_loop() || g.plan == Plan::kString || g.plan == Plan::kBitString) return false;
   const cpu::OperandView* const memory = memory_operand(g);
   return memory == nullptr || (turn_steps_little(memory->mem.base) && turn_steps_little(memory->mem.index));
 }
 
-void BlockEmitter::check_access(unsigned bytes, bool write, unsigned alignment, const Label& miss) {
-  const bool recent = stays_in_page();
-  const i32 at = recent ? recent_page(write) : 0;
+void BlockEmitter::check_access_of(size_t index, unsigned bytes, bool write, unsigned alignment,
+                                   const Label& miss) {
+  const bool recent = stays_in_page(index);
+  const i32 at = recent ? recent_page(index, write) : 0;
   Mem page = qword_ptr(kState, at + static_cast<i32>(offsetof(cpu::RecentPage, page)));
   Mem host = qword_ptr(kState, at + static_cast<i32>(offsetof(cpu::RecentPage, host)));
   if (!recent) {
@@ -139,7 +176,7 @@ void BlockEmitter::check_access(unsigned bytes, bool write, unsigned alignment, 
 
 bool BlockEmitter::keeps_eflags() const {
   const bool plain = flags_ == Flags::kHost && !af_is_set_ && deferred_producer() == kNoProducer;
-  if (!plain || !context_.has_pext || word_ != 8 || stays_in_page()) return false;
+  if (!plain || !context_.has_pext || word_ != 8 || stays_in_page(current_)) return false;
   const cpu::OperandView* const memory = memory_operand(insns_[current_]);
   if (memory != nullptr &&
       (memory->mem.segment == ZYDIS_REGISTER_FS || memory->mem.segment == ZYDIS_REGISTER_GS))

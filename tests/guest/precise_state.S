@@ -345,6 +345,15 @@ group_cases:
         precise __LINE__, SS, 0, NOWHERE, RBP, GOOD, BAD, "addq %r8, %r9", "movq (%rbp), %rax ; movq 8(%rbp), %rcx ; movq 16(%rbp), %rdx"
         precise __LINE__, PF, 0, UEND-4, RBP, GOOD, UEND+8, "movl (%rbp), %eax ; movl -8(%rbp), %ecx ; addl %ecx, %eax", \
                 "movl -12(%rbp), %edx ; movl 4(%rbp), %ebx"
+        // The check may stand before what makes the flags.
+        precise __LINE__, PF, 0, U, RDI, GOOD, U, "mulq %rcx", "movq (%rdi), %rbx ; xorq %rax, %rax ; movq 8(%rdi), %r9"
+        precise __LINE__, PF, 0, U+8, RDI, GOOD, U, "addq %rcx, %rax ; adcq %rdx, %rbx", "movq 8(%rdi), %r9 ; movq %rax, (%rdi)"
+        precise __LINE__, PF, 3, RO, RDI, GOOD, RO, "imulq %rcx, %rax ; movq 8(%rdi), %r9", "movq %rax, (%rdi)"
+        precise __LINE__, PF, 0, U, RDI, GOOD, U-8, "movq %r8, %rax ; mulq %rdx ; movq (%rdi), %rbx ; adcq %rcx, %rbx", \
+                "adcq 8(%rdi), %rax ; movq %rax, (%rdi)"
+        precise __LINE__, PF, 2, UEND-8, RSP, STACK, UEND+8, "imulq %rdx, %rax ; pushq %rax", "pushq %rcx ; pushq %rdx"
+        precise __LINE__, PF, 0, U, RDI, GOOD, U-16, "mulq %rcx ; leaq 8(%rdi), %rdi ; decq %r8", \
+                "movq 8(%rdi), %rbx ; movq 16(%rdi), %r9"
         ret
 
 // Instructions that leave some flags as they were: those are from before the body.
