@@ -56,7 +56,7 @@ class Vcpu final : public memory::FrameListener, public memory::MapListener {
  public:
   Vcpu(u32 id, const VcpuServices& services);
   ~Vcpu() override;
-  /// A vCPU is three megabytes of tables, looked at all over.
+  /// A vCPU is five megabytes of tables, looked at all over.
   static void* operator new(size_t bytes);
   static void operator delete(void* at, size_t bytes);
   Vcpu(const Vcpu&) = delete;
@@ -64,7 +64,7 @@ class Vcpu final : public memory::FrameListener, public memory::MapListener {
 
   /// A translator's table of indirect targets; translated code reads it.
   struct JumpTable {
-    static constexpr unsigned kEntries = 65536;
+    static constexpr unsigned kEntries = 32768;
     std::array<u64, kEntries> place{};  // the translator's name for where an entry leads from; 0: nowhere
     std::array<u64, kEntries> code{};
     std::array<u32, kEntries> block{};

@@ -51,12 +51,12 @@ const Trace* DecodeCache::build(const u8* host, const u8* host_end, u32 key) {
   FrameTraces& traces = frames_[frame];
   traces.writes.note_code();
   traces_[slot] = {.host = host,
-                   .key = key,
-                   .count = static_cast<u16>(count),
-                   .bytes = static_cast<u16>(at - host),
                    .insns = first,
                    .next_in_frame = traces.head,
-                   .previous_in_frame = 0};
+                   .previous_in_frame = 0,
+                   .bytes = static_cast<u16>(at - host),
+                   .count = static_cast<u8>(count),
+                   .key = static_cast<u8>(key)};
   if (traces.head != 0) traces_[traces.head - 1].previous_in_frame = slot + 1;
   traces.head = slot + 1;
   if ((ram_.flags(frame) & memory::frame_flag::kCode) == 0) ram_.set_flag(frame, memory::frame_flag::kCode);

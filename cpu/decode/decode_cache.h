@@ -18,11 +18,12 @@ namespace orrery::cpu {
 struct Trace {
   // Without initialisers, so that slots are not touched before they are used: memory from the host is zero.
   const u8* host;  // of the first byte; null: empty slot
-  u32 key;
-  u16 count;  // instructions
-  u16 bytes;
   const Insn* insns;
   u32 next_in_frame, previous_in_frame;  // slot + 1 of other traces in the same frame
+  u16 bytes;
+  u8 count;  // instructions
+  u8 key;
+  static_assert(decode_key::kAvxEnabled < 256);
 };
 
 class DecodeCache final : public memory::FrameListener {
@@ -50,8 +51,8 @@ class DecodeCache final : public memory::FrameListener {
   void code_written(memory::Frame frame, u64 offset, u64 size) override;
 
  private:
-  static constexpr unsigned kSlotBits = 18, kRunsBits = 20;
-  static constexpr unsigned kPoolInsns = 1u << 20;  // 32 MiB
+  static constexpr unsigned kSlotBits = 17, kRunsBits = 19;
+  static constexpr unsigned kPoolInsns = 1u << 19;  // 16 MiB
   static constexpr unsigned kMaxTraceInsns = 32;
   static u64 hash_of(const u8* host, u32 key) {
     return (reinterpret_cast<u64>(host) ^ (u64{key} << 20)) * 0x9e3779b97f4a7c15u;

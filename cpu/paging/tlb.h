@@ -78,7 +78,9 @@ class Tlb {
 /// The quick entries of one privilege view, by FastBank::index_of: an access is let through when
 /// (linear - page) <= 4096 - access bytes; its host address is that difference plus `host`.
 struct FastView {
-  static constexpr unsigned kEntries = 8192;
+  // So many because a program's heap, libraries and stack lie anywhere to one another: of 8192, most fills
+  // displaced a page in use.
+  static constexpr unsigned kEntries = 32768;
   static constexpr u64 kIndexMask = kEntries - 1;
   std::array<u64, kEntries> read_page;
   std::array<u64, kEntries> write_page;
@@ -216,7 +218,7 @@ class FastBank {
   u64 code_generation_ = kGeneration;
   /// The indices filled since the last flush, while they fit.
   struct Fills {
-    std::array<u16, 1024> index{};
+    std::array<u16, 8192> index{};
     size_t count = 0;
     void note(unsigned i) {
       if (count < index.size()) index[count] = static_cast<u16>(i);

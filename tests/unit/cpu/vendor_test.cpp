@@ -57,16 +57,18 @@ class Processor {
   CpuModel model_;
   DecodeCache cache_{*ram_, model_};
   Decoder decoder_{model_};
+  // Too large for a stack.
+  std::unique_ptr<Vcpu> vcpu_ = std::make_unique<Vcpu>(0, VcpuServices{.ram = *ram_,
+                                                                       .memory = space_,
+                                                                       .ports = ports_,
+                                                                       .events = events_,
+                                                                       .entropy = entropy_,
+                                                                       .decode_cache = cache_,
+                                                                       .model = model_,
+                                                                       .tsc_hz = 1'000'000'000});
 
  public:
-  Vcpu vcpu{0, VcpuServices{.ram = *ram_,
-                            .memory = space_,
-                            .ports = ports_,
-                            .events = events_,
-                            .entropy = entropy_,
-                            .decode_cache = cache_,
-                            .model = model_,
-                            .tsc_hz = 1'000'000'000}};
+  Vcpu& vcpu = *vcpu_;
 };
 
 TEST(Vendor, SysretOutsideSixtyFourBitMode) {
