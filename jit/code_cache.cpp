@@ -209,6 +209,7 @@ void CodeCache::fill_current() {
 }
 
 void CodeCache::evict(Unit& unit) {
+  if (unit.blocks.empty()) return;  // then it has no sites, links or instructions, either
   const auto first = static_cast<BlockId>(&unit - units_.data()) << kUnitShift;
   for (u32 i = 0; i < unit.blocks.size(); ++i) {
     if (unit.blocks[i].host != nullptr) drop(first + i);

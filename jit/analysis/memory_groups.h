@@ -20,6 +20,7 @@ struct MemoryGroup {
   bool write = false;       // any of them writes
   i64 low = 0, high = 0;    // bytes covered, from the base's value when the group began
   u16 check = 0;            // before which instruction the check stands: `first`, or one before that
+  bool is_hoisted_to(size_t i) const { return check == i && first != i; }
 };
 
 /// Where an instruction accesses memory: `base` + `displacement` now, `position` counted as its group counts.

@@ -337,7 +337,7 @@ class BlockEmitter {
   void hoist_checks();
   bool has_hoisted_check(size_t index) const {
     return std::any_of(groups_.groups.begin(), groups_.groups.end(),
-                       [index](const MemoryGroup& g) { return g.check == index && g.first != index; });
+                       [index](const MemoryGroup& g) { return g.is_hoisted_to(index); });
   }
   void emit_hoisted_checks();
   /// An access of the same group, a multiple of `alignment` away, has been checked.

@@ -87,8 +87,7 @@ void BlockEmitter::check_group(u8 number, bool keep_eflags) {
 
 void BlockEmitter::emit_hoisted_checks() {
   for (u8 number = 0; number < groups_.groups.size(); ++number) {
-    const MemoryGroup& group = groups_.groups[number];
-    if (group.check != current_ || group.first == current_) continue;
+    if (!groups_.groups[number].is_hoisted_to(current_)) continue;
     before_check();
     check_group(number, false);
     after_check();
