@@ -350,6 +350,8 @@ class Vcpu final : public memory::FrameListener, public memory::MapListener {
     return fill_bank_ == nullptr ? 3 : static_cast<unsigned>(fill_bank_ - banks_);
   }
   /// Distances from `state`, in bytes, that translated code uses; the same for every Vcpu.
+  /// FastBank's, of the view in use, which must not be the one that is never filled.
+  u64 code_generation() const { return fill_bank_->code_generation(); }
   struct Layout {
     i32 ticks_left, translator, x87_image, flat_bases, view, fill_bank, banks[3], views[3], codes[3],
         recent_pages[3], recent_used[3], refused_pages[3], code_generations[3], jump_table;

@@ -149,6 +149,8 @@ struct Translator::Impl {
   /// The block that comes next, if there is one that may be entered.
   x64::Resume go_on(cpu::Vcpu& cpu);
   void prepare(cpu::Vcpu& cpu, const Block& b);
+  /// Where returns lead that have no call, for blocks with `key`.
+  void set_underflow(cpu::Vcpu& cpu, u32 key);
 
   const memory::Ram& ram;
   CodeCache cache;
@@ -472,6 +474,7 @@ x64::Resume Translator::Impl::run_site(cpu::Vcpu& cpu, SiteId id) {
   set_rip(cpu, b.offset_in_page + cache.offsets_of(b)[site.index] + insn.length);
   const bool vectors = b.uses_vectors;
   const u32 block_key_then = b.key;
+  const u64 code_generation = cpu.code_generation();
   ++(site.native ? stats.misses : stats.handlers)[insn.row];
   cpu.trace_stale = false;
   switch (insn.handler(cpu, insn)) {
@@ -493,7 +496,16 @@ x64::Resume Translator::Impl::run_site(cpu::Vcpu& cpu, SiteId id) {
   // What comes behind was translated, and linked, for the mode that the block was entered in.
   if (((key_of(cpu) ^ block_key_then) & ~block_key::kNoGroups) != 0) return {};
   cpu.ticks_left -= behind;
-  return {.code = cache.arena().executable(site.resume), .flags = vectors ? x64::Resume::kWithVectors : 0};
+  u64 flags = vectors ? x64::Resume::kWithVectors : 0;
+  if (cpu.code_generation() != code_generation) {
+    flags |= x64::Resume::kNoReturns;
+    set_underflow(cpu, block_key_then);
+  }
+  return {.code = cache.arena().executable(site.resume), .flags = flags};
+}
+
+void Translator::Impl::set_underflow(cpu::Vcpu& cpu, u32 key) {
+  cpu.translator.underflow = reinterpret_cast<u64>(cache.arena().executable(stubs_for(key).underflow));
 }
 
 void Translator::Impl::prepare(cpu::Vcpu& cpu, const Block& b) {
@@ -501,7 +513,7 @@ void Translator::Impl::prepare(cpu::Vcpu& cpu, const Block& b) {
   cpu.translator.interrupt_waiting = cpu.interrupt_waiting();
   give_flags(cpu);
   cpu.translator.code_page = align_down(cpu.state.rip(), memory::kPageBytes);
-  cpu.translator.underflow = reinterpret_cast<u64>(cache.arena().executable(stubs_for(b.key).underflow));
+  set_underflow(cpu, b.key);
 }
 
 x64::Resume Translator::Impl::go_on(cpu::Vcpu& cpu) {
@@ -511,7 +523,7 @@ x64::Resume Translator::Impl::go_on(cpu::Vcpu& cpu) {
   pending_link = kNone;
   if (cpu.ticks_left < cache.block(id).count) return {};
   prepare(cpu, cache.block(id));
-  return {.code = cache.arena().executable(cache.block(id).code), .flags = x64::Resume::kOtherBlock};
+  return {.code = cache.arena().executable(cache.block(id).code), .flags = x64::Resume::kNoReturns};
 }
 
 ExitKind Translator::Impl::enter(cpu::Vcpu& cpu, BlockId id) {

@@ -142,7 +142,7 @@ void BlockEmitter::emit_insn(GuestInsn& g) {
   keep_x87_pointers(g);
   // What is not known to leave kAddress alone but for its access.
   const bool holds = g.plan == Plan::kNothing || g.plan == Plan::kStack ||
-                     (g.plan == Plan::kRewrite && g.z.mnemonic != ZYDIS_MNEMONIC_LEA);
+                     (g.plan == Plan::kRewrite && g.z.mnemonic != ZYDIS_MNEMONIC_LEA) || is_call_or_return(g);
   if (!holds) held_group_ = GroupedAccess::kNoGroup;
   switch (g.plan) {
     case Plan::kHandler:
@@ -357,6 +357,7 @@ void BlockEmitter::emit_cold() {
       a_.call(address_of(request_.indirect.jump));
       a_.jmp(found_return_);
     } else {
+      set_bad_target(ExitKind::kSite);
       a_.jmp(address_of(request_.indirect.jump));
     }
   }

@@ -46,6 +46,12 @@ inline bool is_multiplication(ZydisMnemonic m) { return m == ZYDIS_MNEMONIC_MUL 
 inline bool is_shift(ZydisMnemonic m) {
   return m == ZYDIS_MNEMONIC_SHL || m == ZYDIS_MNEMONIC_SHR || m == ZYDIS_MNEMONIC_SAR;
 }
+/// A relative CALL or a RET, run natively.
+inline bool is_call_or_return(const GuestInsn& g) {
+  const bool relative = g.operands[0].type == ZYDIS_OPERAND_TYPE_IMMEDIATE;
+  return g.plan == Plan::kBranch &&
+         (g.z.mnemonic == ZYDIS_MNEMONIC_RET || (g.z.mnemonic == ZYDIS_MNEMONIC_CALL && relative));
+}
 /// By how much `g`, a shift or rotation by an immediate, shifts.
 inline unsigned shift_count(const GuestInsn& g) {
   return static_cast<unsigned>(g.operands[1].imm.value.u & (g.operands[0].size == 64 ? 63 : 31));
@@ -412,14 +418,17 @@ class BlockEmitter {
   /// Calls the code of a link, or what the address in kAddress has: the host's return address predicts the
   /// guest's. Emits where that return lands.
   void call_and_land(const GuestInsn& g, std::optional<size_t> link);
+  /// Forgets all calls without a return, if they are too many for one more. Uses EFLAGS.
+  void make_room_for_return();
   void call_relative(const GuestInsn& g, u64 target);
   /// Ends the block with a link.
   void leave_to(u64 target);
   void push_constant(u64 value);
-  /// Pushes the address of the code behind `g` and leaves it in kScratch.
+  /// Pushes the address of the code behind `g`: onto the guest's stack, and onto the host's if call_and_land
+  /// will look at it. Leaves it in kScratch.
   void push_return_address(const GuestInsn& g);
-  /// How the jump or return leaves if its target is not canonical.
-  void set_bad_target(SiteId site, ExitKind kind);
+  /// Into kIndex: how the block's last instruction leaves if its target is not canonical.
+  void set_bad_target(ExitKind kind);
   /// A register or checked memory operand into kAddress.
   void load_target(const GuestInsn& g, const asmjit::Label& miss);
 

@@ -137,6 +137,7 @@ void BlockEmitter::push_return_address(const GuestInsn& g) {
   const i32 at = access(word_, true, 1, [&] { slot_below(sp); });
   code_address(kScratch, end_of(g));
   a_.mov(ptr(kAddress, at, word_), word(kScratch));
+  if (in_page(end_of(g))) a_.push(kScratch);
   move_stack(-static_cast<i32>(word_));
 }
 
@@ -157,9 +158,9 @@ void BlockEmitter::load_target(const GuestInsn& g, const Label& miss) {
   flags_ = Flags::kImage;
 }
 
-void BlockEmitter::set_bad_target(SiteId site, ExitKind kind) {
-  a_.mov(dword_ptr(kState, ORRERY_SLOT(context_.layout, bad_target)),
-         (site << kExitKindBits) | static_cast<u32>(kind));
+void BlockEmitter::set_bad_target(ExitKind kind) {
+  const u32 id = request_.first_site + static_cast<u32>(sites_.size()) - 1;
+  a_.mov(kIndex.r32(), (id << kExitKindBits) | static_cast<u32>(kind));
 }
 
 void BlockEmitter::jump_indirect(const GuestInsn& g, bool call) {
@@ -167,7 +168,6 @@ void BlockEmitter::jump_indirect(const GuestInsn& g, bool call) {
   const Label miss = site(false);
   load_target(g, miss);
   if (!call) {
-    set_bad_target(request_.first_site + static_cast<u32>(sites_.size()) - 1, ExitKind::kSite);
     // A jump of its own here: the host's predictor knows it from others.
     unknown_ = a_.newLabel();
     a_.jmp(emit_find_target(a_, context_.layout, request_.key & ~block_key::kNoGroups, unknown_));
@@ -175,6 +175,7 @@ void BlockEmitter::jump_indirect(const GuestInsn& g, bool call) {
     return;
   }
   if (word_ == 8) emit_canonical_check(a_, kAddress, miss);
+  make_room_for_return();
   // The target waits in the state while the stack is checked.
   a_.mov(qword_ptr(kState, 8 * cpu::kRip), kAddress);
   push_return_address(g);
@@ -195,6 +196,7 @@ void BlockEmitter::call_relative(const GuestInsn& g, u64 target) {
     links_[link].frame = check_frame(Link::kNoFrame, miss);
     flags_ = Flags::kImage;
   }
+  make_room_for_return();
   push_return_address(g);
   if (page != 0) {
     code_address(kScratch, page);
@@ -203,16 +205,19 @@ void BlockEmitter::call_relative(const GuestInsn& g, u64 target) {
   call_and_land(g, link);
 }
 
-void BlockEmitter::call_and_land(const GuestInsn& g, std::optional<size_t> link) {
-  save_flags();
+// The flags are in the image.
+void BlockEmitter::make_room_for_return() {
   flags_ = Flags::kImage;
-  ended_ = true;
-  const u64 back = end_of(g);
   overflow_ = a_.newLabel();
   has_room_ = a_.newLabel();
   a_.cmp(rsp, qword_ptr(kState, ORRERY_SLOT(context_.layout, stack_limit)));
   a_.jb(overflow_);
   a_.bind(has_room_);
+}
+
+void BlockEmitter::call_and_land(const GuestInsn& g, std::optional<size_t> link) {
+  ended_ = true;
+  const u64 back = end_of(g);
   if (link) {
     emit_link(links_[*link]);
   } else {
@@ -221,15 +226,18 @@ void BlockEmitter::call_and_land(const GuestInsn& g, std::optional<size_t> link)
     a_.call(emit_find_target(a_, context_.layout, request_.key & ~block_key::kNoGroups, unknown_));
     a_.bind(found_return_);
   }
-  // The return has its target in kAddress. It may have come from another mapping of this page, or this page
-  // may be another's since the call.
+  // The return has its target in kAddress, and in kIndex how it leaves if that is not canonical. It is right
+  // here if the target is what the call has pushed: when a page of code leaves the TLB, the host's stack is
+  // emptied.
   if (!in_page(back)) {
     a_.jmp(address_of(request_.indirect.jump));
     return;
   }
-  a_.lea(word(kScratch), ptr(kAddress, -static_cast<i32>(back)));
   lost_ = a_.newLabel();
-  check_frame(request_.frame, lost_);
+  a_.pop(kScratch);
+  a_.cmp(kScratch, kAddress);
+  a_.jne(lost_);
+  a_.lea(word(kScratch), ptr(kScratch, -static_cast<i32>(back)));
   if (link && in_page(links_[*link].target)) {
     // Most likely nothing has to be stored, so that what the next call pushes does not wait for this return.
     moved_ = a_.newLabel();
@@ -255,8 +263,7 @@ void BlockEmitter::ret(const GuestInsn& g) {
                          ? static_cast<i32>(g.operands[0].imm.value.u & 0xffff)
                          : 0;
   move_stack(static_cast<i32>(word_) + extra);
-  const u32 id = request_.first_site + static_cast<u32>(sites_.size()) - 1;
-  set_bad_target(id, ExitKind::kBadReturn);
+  set_bad_target(ExitKind::kBadReturn);
   a_.ret();
   ended_ = true;
 }

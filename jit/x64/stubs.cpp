@@ -417,7 +417,7 @@ Stubs emit_stubs(CodeArena& arena, const cpu::Vcpu::Layout& layout) {
     a.test(rax, rax);
     a.jz(left);
     a.mov(qword_ptr(kState, ORRERY_SLOT(layout, entry)), rax);
-    a.test(edx, static_cast<u32>(Resume::kOtherBlock));
+    a.test(edx, static_cast<u32>(Resume::kNoReturns));
     a.jz(same);
     a.mov(rsp, qword_ptr(kState, ORRERY_SLOT(layout, native_stack)));
     a.push(qword_ptr(kState, ORRERY_SLOT(layout, underflow)));
@@ -487,6 +487,7 @@ u32 emit_indirect_jump(CodeArena& arena, const cpu::Vcpu::Layout& layout, const 
   return emit_stub(arena, [&](Assembler& a) {
     const Label miss = a.newLabel(), look = a.newLabel(), bad = a.newLabel();
     const auto field = [&](size_t offset) { return target_field(layout, kScratch, offset); };
+    a.mov(dword_ptr(kState, ORRERY_SLOT(layout, bad_target)), kIndex.r32());
     a.bind(look);
     a.mov(kIndex, emit_find_place(a, layout, key, miss));
     emit_target_index(a, kScratch, kAddress);

@@ -20,8 +20,8 @@ struct Resume {
   u64 flags = 0;
   /// The code takes it that the guest's vector registers are in the host's.
   static constexpr u64 kWithVectors = 1;
-  /// It is the start of a block: return addresses of the host are forgotten.
-  static constexpr u64 kOtherBlock = 2;
+  /// Return addresses of the host are forgotten: it is the start of a block, or they may not hold any more.
+  static constexpr u64 kNoReturns = 2;
 };
 /// Runs a site's handler; called from translated code with the guest's registers in CpuState. `exit` is its
 /// ExitKind with its id above it, `engine` TranslatorSlots::engine.
@@ -30,9 +30,10 @@ using RunSite = Resume (*)(void* engine, cpu::CpuState* state, u64 exit);
 using Find = u64 (*)(void* engine, cpu::CpuState* state, u64 linear);
 
 /// The stack of the host while translated code runs: `TranslatorSlots::native_stack` is what `enter` left.
-/// Below come return addresses of translated calls, at most kReturnStackBytes; the first is that of the
-/// underflow stub.
-inline constexpr i32 kReturnStackBytes = 32 * 1024;
+/// Below come, for each translated call, the guest's return address and the host's, at most
+/// kReturnStackBytes; the first is that of the underflow stub. They hold as long as no page of code has left
+/// the TLB: a return that finds its own address there need not look at pages.
+inline constexpr i32 kReturnStackBytes = 64 * 1024;
 
 struct Stubs {
   Enter enter = nullptr;  // the guest's vector registers are in CpuState
@@ -103,7 +104,7 @@ void emit_canonical_check(asmjit::x86::Assembler& a, const Gp& address, const as
 /// What blocks of one key share to find the translation of a guest RIP in kAddress.
 struct IndirectStubs {
   /// Jumps there, or leaves with ExitKind::kIndirect, RIP stored; if it is not canonical, at the site that
-  /// TranslatorSlots::bad_target names.
+  /// kIndex names, with an ExitKind below it.
   u32 jump = 0;
   u32 underflow = 0;  // the same for a return without a call: it is the first return address of the stack
 };
