@@ -89,28 +89,30 @@ class Vcpu final : public memory::FrameListener, public memory::MapListener {
   /// translated code uses most stands last: together with `ticks_left` it is within reach of an 8-bit
   /// displacement.
   struct TranslatorSlots {
-    u64 unused[2] = {};          // so that no gap is before `state`
-    u64 page_bits = ~u64{4095};  // for PEXT: the bits of an address that name its page
-    u64 entry = 0;               // where translated code is entered
-    u64 engine = 0;              // the translator and ...
-    u64 run_site = 0;            // ... its functions: run an instruction's handler,
-    u64 fill_read = 0;           // fill the quick TLB for a read,
-    u64 fill_write = 0;          // for a write,
-    u64 fill_code = 0;           // for a page of code,
-    u64 find_target = 0;         // put an indirect target into the jump table,
-    u64 read_time_stamp = 0;     // and read the time stamp counter ...
-    u64 time_stamp = 0;          // ... into this
-    u64 kept[2] = {};            // registers of the stubs that call them, and of checks
-    u64 displaced[4] = {};       // guest registers that a loop has no use for while another has their place
-    u64 underflow = 0;           // where a return leads that has no call
-    u64 native_stack = 0;        // the host's stack pointer, without return addresses of translated calls
-    u64 interrupt_waiting = 0;   // for RFLAGS.IF
-    u64 kept_operand = 0;        // what a loop's last comparison read from memory
-    u64 x87_loaded = 0;          // the guest's x87 state, but for its pointers, is in the host's
+    u64 unused = 0;                               // so that no gap is before `state`
+    u64 page_bits = ~u64{4095};                   // for PEXT: the bits of an address that name its page,
+    u64 index_bits = FastView::kIndexMask << 12;  // and those that make its index in the quick TLB
+    u64 entry = 0;                                // where translated code is entered
+    u64 engine = 0;                               // the translator and ...
+    u64 run_site = 0;                             // ... its functions: run an instruction's handler,
+    u64 fill_read = 0;                            // fill the quick TLB for a read,
+    u64 fill_write = 0;                           // for a write,
+    u64 fill_code = 0;                            // for a page of code,
+    u64 find_target = 0;                          // put an indirect target into the jump table,
+    u64 read_time_stamp = 0;                      // and read the time stamp counter ...
+    u64 time_stamp = 0;                           // ... into this
+    u64 kept[2] = {};                             // registers of the stubs that call them, and of checks
+    u64 displaced[4] = {};      // guest registers that a loop has no use for while another has their place
+    u64 underflow = 0;          // where a return leads that has no call
+    u64 native_stack = 0;       // the host's stack pointer, without return addresses of translated calls
+    u64 interrupt_waiting = 0;  // for RFLAGS.IF
+    u64 kept_operand = 0;       // what a loop's last comparison read from memory
+    u64 x87_loaded = 0;         // the guest's x87 state, but for its pointers, is in the host's
     u32 host_mxcsr = 0;
     u16 host_fcw = 0;
-    // For PEXT: the bits of an address that make its index.
-    u64 index_bits = FastView::kIndexMask << 12, code_index_bits = FastCode::kIndexMask << 12;
+    // The bits of an address that make its index: times the size of an entry, and for PEXT.
+    u64 index_mask = FastView::kIndexMask * sizeof(FastView::Entry);
+    u64 code_index_bits = FastCode::kIndexMask << 12;
     u64 stack_limit = 0;     // how far return addresses of translated calls may reach
     u64 bad_target = 0;      // how a jump or return leaves whose target is not canonical
     u64 code_page = 0;       // linear address of the page that the running block lies in
@@ -209,9 +211,9 @@ class Vcpu final : public memory::FrameListener, public memory::MapListener {
     u64 linear = offset + flat_base_[segment];
     if (!long64_ && !segment_linear(segment, offset, sizeof(T), Access::kRead, linear)) return false;
     const unsigned i = FastBank::index_of(linear);
-    const u64 in_page = linear - view_->read_page[i];
+    const u64 in_page = linear - view_->entries[i].read_page;
     if (in_page <= 4096 - sizeof(T)) [[likely]] {
-      __builtin_memcpy(&out, reinterpret_cast<const u8*>(view_->host[i] + in_page), sizeof(T));
+      __builtin_memcpy(&out, reinterpret_cast<const u8*>(view_->entries[i].host + in_page), sizeof(T));
       return true;
     }
     return read_slow(segment, linear, &out, sizeof(T));
@@ -221,9 +223,9 @@ class Vcpu final : public memory::FrameListener, public memory::MapListener {
     u64 linear = offset + flat_base_[segment];
     if (!long64_ && !segment_linear(segment, offset, sizeof(T), Access::kWrite, linear)) return false;
     const unsigned i = FastBank::index_of(linear);
-    const u64 in_page = linear - view_->write_page[i];
+    const u64 in_page = linear - view_->entries[i].write_page;
     if (in_page <= 4096 - sizeof(T)) [[likely]] {
-      __builtin_memcpy(reinterpret_cast<u8*>(view_->host[i] + in_page), &value, sizeof(T));
+      __builtin_memcpy(reinterpret_cast<u8*>(view_->entries[i].host + in_page), &value, sizeof(T));
       return true;
     }
     return write_slow(segment, linear, &value, sizeof(T));
@@ -238,10 +240,10 @@ class Vcpu final : public memory::FrameListener, public memory::MapListener {
     u64 linear = offset + flat_base_[segment];
     if (!long64_ && !segment_linear(segment, offset, sizeof(T), Access::kWrite, linear)) return false;
     const unsigned i = FastBank::index_of(linear);
-    const u64 in_page = linear - view_->write_page[i];
+    const u64 in_page = linear - view_->entries[i].write_page;
     target.linear = linear;
     if (in_page <= 4096 - sizeof(T)) [[likely]] {
-      target.host = reinterpret_cast<u8*>(view_->host[i] + in_page);
+      target.host = reinterpret_cast<u8*>(view_->entries[i].host + in_page);
       __builtin_memcpy(&old, target.host, sizeof(T));
       return true;
     }
@@ -260,8 +262,9 @@ class Vcpu final : public memory::FrameListener, public memory::MapListener {
   /// null.
   u8* quick_host(u64 linear, u64 bytes, Access access) {
     const unsigned i = FastBank::index_of(linear);
-    const u64 in_page = linear - (access == Access::kWrite ? view_->write_page[i] : view_->read_page[i]);
-    return in_page <= 4096 - bytes ? reinterpret_cast<u8*>(view_->host[i] + in_page) : nullptr;
+    const u64 in_page =
+        linear - (access == Access::kWrite ? view_->entries[i].write_page : view_->entries[i].read_page);
+    return in_page <= 4096 - bytes ? reinterpret_cast<u8*>(view_->entries[i].host + in_page) : nullptr;
   }
   /// Checks that `size` bytes at segment:offset can be written, raising what a write would; changes A/D bits
   /// only.

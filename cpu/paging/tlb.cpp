@@ -183,7 +183,7 @@ void FastBank::drop_writes_to(u64 host_page) {
   }
   const unsigned slot = writer_slot(host_page);
   const auto drop = [&](unsigned i) {
-    if (view_.host[i] == host_page) view_.write_page[i] = invalid_page(i);
+    if (view_.entries[i].host == host_page) view_.entries[i].write_page = invalid_page(i);
   };
   const u16 writer = writer_[slot];
   writer_[slot] = kNoWriter;

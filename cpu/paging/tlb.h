@@ -82,10 +82,15 @@ struct FastView {
   // displaced a page in use.
   static constexpr unsigned kEntries = 32768;
   static constexpr u64 kIndexMask = kEntries - 1;
-  std::array<u64, kEntries> read_page;
-  std::array<u64, kEntries> write_page;
-  std::array<u64, kEntries> host;
+  struct Entry {
+    u64 read_page;
+    u64 write_page;
+    u64 host;
+    u64 unused;  // an entry lies in one cache line
+  };
+  std::array<Entry, kEntries> entries;
 };
+static_assert(sizeof(FastView::Entry) == 32);
 
 /// The same for code pages, which have entries of their own: data does not evict them.
 struct FastCode {
@@ -146,8 +151,7 @@ class FastBank {
   /// The page of an entry that can never match at index `i`: one that belongs at another index.
   static u64 invalid_page(unsigned i) { return (~u64{i} & FastView::kIndexMask) << 12; }
   void invalidate(unsigned i) {
-    view_.read_page[i] = view_.write_page[i] = invalid_page(i);
-    view_.host[i] = 0;
+    view_.entries[i] = {.read_page = invalid_page(i), .write_page = invalid_page(i), .host = 0, .unused = 0};
   }
   struct Rights {
     bool read, write, global;
@@ -155,9 +159,10 @@ class FastBank {
   void fill(u64 page, u64 host, const Rights& rights) {
     const unsigned i = index_of(page);
     forget_refused(page);
-    view_.read_page[i] = rights.read ? page : invalid_page(i);
-    view_.write_page[i] = rights.write ? page : invalid_page(i);
-    view_.host[i] = host;
+    view_.entries[i] = {.read_page = rights.read ? page : invalid_page(i),
+                        .write_page = rights.write ? page : invalid_page(i),
+                        .host = host,
+                        .unused = 0};
     global_[i] = rights.global;
     (rights.global ? global_fills_ : fills_).note(i);
     if (rights.write) note_writer(i);
@@ -182,10 +187,10 @@ class FastBank {
     return static_cast<unsigned>((host_page >> 12) & FastView::kIndexMask);
   }
   bool is_writer(unsigned i, unsigned slot) const {
-    return view_.write_page[i] != invalid_page(i) && writer_slot(view_.host[i]) == slot;
+    return view_.entries[i].write_page != invalid_page(i) && writer_slot(view_.entries[i].host) == slot;
   }
   void note_writer(unsigned i) {
-    const unsigned slot = writer_slot(view_.host[i]);
+    const unsigned slot = writer_slot(view_.entries[i].host);
     u16& writer = writer_[slot];
     if (writer != kSeveralWriters && (writer == kNoWriter || writer == i || !is_writer(writer, slot))) {
       writer = static_cast<u16>(i);
@@ -209,7 +214,7 @@ class FastBank {
     code_.place[i] = 0;
   }
 
-  FastView view_;
+  alignas(64) FastView view_;
   std::array<RecentPage, kRecentPages> recent_;
   u8 recent_used_ = 0;
   static constexpr u64 kNotAPage = 1;

@@ -291,7 +291,7 @@ Label BlockEmitter::check_frame(u32 frame, const Label& miss) {
   static_assert(cpu::FastCode::kFrameShift == 32);
   const CodeFill fill{.cold = a_.newLabel(), .retry = a_.newLabel(), .miss = miss};
   a_.bind(fill.retry);
-  find_index(kIndex, kScratch, ORRERY_SLOT(context_.layout, code_index_bits), cpu::FastCode::kIndexMask);
+  find_code_index(kIndex, kScratch);
   a_.cmp(qword_ptr(kState, kIndex, 3, code + static_cast<i32>(offsetof(cpu::FastCode, page))), kScratch);
   a_.jne(fill.cold);
   a_.long_().cmp(dword_ptr(kState, kIndex, 3, frame_at), frame);

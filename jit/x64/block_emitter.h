@@ -357,8 +357,10 @@ class BlockEmitter {
     static_assert(std::extent_v<decltype(cpu::Vcpu::TranslatorSlots::windows)> == kMaxGroups);
     return ORRERY_SLOT(context_.layout, windows) + static_cast<i32>(8 * group);
   }
-  /// The index in the quick TLB of `address`, as a factor of 8.
-  void find_index(const Gp& index, const Gp& address, i32 bits_slot, u64 mask);
+  /// Where the entry of the page of `address` is in FastView, in bytes. Uses EFLAGS.
+  void find_entry(const Gp& offset, const Gp& address);
+  /// The index of the page of `address` in FastCode. Uses EFLAGS.
+  void find_code_index(const Gp& index, const Gp& address);
   /// Whether instruction `index` may well access the page that it accessed last time.
   bool stays_in_page(size_t index) const;
   /// Where RecentPage `number` is, and the one that the access of instruction `index` has, from kState on.

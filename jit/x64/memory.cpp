@@ -128,11 +128,20 @@ i32 BlockEmitter::recent_page(size_t index, bool write) const {
   return recent_page_at(2 * number + (write ? 1 : 0));
 }
 
-void BlockEmitter::find_index(const Gp& index, const Gp& address, i32 bits_slot, u64 mask) {
+void BlockEmitter::find_entry(const Gp& offset, const Gp& address) {
+  if (!context_.has_pext) {
+    emit_entry_offset(a_, offset, address);
+    return;
+  }
+  a_.rorx(offset.r32(), address.r32(), 12 - std::countr_zero(sizeof(cpu::FastView::Entry)));
+  a_.and_(offset.r32(), dword_ptr(kState, ORRERY_SLOT(context_.layout, index_mask)));
+}
+
+void BlockEmitter::find_code_index(const Gp& index, const Gp& address) {
   if (context_.has_pext) {
-    a_.pext(index, address, qword_ptr(kState, bits_slot));
+    a_.pext(index, address, qword_ptr(kState, ORRERY_SLOT(context_.layout, code_index_bits)));
   } else {
-    emit_page_index(a_, index, address, mask);
+    emit_page_index(a_, index, address, cpu::FastCode::kIndexMask);
   }
 }
 
@@ -151,9 +160,9 @@ void BlockEmitter::check_access_of(size_t index, unsigned bytes, bool write, uns
   Mem host = qword_ptr(kState, at + static_cast<i32>(offsetof(cpu::RecentPage, host)));
   if (!recent) {
     const i32 view = context_.layout.views[view_];
-    page = qword_ptr(kState, kIndex, 3, view + static_cast<i32>(fast_page_field(write)));
-    host = qword_ptr(kState, kIndex, 3, view + static_cast<i32>(offsetof(cpu::FastView, host)));
-    find_index(kIndex, kAddress, ORRERY_SLOT(context_.layout, index_bits), cpu::FastView::kIndexMask);
+    page = qword_ptr(kState, kIndex, 0, view + static_cast<i32>(fast_page_field(write)));
+    host = qword_ptr(kState, kIndex, 0, view + static_cast<i32>(offsetof(cpu::FastView::Entry, host)));
+    find_entry(kIndex, kAddress);
   }
   const Refill refill{.cold = a_.newLabel(),
                       .checked = a_.newLabel(),
@@ -195,8 +204,10 @@ bool BlockEmitter::keeps_eflags() const {
 // JRCXZ looks at no flags. Until then rcx waits in the state.
 void BlockEmitter::check_keeping_eflags(unsigned bytes, bool write, const Label& miss) {
   const i32 view = context_.layout.views[view_];
-  const Mem page = qword_ptr(kState, kIndex, 3, view + static_cast<i32>(fast_page_field(write)));
-  const Mem host = qword_ptr(kState, kIndex, 3, view + static_cast<i32>(offsetof(cpu::FastView, host)));
+  // kIndex is a quarter of where the entry is.
+  const Mem page = qword_ptr(kState, kIndex, 2, view + static_cast<i32>(fast_page_field(write)));
+  const Mem host =
+      qword_ptr(kState, kIndex, 2, view + static_cast<i32>(offsetof(cpu::FastView::Entry, host)));
   const Refill refill{.cold = a_.newLabel(),
                       .checked = a_.newLabel(),
                       .miss = miss,
@@ -210,6 +221,7 @@ void BlockEmitter::check_keeping_eflags(unsigned bytes, bool write, const Label&
   const Mem saved_rcx = qword_ptr(kState, ORRERY_SLOT(context_.layout, kept));
   const Mem bits = qword_ptr(kState, ORRERY_SLOT(context_.layout, page_bits));
   a_.pext(kIndex, kAddress, qword_ptr(kState, ORRERY_SLOT(context_.layout, index_bits)));
+  a_.lea(kIndex, ptr(0, kIndex, 3));
   a_.mov(kScratch, page);
   a_.not_(kScratch);
   a_.lea(kAddress, ptr(kAddress, kScratch, 0, 1));  // what SUB would leave

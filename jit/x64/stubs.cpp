@@ -111,7 +111,7 @@ void call_find(Assembler& a, const cpu::Vcpu::Layout& layout, i32 function, cons
 
 u32 emit_refill(CodeArena& arena, const cpu::Vcpu::Layout& layout, unsigned view, bool write, bool recent) {
   const auto field = [&](size_t offset) {
-    return qword_ptr(kState, rax, 3, layout.views[view] + static_cast<i32>(offset));
+    return qword_ptr(kState, rax, 0, layout.views[view] + static_cast<i32>(offset));
   };
   const Mem page = field(fast_page_field(write)), first = kept(layout, 0), second = kept(layout, 1);
   return emit_stub(arena, [&](Assembler& a) {
@@ -119,12 +119,12 @@ u32 emit_refill(CodeArena& arena, const cpu::Vcpu::Layout& layout, unsigned view
     a.bind(probe);
     a.mov(first, rax);
     a.mov(second, rcx);
-    emit_page_index(a, rax, kAddress, cpu::FastView::kIndexMask);
+    emit_entry_offset(a, rax, kAddress);
     a.mov(rcx, kAddress);
     a.sub(rcx, page);
     a.cmp(rcx, kScratch);
     a.ja(absent);
-    a.mov(rax, field(offsetof(cpu::FastView, host)));
+    a.mov(rax, field(offsetof(cpu::FastView::Entry, host)));
     if (recent) {
       a.mov(qword_ptr(kIndex, offsetof(cpu::RecentPage, host)), rax);
       a.sub(kAddress, rcx);
@@ -161,7 +161,7 @@ u32 emit_refill(CodeArena& arena, const cpu::Vcpu::Layout& layout, unsigned view
 void emit_short_refills(CodeArena& arena, const cpu::Vcpu::Layout& layout, unsigned view, bool write,
                         const Stubs::Refill& refill, Stubs::Short& out) {
   const Mem indexed =
-      qword_ptr(kState, kIndex, 3, layout.views[view] + static_cast<i32>(fast_page_field(write)));
+      qword_ptr(kState, kIndex, 0, layout.views[view] + static_cast<i32>(fast_page_field(write)));
   for (unsigned n = 0; n < Stubs::kSizes; ++n) {
     const auto rest = [&](Assembler& a, u32 to) {
       a.mov(kScratch.r32(), 4096 - (1 << n));
@@ -301,6 +301,13 @@ void emit_page_index(Assembler& a, const Gp& index, const Gp& address, u64 mask)
   a.mov(index.r32(), address.r32());
   a.shr(index.r32(), 12);
   a.and_(index.r32(), static_cast<u32>(mask));
+}
+
+void emit_entry_offset(Assembler& a, const Gp& offset, const Gp& address) {
+  constexpr u32 kBytes = sizeof(cpu::FastView::Entry);
+  a.mov(offset.r32(), address.r32());
+  a.shr(offset.r32(), 12 - std::countr_zero(kBytes));
+  a.and_(offset.r32(), static_cast<u32>(cpu::FastView::kIndexMask * kBytes));
 }
 
 void emit_canonical_check(Assembler& a, const Gp& address, const Label& miss) {

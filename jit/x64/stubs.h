@@ -87,11 +87,13 @@ Stubs emit_stubs(CodeArena& arena, const cpu::Vcpu::Layout& layout);
 void load_x87(asmjit::x86::Assembler& a, const cpu::Vcpu::Layout& layout);
 /// Back into CpuState, leaving the host's stack empty and its own control word. Uses rcx, rdx and EFLAGS.
 void save_x87(asmjit::x86::Assembler& a, const cpu::Vcpu::Layout& layout);
-/// The index in a quick TLB of the page of `address`, with `mask` for its size. Uses EFLAGS.
+/// The index in the quick TLB of code of the page of `address`, with `mask` for its size. Uses EFLAGS.
 void emit_page_index(asmjit::x86::Assembler& a, const Gp& index, const Gp& address, u64 mask);
-/// The field of FastView that lets reads, or writes, through.
+/// Where the entry of the page of `address` is in FastView, in bytes. Uses EFLAGS.
+void emit_entry_offset(asmjit::x86::Assembler& a, const Gp& offset, const Gp& address);
+/// The field of FastView::Entry that lets reads, or writes, through.
 constexpr size_t fast_page_field(bool write) {
-  return write ? offsetof(cpu::FastView, write_page) : offsetof(cpu::FastView, read_page);
+  return write ? offsetof(cpu::FastView::Entry, write_page) : offsetof(cpu::FastView::Entry, read_page);
 }
 /// Where the address of the translation of a guest RIP in kAddress is, for blocks with `key`; to `miss`, with
 /// kAddress as it was, if JumpTable::targets does not have it. Moves on to its page. Uses the temporaries and
