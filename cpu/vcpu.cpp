@@ -95,6 +95,15 @@ void Vcpu::reset(bool init) {
   set_attention();
 }
 
+void Vcpu::JumpTable::Targets::clear() {
+  if (note_count <= kNoted) {
+    for (u64 i = 0; i < note_count; ++i) forget(noted[i] / sizeof(Target));
+  } else {
+    for (u32 i = 0; i < kEntries; ++i) forget(i);
+  }
+  note_count = 0;
+}
+
 Vcpu::Layout Vcpu::layout() {
   const auto distance = [this](const void* to) {
     return static_cast<i32>(static_cast<const u8*>(to) - reinterpret_cast<const u8*>(&state));
@@ -115,8 +124,6 @@ Vcpu::Layout Vcpu::layout() {
                           distance(&banks_[2].recent_used())},
           .refused_pages = {distance(banks_[0].refused_pages()), distance(banks_[1].refused_pages()),
                             distance(banks_[2].refused_pages())},
-          .code_generations = {distance(&banks_[0].code_generation()), distance(&banks_[1].code_generation()),
-                               distance(&banks_[2].code_generation())},
           .jump_table = distance(&jump_table)};
 }
 

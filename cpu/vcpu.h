@@ -68,20 +68,33 @@ class Vcpu final : public memory::FrameListener, public memory::MapListener {
     std::array<u64, kEntries> place{};  // the translator's name for where an entry leads from; 0: nowhere
     std::array<u64, kEntries> code{};
     std::array<u32, kEntries> block{};
-    /// Where the linear address `target` leads, as long as `context` is that of the code that jumps there.
-    struct Target {
-      u64 target;
-      u64 context;  // FastBank::code_generation and the translator's key; 0: none
-      u64 code;
-      u64 unused;
+    /// Where linear addresses lead in one privilege view. All of it holds for one FastBank::code_generation
+    /// and one key of the translator's: who enters translated code looks whether they are the same.
+    struct Targets {
+      struct Target {
+        u64 linear;  // of an entry without a target: one that stands elsewhere
+        u64 code;
+      };
+      static constexpr unsigned kEntries = 16384;
+      /// Where `linear` stands. What is called lies at multiples of 16 mostly: bits from further up help.
+      static constexpr unsigned kFold = 9;
+      static constexpr u32 index_of(u64 linear) {
+        return static_cast<u32>(linear ^ linear >> kFold) & (kEntries - 1);
+      }
+      static constexpr u64 nowhere(u32 index) { return index == 0 ? 1 : 0; }
+      static constexpr unsigned kNoted = 4096;
+      Targets() { entries[0].linear = nowhere(0); }
+      void forget(u32 index) { entries[index].linear = nowhere(index); }
+      void clear();
+
+      std::array<Target, kEntries> entries{};
+      /// Where the entries are that were put in, in bytes, while they fit.
+      std::array<u32, kNoted> noted{};
+      u64 note_count = 0;
+      u64 generation = 0;
+      u64 key = 0;
     };
-    static constexpr unsigned kTargets = 16384;
-    /// Where `target` stands. What is called lies at multiples of 16 mostly: bits from further up help.
-    static constexpr unsigned kTargetFold = 9;
-    static constexpr u32 index_of_target(u64 target) {
-      return static_cast<u32>(target ^ target >> kTargetFold) & (kTargets - 1);
-    }
-    std::array<Target, kTargets> targets{};
+    std::array<Targets, 3> targets;
   } jump_table;
   /// FXSAVE's image or FLDENV's, for the x87 state on its way between guest and host.
   alignas(16) u8 x87_image[512]{};
@@ -353,11 +366,11 @@ class Vcpu final : public memory::FrameListener, public memory::MapListener {
     return fill_bank_ == nullptr ? 3 : static_cast<unsigned>(fill_bank_ - banks_);
   }
   /// Distances from `state`, in bytes, that translated code uses; the same for every Vcpu.
-  /// FastBank's, of the view in use, which must not be the one that is never filled.
-  u64 code_generation() const { return fill_bank_->code_generation(); }
+  /// FastBank's, of privilege view `view`, 0 to 2.
+  u64 code_generation(unsigned view) const { return banks_[view].code_generation(); }
   struct Layout {
     i32 ticks_left, translator, x87_image, flat_bases, view, fill_bank, banks[3], views[3], codes[3],
-        recent_pages[3], recent_used[3], refused_pages[3], code_generations[3], jump_table;
+        recent_pages[3], recent_used[3], refused_pages[3], jump_table;
   };
   Layout layout();
   DecodeCache& decode_cache() { return services_.decode_cache; }

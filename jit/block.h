@@ -15,6 +15,7 @@ namespace orrery::jit {
 namespace block_key {
 inline constexpr u32 kDecodeMask = 0xff;   // cpu::decode_key
 inline constexpr unsigned kViewShift = 8;  // privilege view: Vcpu::view_index, 2 bits
+inline constexpr u32 kViewMask = 3 << kViewShift;
 inline constexpr u32 kNativeSimd =
     1 << 10;  // every MXCSR exception is masked, so SIMD can't trap on the host
 inline constexpr u32 kNativeX87 =
@@ -27,6 +28,7 @@ inline constexpr u32 kFlat32 = 1 << 13, kOpenFs = 1 << 14, kOpenGs = 1 << 15, kP
 inline constexpr u32 kEnd = 1 << 18;
 /// Whether the code is 64-bit code; else 32-bit code.
 constexpr bool is_wide(u32 key) { return (key & cpu::decode_key::kBitsMask) == cpu::decode_key::kBits64; }
+constexpr u32 view_of(u32 key) { return (key & kViewMask) >> kViewShift; }
 /// The privilege view at CPL 0 with SMAP, by RFLAGS.AC.
 constexpr u32 view_of_supervisor(bool ac) { return ac ? 2 : 1; }
 }  // namespace block_key

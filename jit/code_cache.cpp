@@ -34,7 +34,7 @@ CodeCache::~CodeCache() {
   ram_.remove_listener(*this);
   for (cpu::Vcpu::JumpTable* const table : jump_tables_) {
     table->place.fill(0);
-    table->targets.fill({});
+    for (auto& targets : table->targets) targets.clear();
   }
 }
 
@@ -214,7 +214,9 @@ void CodeCache::evict(Unit& unit) {
   for (u32 i = 0; i < unit.blocks.size(); ++i) {
     if (unit.blocks[i].host != nullptr) drop(first + i);
   }
-  for (cpu::Vcpu::JumpTable* const table : jump_tables_) table->targets.fill({});
+  for (cpu::Vcpu::JumpTable* const table : jump_tables_) {
+    for (auto& targets : table->targets) targets.clear();
+  }
   unit.blocks.clear();
   unit.sites.clear();
   unit.links.clear();

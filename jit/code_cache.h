@@ -57,9 +57,9 @@ class CodeCache final : public memory::FrameListener {
   /// Dropped blocks leave `table`, which outlives the cache.
   void add_jump_table(cpu::Vcpu::JumpTable& table) { jump_tables_.push_back(&table); }
   void put_target(cpu::Vcpu::JumpTable& table, u64 place, BlockId id) const;
-  /// A jump to linear address `target` asks again where that leads.
-  static void forget_target(cpu::Vcpu::JumpTable& table, u64 target) {
-    table.targets[cpu::Vcpu::JumpTable::index_of_target(target)].context = 0;
+  /// A jump to `linear` asks again where that leads.
+  static void forget_target(cpu::Vcpu::JumpTable::Targets& targets, u64 linear) {
+    targets.forget(cpu::Vcpu::JumpTable::Targets::index_of(linear));
   }
   /// The place of a block that begins at `host`.
   u64 place_of(const u8* host, u32 key) const {

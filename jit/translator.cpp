@@ -149,6 +149,9 @@ struct Translator::Impl {
   /// The block that comes next, if there is one that may be entered.
   x64::Resume go_on(cpu::Vcpu& cpu);
   void prepare(cpu::Vcpu& cpu, const Block& b);
+  /// Before blocks with `key` are entered: lets Targets go that don't hold any more. Whether all of the
+  /// view's have held since the last call, and with them the host's return addresses.
+  bool keep_targets(cpu::Vcpu& cpu, u32 key);
   /// Where returns lead that have no call, for blocks with `key`.
   void set_underflow(cpu::Vcpu& cpu, u32 key);
 
@@ -474,7 +477,6 @@ x64::Resume Translator::Impl::run_site(cpu::Vcpu& cpu, SiteId id) {
   set_rip(cpu, b.offset_in_page + cache.offsets_of(b)[site.index] + insn.length);
   const bool vectors = b.uses_vectors;
   const u32 block_key_then = b.key;
-  const u64 code_generation = cpu.code_generation();
   ++(site.native ? stats.misses : stats.handlers)[insn.row];
   cpu.trace_stale = false;
   switch (insn.handler(cpu, insn)) {
@@ -497,11 +499,30 @@ x64::Resume Translator::Impl::run_site(cpu::Vcpu& cpu, SiteId id) {
   if (((key_of(cpu) ^ block_key_then) & ~block_key::kNoGroups) != 0) return {};
   cpu.ticks_left -= behind;
   u64 flags = vectors ? x64::Resume::kWithVectors : 0;
-  if (cpu.code_generation() != code_generation) {
+  if (!keep_targets(cpu, block_key_then)) {
     flags |= x64::Resume::kNoReturns;
     set_underflow(cpu, block_key_then);
   }
   return {.code = cache.arena().executable(site.resume), .flags = flags};
+}
+
+// Within the kernel STAC and CLAC lead from one view to the other.
+bool Translator::Impl::keep_targets(cpu::Vcpu& cpu, u32 key) {
+  const u32 view = block_key::view_of(key);
+  const u32 wanted = key & ~(block_key::kViewMask | block_key::kNoGroups);
+  bool good = true;
+  const auto keep = [&](u32 v) {
+    auto& targets = cpu.jump_table.targets[v];
+    const u64 generation = cpu.code_generation(v);
+    if (targets.generation == generation && targets.key == wanted) return;
+    good = good && v != view;
+    targets.clear();
+    targets.generation = generation;
+    targets.key = wanted;
+  };
+  keep(view);
+  if (view != 0) keep(block_key::view_of_supervisor(view == block_key::view_of_supervisor(false)));
+  return good;
 }
 
 void Translator::Impl::set_underflow(cpu::Vcpu& cpu, u32 key) {
@@ -514,6 +535,7 @@ void Translator::Impl::prepare(cpu::Vcpu& cpu, const Block& b) {
   give_flags(cpu);
   cpu.translator.code_page = align_down(cpu.state.rip(), memory::kPageBytes);
   set_underflow(cpu, b.key);
+  keep_targets(cpu, b.key);
 }
 
 x64::Resume Translator::Impl::go_on(cpu::Vcpu& cpu) {
@@ -544,7 +566,10 @@ ExitKind Translator::Impl::enter(cpu::Vcpu& cpu, BlockId id) {
       break;
     case ExitKind::kBudget:
       set_rip(cpu, cache.block(exit_id).offset_in_page);
-      if (cache.block(exit_id).host == nullptr) CodeCache::forget_target(cpu.jump_table, cpu.state.rip());
+      if (cache.block(exit_id).host == nullptr) {
+        const u32 view = block_key::view_of(cache.block(exit_id).key);
+        CodeCache::forget_target(cpu.jump_table.targets[view], cpu.state.rip());
+      }
       break;
     case ExitKind::kIndirect:
     case ExitKind::kSite:

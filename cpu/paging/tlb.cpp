@@ -158,7 +158,7 @@ void FastBank::flush() {
   forget_refused();
   for_each(fills_, FastView::kEntries, [this](unsigned i) { invalidate(i); });
   for_each(global_fills_, FastView::kEntries, [this](unsigned i) { invalidate(i); });
-  if (code_fills_.count + global_code_fills_.count != 0) code_generation_ += kGeneration;
+  if (code_fills_.count + global_code_fills_.count != 0) ++code_generation_;
   for_each(code_fills_, FastCode::kEntries, [this](unsigned i) { clear_code(i); });
   for_each(global_code_fills_, FastCode::kEntries, [this](unsigned i) { clear_code(i); });
 }
@@ -169,7 +169,7 @@ void FastBank::flush_non_global() {
   for_each(fills_, FastView::kEntries, [this](unsigned i) {
     if (!global_[i]) invalidate(i);
   });
-  if (code_fills_.count != 0) code_generation_ += kGeneration;
+  if (code_fills_.count != 0) ++code_generation_;
   for_each(code_fills_, FastCode::kEntries, [this](unsigned i) {
     if (!code_global_[i]) clear_code(i);
   });

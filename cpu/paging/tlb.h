@@ -133,8 +133,7 @@ class FastBank {
   FastCode& code() { return code_; }
   /// Another one whenever a code page has left the architectural TLB that had an entry here since the last
   /// one: what was found by such entries may not hold any more. An entry that another page's takes the place
-  /// of is only forgotten. A multiple of kGeneration; it would take years to come round.
-  static constexpr u64 kGeneration = u64{1} << 20;
+  /// of is only forgotten.
   const u64& code_generation() const { return code_generation_; }
   void fill_code(u64 page, u64 frame, bool global) {
     const unsigned i = code_index_of(page);
@@ -206,7 +205,7 @@ class FastBank {
   /// none, none has been since the last generation.
   void flush_code(unsigned i) {
     if (code_.page[i] == invalid_code_page(i)) return;
-    code_generation_ += kGeneration;
+    ++code_generation_;
     clear_code(i);
   }
   void clear_code(unsigned i) {
@@ -220,7 +219,7 @@ class FastBank {
   static constexpr u64 kNotAPage = 1;
   std::array<u64, 2> refused_{kNotAPage, kNotAPage};
   FastCode code_{};
-  u64 code_generation_ = kGeneration;
+  u64 code_generation_ = 1;
   /// The indices filled since the last flush, while they fit.
   struct Fills {
     std::array<u16, 8192> index{};

@@ -353,7 +353,11 @@ void BlockEmitter::emit_cold() {
   }
   if (unknown_.isValid()) {
     a_.bind(unknown_);
-    if (found_return_.isValid()) {
+    if (unknown_call_) {
+      if (word_ == 8) emit_canonical_check(a_, kAddress, unknown_call_->miss);
+      code_address(kScratch, unknown_call_->back);
+      a_.mov(kIndex, unknown_call_->address);
+      push_for_call(kIndex, *unknown_call_);
       a_.call(address_of(request_.indirect.jump));
       a_.jmp(found_return_);
     } else {

@@ -153,6 +153,13 @@ class BlockEmitter {
     X87Pointers pointers;  // at `entry`
     u8 opcode_bytes = 1;   // of what is patched
   };
+  /// Where a call puts its return address.
+  struct CallSlot {
+    asmjit::x86::Mem address;  // keeps a host address, ...
+    i32 offset = 0;            // from which on the slot is here
+    u64 back = 0;              // the return address, from the block's page on
+    asmjit::Label miss;        // for a target that is not canonical
+  };
   struct Aligned {
     u8 group;
     i64 position;
@@ -417,18 +424,18 @@ class BlockEmitter {
   void final_jump(const GuestInsn& g, u64 target);
   void jump_indirect(const GuestInsn& g, bool call);
   void ret(const GuestInsn& g);
-  /// Calls the code of a link, or what the address in kAddress has: the host's return address predicts the
-  /// guest's. Emits where that return lands.
-  void call_and_land(const GuestInsn& g, std::optional<size_t> link);
+  /// Behind a host's call, whose return address predicts the guest's: where the return of the guest's call
+  /// `g` lands, most likely from this page if that is where the call went.
+  void land(const GuestInsn& g, bool from_this_page);
   /// Forgets all calls without a return, if they are too many for one more. Uses EFLAGS.
   void make_room_for_return();
   void call_relative(const GuestInsn& g, u64 target);
   /// Ends the block with a link.
   void leave_to(u64 target);
   void push_constant(u64 value);
-  /// Pushes the address of the code behind `g`: onto the guest's stack, and onto the host's if call_and_land
-  /// will look at it. Leaves it in kScratch.
-  void push_return_address(const GuestInsn& g);
+  /// Pushes the guest's return address, which is in kScratch: onto its stack, whose slot's host address is
+  /// `address` and the slot's offset, and onto the host's, if `land` will look at it.
+  void push_for_call(const Gp& address, const CallSlot& slot);
   /// Into kIndex: how the block's last instruction leaves if its target is not canonical.
   void set_bad_target(ExitKind kind);
   /// A register or checked memory operand into kAddress.
@@ -507,11 +514,12 @@ class BlockEmitter {
   u8 held_group_ = GroupedAccess::kNoGroup;   // whose host address is in kAddress
   X87Pointers x87_pointers_, loop_pointers_;  // now; at a loop's jump back
   bool x87_loaded_ = false;
-  asmjit::Label overflow_, has_room_;   // of the host's stack, at the block's call
-  asmjit::Label unknown_;               // when an indirect jump's target is not in the table
-  asmjit::Label found_return_;          // where the return from a call of such a target goes on
-  asmjit::Label lost_;                  // when the return from it leads elsewhere
-  asmjit::Label moved_, returned_;      // when the return from it leads to another mapping of this page
+  asmjit::Label overflow_, has_room_;     // of the host's stack, at the block's call
+  asmjit::Label unknown_;                 // when an indirect jump's target is not in the table
+  std::optional<CallSlot> unknown_call_;  // that jump is a call
+  asmjit::Label found_return_;            // where the host's return from the block's call goes on
+  asmjit::Label lost_;                    // when the return from it leads elsewhere
+  asmjit::Label moved_, returned_;        // when the return from it leads to another mapping of this page
   size_t loop_producer_ = kNoProducer;  // whose flags the last jump, back to the first instruction, looks at
   asmjit::Label leave_;                 // Block::leave
   asmjit::Label loop_entry_, loop_head_, loop_budget_;

@@ -132,12 +132,9 @@ void BlockEmitter::push_constant(u64 value) {
   move_stack(-static_cast<i32>(word_));
 }
 
-void BlockEmitter::push_return_address(const GuestInsn& g) {
-  const Gp sp = gpq(kHostOf[cpu::kRsp]);
-  const i32 at = access(word_, true, 1, [&] { slot_below(sp); });
-  code_address(kScratch, end_of(g));
-  a_.mov(ptr(kAddress, at, word_), word(kScratch));
-  if (in_page(end_of(g))) a_.push(kScratch);
+void BlockEmitter::push_for_call(const Gp& address, const CallSlot& slot) {
+  a_.mov(ptr(address, slot.offset, word_), word(kScratch));
+  if (in_page(slot.back)) a_.push(kScratch);
   move_stack(-static_cast<i32>(word_));
 }
 
@@ -166,21 +163,39 @@ void BlockEmitter::set_bad_target(ExitKind kind) {
 void BlockEmitter::jump_indirect(const GuestInsn& g, bool call) {
   save_flags();
   const Label miss = site(false);
+  CallSlot slot;
+  if (call) {
+    // The stack is checked first, so that nothing has changed if the call can't go on. Its address waits in
+    // the state.
+    make_room_for_return();
+    slot.back = end_of(g);
+    slot.miss = miss;
+    slot.offset = access(word_, true, 1, [&] { slot_below(gpq(kHostOf[cpu::kRsp])); });
+    const u8 group = groups_.accesses[current_].group;
+    const bool grouped = group != GroupedAccess::kNoGroup;
+    slot.address = qword_ptr(kState, grouped ? window(group) : 8 * cpu::kRip);
+    if (!grouped) a_.mov(slot.address, kAddress);
+  }
   load_target(g, miss);
   if (!call) {
     // A jump of its own here: the host's predictor knows it from others.
     unknown_ = a_.newLabel();
-    a_.jmp(emit_find_target(a_, context_.layout, request_.key & ~block_key::kNoGroups, unknown_));
+    const Mem code = emit_find_target(a_, context_.layout, request_.key, unknown_);
+    emit_move_to_page(a_, context_.layout);
+    a_.jmp(code);
     ended_ = true;
     return;
   }
-  if (word_ == 8) emit_canonical_check(a_, kAddress, miss);
-  make_room_for_return();
-  // The target waits in the state while the stack is checked.
-  a_.mov(qword_ptr(kState, 8 * cpu::kRip), kAddress);
-  push_return_address(g);
-  a_.mov(kAddress, qword_ptr(kState, 8 * cpu::kRip));
-  call_and_land(g, std::nullopt);
+  // What the table has is canonical.
+  unknown_ = a_.newLabel();
+  const Mem code = emit_find_target(a_, context_.layout, request_.key, unknown_);
+  code_address(kScratch, end_of(g));
+  emit_move_to_page(a_, context_.layout);
+  a_.mov(kAddress, slot.address);
+  push_for_call(kAddress, slot);
+  a_.call(code);
+  unknown_call_ = slot;
+  land(g, false);
 }
 
 // The target's page is looked at first: a call that cannot go there must not have pushed anything.
@@ -197,12 +212,15 @@ void BlockEmitter::call_relative(const GuestInsn& g, u64 target) {
     flags_ = Flags::kImage;
   }
   make_room_for_return();
-  push_return_address(g);
+  const i32 at = access(word_, true, 1, [&] { slot_below(gpq(kHostOf[cpu::kRsp])); });
+  code_address(kScratch, end_of(g));
+  push_for_call(kAddress, {.address = {}, .offset = at, .back = end_of(g), .miss = {}});
   if (page != 0) {
     code_address(kScratch, page);
     a_.mov(code_page(), kScratch);
   }
-  call_and_land(g, link);
+  emit_link(links_[link]);
+  land(g, in_page(target));
 }
 
 // The flags are in the image.
@@ -215,17 +233,11 @@ void BlockEmitter::make_room_for_return() {
   a_.bind(has_room_);
 }
 
-void BlockEmitter::call_and_land(const GuestInsn& g, std::optional<size_t> link) {
+void BlockEmitter::land(const GuestInsn& g, bool from_this_page) {
   ended_ = true;
   const u64 back = end_of(g);
-  if (link) {
-    emit_link(links_[*link]);
-  } else {
-    unknown_ = a_.newLabel();
-    found_return_ = a_.newLabel();
-    a_.call(emit_find_target(a_, context_.layout, request_.key & ~block_key::kNoGroups, unknown_));
-    a_.bind(found_return_);
-  }
+  found_return_ = a_.newLabel();
+  a_.bind(found_return_);
   // The return has its target in kAddress, and in kIndex how it leaves if that is not canonical. It is right
   // here if the target is what the call has pushed: when a page of code leaves the TLB, the host's stack is
   // emptied.
@@ -238,7 +250,7 @@ void BlockEmitter::call_and_land(const GuestInsn& g, std::optional<size_t> link)
   a_.cmp(kScratch, kAddress);
   a_.jne(lost_);
   a_.lea(word(kScratch), ptr(kScratch, -static_cast<i32>(back)));
-  if (link && in_page(links_[*link].target)) {
+  if (from_this_page) {
     // Most likely nothing has to be stored, so that what the next call pushes does not wait for this return.
     moved_ = a_.newLabel();
     returned_ = a_.newLabel();

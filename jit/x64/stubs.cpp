@@ -320,38 +320,35 @@ void emit_canonical_check(Assembler& a, const Gp& address, const Label& miss) {
 
 namespace {
 
-using Targets = cpu::Vcpu::JumpTable;
+using JumpTable = cpu::Vcpu::JumpTable;
 
-void move_to_page(Assembler& a, const cpu::Vcpu::Layout& layout) {
-  a.and_(kAddress, -4096);
-  a.mov(qword_ptr(kState, ORRERY_SLOT(layout, code_page)), kAddress);
+using Targets = cpu::Vcpu::JumpTable::Targets;
+
+/// Where the entry of `address` is in Targets::entries, in bytes. Uses EFLAGS.
+void emit_target_offset(Assembler& a, const Gp& offset, const Gp& address) {
+  constexpr unsigned kBytesShift = 4;
+  static_assert(sizeof(Targets::Target) == 1u << kBytesShift);
+  a.mov(offset.r32(), address.r32());
+  a.shr(offset.r32(), Targets::kFold);
+  a.xor_(offset.r32(), address.r32());
+  a.and_(offset.r32(), Targets::kEntries - 1);
+  a.shl(offset.r32(), kBytesShift);
 }
 
-/// Where the place of `address` in JumpTable::targets is, from kState on.
-void emit_target_index(Assembler& a, const Gp& index, const Gp& address) {
-  static_assert(sizeof(Targets::Target) == 32);
-  a.mov(index.r32(), address.r32());
-  a.shr(index.r32(), Targets::kTargetFold);
-  a.xor_(index.r32(), address.r32());
-  a.and_(index.r32(), Targets::kTargets - 1);
-  a.shl(index.r32(), 5);
+Mem targets_field(const cpu::Vcpu::Layout& layout, u32 key, size_t field) {
+  const size_t view = block_key::view_of(key) * sizeof(Targets);
+  return qword_ptr(kState, layout.jump_table + static_cast<i32>(offsetof(JumpTable, targets) + view + field));
 }
 
-Mem target_field(const cpu::Vcpu::Layout& layout, const Gp& index, size_t field) {
-  return qword_ptr(kState, index, 0,
-                   layout.jump_table + static_cast<i32>(offsetof(Targets, targets) + field));
-}
-
-/// Targets::Target::context for `key` into `to`.
-void emit_context(Assembler& a, const cpu::Vcpu::Layout& layout, const Gp& to, u32 key) {
-  static_assert(block_key::kEnd <= cpu::FastBank::kGeneration);
-  a.mov(to, qword_ptr(kState, layout.code_generations[(key >> block_key::kViewShift) & 3]));
-  a.add(to, static_cast<i32>(key));
+Mem target_field(const cpu::Vcpu::Layout& layout, u32 key, const Gp& offset, size_t field) {
+  Mem at = targets_field(layout, key, offsetof(Targets, entries) + field);
+  at.setIndex(offset);
+  return at;
 }
 
 // By its frame, whatever page it is seen in now: JumpTable::place.
 Mem emit_find_place(Assembler& a, const cpu::Vcpu::Layout& layout, u32 key, const Label& miss) {
-  const i32 code = layout.codes[(key >> block_key::kViewShift) & 3];
+  const i32 code = layout.codes[block_key::view_of(key)];
   const auto entry = [&](size_t offset) {
     return qword_ptr(kState, kScratch, 3, layout.jump_table + static_cast<i32>(offset));
   };
@@ -367,10 +364,10 @@ Mem emit_find_place(Assembler& a, const cpu::Vcpu::Layout& layout, u32 key, cons
   a.mov(kScratch, kIndex);
   a.shr(kScratch, kPlaceFold);
   a.xor_(kScratch, kIndex);
-  a.and_(kScratch.r32(), Targets::kEntries - 1);
-  a.cmp(entry(offsetof(Targets, place)), kIndex);
+  a.and_(kScratch.r32(), JumpTable::kEntries - 1);
+  a.cmp(entry(offsetof(JumpTable, place)), kIndex);
   a.jne(miss);
-  return entry(offsetof(Targets, code));
+  return entry(offsetof(JumpTable, code));
 }
 
 }  // namespace
@@ -378,14 +375,15 @@ Mem emit_find_place(Assembler& a, const cpu::Vcpu::Layout& layout, u32 key, cons
 // Nothing of what leads to the target waits for anything but the address: the host has guessed it, but the
 // sooner it knows better the less is lost.
 Mem emit_find_target(Assembler& a, const cpu::Vcpu::Layout& layout, u32 key, const Label& miss) {
-  emit_target_index(a, kIndex, kAddress);
-  emit_context(a, layout, kScratch, key);
-  a.cmp(target_field(layout, kIndex, offsetof(Targets::Target, target)), kAddress);
+  emit_target_offset(a, kIndex, kAddress);
+  a.cmp(target_field(layout, key, kIndex, offsetof(Targets::Target, linear)), kAddress);
   a.jne(miss);
-  a.cmp(target_field(layout, kIndex, offsetof(Targets::Target, context)), kScratch);
-  a.jne(miss);
-  move_to_page(a, layout);
-  return target_field(layout, kIndex, offsetof(Targets::Target, code));
+  return target_field(layout, key, kIndex, offsetof(Targets::Target, code));
+}
+
+void emit_move_to_page(Assembler& a, const cpu::Vcpu::Layout& layout) {
+  a.and_(kAddress, -4096);
+  a.mov(qword_ptr(kState, ORRERY_SLOT(layout, code_page)), kAddress);
 }
 
 Stubs emit_stubs(CodeArena& arena, const cpu::Vcpu::Layout& layout) {
@@ -493,16 +491,25 @@ namespace {
 u32 emit_indirect_jump(CodeArena& arena, const cpu::Vcpu::Layout& layout, const Stubs& stubs, u32 key) {
   return emit_stub(arena, [&](Assembler& a) {
     const Label miss = a.newLabel(), look = a.newLabel(), bad = a.newLabel();
-    const auto field = [&](size_t offset) { return target_field(layout, kScratch, offset); };
+    const Label noted = a.newLabel();
+    const auto field = [&](size_t offset) { return target_field(layout, key, kScratch, offset); };
+    const Mem count = targets_field(layout, key, offsetof(Targets, note_count));
+    Mem note = targets_field(layout, key, offsetof(Targets, noted));
+    note.setIndex(kIndex, 2);
+    note.setSize(4);
     a.mov(dword_ptr(kState, ORRERY_SLOT(layout, bad_target)), kIndex.r32());
     a.bind(look);
     a.mov(kIndex, emit_find_place(a, layout, key, miss));
-    emit_target_index(a, kScratch, kAddress);
-    a.mov(field(offsetof(Targets::Target, target)), kAddress);
+    emit_target_offset(a, kScratch, kAddress);
+    a.mov(field(offsetof(Targets::Target, linear)), kAddress);
     a.mov(field(offsetof(Targets::Target, code)), kIndex);
-    emit_context(a, layout, kIndex, key);
-    a.mov(field(offsetof(Targets::Target, context)), kIndex);
-    move_to_page(a, layout);
+    a.mov(kIndex, count);
+    a.inc(count);
+    a.cmp(kIndex, Targets::kNoted);
+    a.jae(noted);
+    a.mov(note, kScratch.r32());
+    a.bind(noted);
+    emit_move_to_page(a, layout);
     a.jmp(field(offsetof(Targets::Target, code)));
     a.bind(miss);
     emit_canonical_check(a, kAddress, bad);

@@ -96,10 +96,11 @@ constexpr size_t fast_page_field(bool write) {
   return write ? offsetof(cpu::FastView::Entry, write_page) : offsetof(cpu::FastView::Entry, read_page);
 }
 /// Where the address of the translation of a guest RIP in kAddress is, for blocks with `key`; to `miss`, with
-/// kAddress as it was, if JumpTable::targets does not have it. Moves on to its page. Uses the temporaries and
-/// EFLAGS.
+/// kAddress as it was, if JumpTable::targets does not have it. Uses kIndex and EFLAGS.
 asmjit::x86::Mem emit_find_target(asmjit::x86::Assembler& a, const cpu::Vcpu::Layout& layout, u32 key,
                                   const asmjit::Label& miss);
+/// Moves on to the page of the guest RIP in kAddress, which is lost. Uses EFLAGS.
+void emit_move_to_page(asmjit::x86::Assembler& a, const cpu::Vcpu::Layout& layout);
 /// To `miss` unless bits 47 to 63 of `address` are equal. Uses kScratch and EFLAGS.
 void emit_canonical_check(asmjit::x86::Assembler& a, const Gp& address, const asmjit::Label& miss);
 

@@ -11,6 +11,17 @@ namespace {
 
 constexpr u32 kCodeBytes = 8 << 10;
 
+using Targets = cpu::Vcpu::JumpTable::Targets;
+
+/// As translated code does.
+void put(Targets& targets, u64 linear) {
+  const u32 index = Targets::index_of(linear);
+  targets.entries[index] = {.linear = linear, .code = 1};
+  if (targets.note_count < Targets::kNoted)
+    targets.noted[targets.note_count] = index * static_cast<u32>(sizeof(Targets::Target));
+  ++targets.note_count;
+}
+
 struct CodeCacheTest : testing::Test {
   std::unique_ptr<cpu::Vcpu::JumpTable> table = std::make_unique<cpu::Vcpu::JumpTable>();
   std::unique_ptr<memory::Ram> ram = std::move(memory::Ram::create("test", 1 << 20)).value();
@@ -115,17 +126,39 @@ TEST_F(CodeCacheTest, WhoEntersADroppedBlockLeaves) {
   EXPECT_EQ(cache.block(two).offset_in_page, 0x800);
   // Its table forgets it when somebody has.
   constexpr u64 kTarget = 0x7000'1800;
-  auto& entry = table->targets[cpu::Vcpu::JumpTable::index_of_target(kTarget)];
-  entry = {.target = kTarget, .context = 5, .code = 1, .unused = 0};
-  CodeCache::forget_target(*table, kTarget);
-  EXPECT_EQ(entry.context, 0u);
+  auto& entry = table->targets[0].entries[Targets::index_of(kTarget)];
+  entry = {.linear = kTarget, .code = 1};
+  CodeCache::forget_target(table->targets[0], kTarget);
+  EXPECT_NE(entry.linear, kTarget);
 }
 
 TEST_F(CodeCacheTest, NoTargetLeadsIntoAnEvictedUnit) {
   add(0x1000);
-  table->targets[5] = {.target = 0x7000'1800, .context = 5, .code = 1, .unused = 0};
+  constexpr u64 kTarget = 0x7000'1800;
+  put(table->targets[2], kTarget);
   while (cache.units_evicted == 0) add(0x9000);
-  EXPECT_EQ(table->targets[5].context, 0u);
+  EXPECT_NE(table->targets[2].entries[Targets::index_of(kTarget)].linear, kTarget);
+}
+
+// What stands where nothing has been put, or what has been is gone, is no address that belongs there.
+TEST_F(CodeCacheTest, NoAddressIsATargetThatWasNotPutIn) {
+  Targets& targets = table->targets[1];
+  const auto all_empty = [&] {
+    for (u32 i = 0; i < Targets::kEntries; ++i) {
+      if (Targets::index_of(targets.entries[i].linear) == i) return false;
+    }
+    return true;
+  };
+  EXPECT_TRUE(all_empty());
+  for (const u64 linear : {u64{0}, u64{1}, u64{0x40'1000}, u64{0xffff'ffff'8100'0000}}) put(targets, linear);
+  EXPECT_FALSE(all_empty());
+  targets.clear();
+  EXPECT_TRUE(all_empty());
+  // More than are noted.
+  for (u64 linear = 0; linear < 2 * Targets::kNoted; ++linear) put(targets, linear);
+  targets.clear();
+  EXPECT_TRUE(all_empty());
+  EXPECT_EQ(targets.note_count, 0u);
 }
 
 TEST_F(CodeCacheTest, WithoutRoomForStubsEverythingGoes) {
