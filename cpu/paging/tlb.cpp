@@ -181,21 +181,14 @@ void FastBank::drop_writes_to(u64 host_page) {
       if (recent_[i].host == host_page) recent_[i] = nowhere(i);
     }
   }
-  const unsigned slot = writer_slot(host_page);
-  const auto drop = [&](unsigned i) {
-    if (view_.entries[i].host == host_page) view_.entries[i].write_page = invalid_page(i);
-  };
-  const u16 writer = writer_[slot];
-  writer_[slot] = kNoWriter;
-  if (writer == kNoWriter) return;
-  if (writer != kSeveralWriters) {
-    drop(writer);
-    if (is_writer(writer, slot)) writer_[slot] = writer;
-    return;
-  }
-  for (unsigned i = 0; i < FastView::kEntries; ++i) {
-    drop(i);
-    if (is_writer(i, slot)) note_writer(i);
+  for (u16 i = first_writer(host_page); i != kNoWriter;) {
+    FastView::Entry& entry = view_.entries[i];
+    const u16 next = entry.next_writer;
+    if (entry.host == host_page) {
+      unlist_writer(i);
+      entry.write_page = invalid_page(i);
+    }
+    i = next;
   }
 }
 

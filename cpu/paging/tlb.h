@@ -86,7 +86,9 @@ struct FastView {
     u64 read_page;
     u64 write_page;
     u64 host;
-    u64 unused;  // an entry lies in one cache line
+    // The entries that let writes through to host pages of the same hash: FastBank's.
+    u16 next_writer, previous_writer;
+    u32 unused;  // an entry lies in one cache line
   };
   std::array<Entry, kEntries> entries;
 };
@@ -112,11 +114,11 @@ static_assert(sizeof(RecentPage) == 16);
 class FastBank {
  public:
   FastBank() {
-    for (unsigned i = 0; i < FastView::kEntries; ++i) invalidate(i);
+    for (unsigned i = 0; i < FastView::kEntries; ++i) view_.entries[i] = no_entry(i);
     for (unsigned i = 0; i < FastCode::kEntries; ++i) clear_code(i);
     recent_used_ = 1;
     forget_recent();
-    writer_.fill(kNoWriter);
+    writers_.fill(kNoWriter);
   }
   /// Translated code spreads the accesses of loops over these: reads over the even ones, writes over the odd
   /// ones.
@@ -150,7 +152,8 @@ class FastBank {
   /// The page of an entry that can never match at index `i`: one that belongs at another index.
   static u64 invalid_page(unsigned i) { return (~u64{i} & FastView::kIndexMask) << 12; }
   void invalidate(unsigned i) {
-    view_.entries[i] = {.read_page = invalid_page(i), .write_page = invalid_page(i), .host = 0, .unused = 0};
+    unlist_writer(i);
+    view_.entries[i] = no_entry(i);
   }
   struct Rights {
     bool read, write, global;
@@ -158,13 +161,14 @@ class FastBank {
   void fill(u64 page, u64 host, const Rights& rights) {
     const unsigned i = index_of(page);
     forget_refused(page);
-    view_.entries[i] = {.read_page = rights.read ? page : invalid_page(i),
-                        .write_page = rights.write ? page : invalid_page(i),
-                        .host = host,
-                        .unused = 0};
+    unlist_writer(i);
+    FastView::Entry& entry = view_.entries[i];
+    entry.read_page = rights.read ? page : invalid_page(i);
+    entry.write_page = rights.write ? page : invalid_page(i);
+    entry.host = host;
     global_[i] = rights.global;
     (rights.global ? global_fills_ : fills_).note(i);
-    if (rights.write) note_writer(i);
+    if (rights.write) list_writer(i);
   }
   void flush_page(u64 linear) {
     forget_refused(align_down(linear, u64{4096}));
@@ -179,23 +183,32 @@ class FastBank {
   void drop_writes_to(u64 host_page);
 
  private:
-  /// Where the entries that let writes through to a host page are: the one of all pages with this hash, or
-  /// several, or none. One that is gone may still be noted.
-  static constexpr u16 kNoWriter = 0xffff, kSeveralWriters = 0xfffe;
-  static unsigned writer_slot(u64 host_page) {
-    return static_cast<unsigned>((host_page >> 12) & FastView::kIndexMask);
+  static FastView::Entry no_entry(unsigned i) {
+    return {.read_page = invalid_page(i),
+            .write_page = invalid_page(i),
+            .host = 0,
+            .next_writer = kNoWriter,
+            .previous_writer = kNoWriter,
+            .unused = 0};
   }
-  bool is_writer(unsigned i, unsigned slot) const {
-    return view_.entries[i].write_page != invalid_page(i) && writer_slot(view_.entries[i].host) == slot;
+  /// An entry that lets writes through is in the list of its host page's hash.
+  static constexpr u16 kNoWriter = 0xffff;
+  static_assert(FastView::kEntries <= kNoWriter);
+  u16& first_writer(u64 host_page) { return writers_[(host_page >> 12) & FastView::kIndexMask]; }
+  void list_writer(unsigned i) {
+    FastView::Entry& entry = view_.entries[i];
+    u16& first = first_writer(entry.host);
+    entry.next_writer = first;
+    entry.previous_writer = kNoWriter;
+    if (first != kNoWriter) view_.entries[first].previous_writer = static_cast<u16>(i);
+    first = static_cast<u16>(i);
   }
-  void note_writer(unsigned i) {
-    const unsigned slot = writer_slot(view_.entries[i].host);
-    u16& writer = writer_[slot];
-    if (writer != kSeveralWriters && (writer == kNoWriter || writer == i || !is_writer(writer, slot))) {
-      writer = static_cast<u16>(i);
-    } else {
-      writer = kSeveralWriters;
-    }
+  void unlist_writer(unsigned i) {
+    const FastView::Entry& entry = view_.entries[i];
+    if (entry.write_page == invalid_page(i)) return;
+    const u16 next = entry.next_writer, previous = entry.previous_writer;
+    (previous == kNoWriter ? first_writer(entry.host) : view_.entries[previous].next_writer) = next;
+    if (next != kNoWriter) view_.entries[next].previous_writer = previous;
   }
   void forget_refused() { refused_.fill(kNotAPage); }
   void forget_refused(u64 page) { std::replace(refused_.begin(), refused_.end(), page, u64{kNotAPage}); }
@@ -233,7 +246,7 @@ class FastBank {
   static void for_each(Fills& fills, unsigned all, Each each);
   Fills fills_, global_fills_, code_fills_, global_code_fills_;
   std::array<bool, FastView::kEntries> global_{};
-  std::array<u16, FastView::kEntries> writer_;
+  std::array<u16, FastView::kEntries> writers_;
   std::array<bool, FastCode::kEntries> code_global_{};
 };
 

@@ -1,12 +1,13 @@
-/* Returns that are hot, while where they lead changes between call and return: by INVLPG, by CR3, not at all since the
-   TLB has the page still, to another mapping of the caller's page, past the caller; and calls nested deeper than a host
-   would remember. [SDM3 4.10], [APM2 5.5] */
+/* Returns that are hot, while where they lead changes between call and return: by INVLPG, by CR3, by other pages in the
+   TLB, not at all since that has the page still; to another mapping of the caller's page, past the caller; and calls
+   nested deeper than a host would remember. [SDM3 4.10], [APM2 5.5] */
 #include "guest.inc"
 
         // The program's own tables map 0x80_8000_0000 .. (PML4 entry 1, PDPT entry 2) by 4 KiB pages to FREE ..
         .set    WINDOW, 0x8080000000
         .set    BITS, 7         // present, writable, for users
         .set    TURNS, 200
+        .set    TABLE, 0
 
         // Page n of the window leads to page `to` of FREE.
         .macro  map n, to
@@ -26,7 +27,10 @@
         CHECK(%rdx, $TURNS)
 
 main64: movq    $(page_directory + BITS), user_pdpt + 16
-        movq    $(page_table + BITS), page_directory
+        .rept   9               // every 4 MiB, too: pages for one and the same set of the TLB
+        movq    $(page_table + BITS), page_directory + 16 * TABLE
+        .set    TABLE, TABLE + 1
+        .endr
         movabsq $WINDOW, %r12
         movl    $first, %esi
         movl    $FREE, %edi
@@ -43,6 +47,7 @@ main64: movq    $(page_directory + BITS), user_pdpt + 16
         RETURNS(change_and_forget, 2, 0)
         RETURNS(change, 1, 0)
         RETURNS(change_space, 2, 0)
+        RETURNS(change_and_evict, 2, 0)
         RETURNS(to_other_mapping, 1, 1)
         RETURNS(past_the_caller, 0, 0)
         RETURNS(plain, 1, 0)
@@ -86,6 +91,15 @@ change_space:
         map     0, 1
         movq    %cr3, %r15
         movq    %r15, %cr3
+        ret
+change_and_evict:
+        map     0, 1
+        movq    %r12, %r15
+        .rept   8
+        addq    $(4 << 20), %r15
+        movb    (%r15), %cl
+        .endr
+        movq    %rbp, %rcx
         ret
 to_other_mapping:
         addq    $4096, (%rsp)

@@ -1,6 +1,9 @@
 // The quick TLB's code pages: when what was found by them may not be used any more.
 #include <gtest/gtest.h>
 
+#include <map>
+#include <random>
+
 #include "cpu/paging/tlb.h"
 
 namespace orrery::cpu {
@@ -41,6 +44,52 @@ TEST_F(FastBankCode, AFlushMakesANewGenerationForDisplacedPages) {
   bank->fill_code(kOther, 6, true);
   bank->flush_non_global();
   EXPECT_NE(bank->code_generation(), before);
+}
+
+// Fills, flushes and drops in any order, next to a plain list of what is there.
+TEST(FastBank, DropsExactlyTheWritesToAPage) {
+  const auto bank = std::make_unique<FastBank>();
+  struct Entry {
+    u64 page = 0, host = 0;
+    bool write = false;
+  };
+  std::map<unsigned, Entry> model;
+  std::mt19937_64 random(1);
+  // Few pages and hosts, so that they meet; hosts of one hash among them.
+  const auto some_page = [&] { return (random() % 40) << 12 | (random() % 2) << 40; };
+  const auto some_host = [&] { return u64{1} << 32 | (random() % 6) << 12 | (random() % 3) << 27; };
+  for (unsigned round = 0; round < 20000; ++round) {
+    const u64 page = some_page(), host = some_host();
+    switch (random() % 8) {
+      case 0:
+        bank->drop_writes_to(host);
+        for (auto& [index, entry] : model) entry.write = entry.write && entry.host != host;
+        break;
+      case 1:
+        bank->flush_page(page);
+        model.erase(FastBank::index_of(page));
+        break;
+      case 2:
+        if (random() % 50 == 0) {
+          bank->flush();
+          model.clear();
+        }
+        break;
+      default: {
+        const bool write = random() % 2 == 0;
+        bank->fill(page, host, {.read = true, .write = write, .global = false});
+        model[FastBank::index_of(page)] = {page, host, write};
+        break;
+      }
+    }
+    const unsigned index = FastBank::index_of(some_page());
+    const FastView::Entry& there = bank->view().entries[index];
+    const auto known = model.find(index);
+    const bool is_there = known != model.end();
+    ASSERT_EQ(there.read_page, is_there ? known->second.page : FastBank::invalid_page(index));
+    ASSERT_EQ(there.write_page,
+              is_there && known->second.write ? known->second.page : FastBank::invalid_page(index));
+  }
 }
 
 }  // namespace
