@@ -355,11 +355,10 @@ class Vcpu final : public memory::FrameListener, public memory::MapListener {
   static constexpr u64 kLastPageOf4GiB = 0xfffff000;
   const u8* quick_code_host(u64 linear) {
     if (fill_bank_ == nullptr) return nullptr;
-    const FastCode& code = fill_bank_->code();
-    const unsigned i = FastBank::code_index_of(linear);
-    const u64 in_page = linear - code.page[i];
-    if (in_page > memory::kPageBytes - 1) return nullptr;
-    return services_.ram.data() + (code.place[i] >> FastCode::kFrameShift) * memory::kPageBytes + in_page;
+    const u64 in_page = linear % memory::kPageBytes;
+    const u64 frame = fill_bank_->code().frame_of(linear - in_page);
+    if (frame >= FastCode::kFrames) return nullptr;
+    return services_.ram.data() + frame * memory::kPageBytes + in_page;
   }
   /// The quick TLB bank of the current privilege view, 0 to 2; 3 when there is none (alignment checks).
   unsigned view_index() const {

@@ -93,11 +93,11 @@ struct Block {
   BlockId next_in_bucket = kNone;
 };
 
-/// A place in a vCPU's table of indirect targets: the frame as FastCode has it, the block key, the offset in
-/// the page. Not 0, since no key is.
-inline constexpr unsigned kPlaceKeyShift = 12;
+/// A place in a vCPU's table of indirect targets: the frame, the block key, the offset in the
+/// page. Not 0, since no key is.
+inline constexpr unsigned kPlaceKeyShift = 12, kPlaceFrameShift = 32;
 constexpr u64 place_of(u64 frame, u64 offset, u32 key) {
-  return frame << cpu::FastCode::kFrameShift | u64{key} << kPlaceKeyShift | offset;
+  return frame << kPlaceFrameShift | u64{key} << kPlaceKeyShift | offset;
 }
 /// How far a place is shifted right to mix its frame into its index.
 inline constexpr unsigned kPlaceFold = 31;

@@ -392,7 +392,7 @@ bool Vcpu::quick_fill(u64 linear, Access access) {
 }
 
 bool Vcpu::quick_fill_code(u64 page) {
-  if (fill_bank_ == nullptr) return false;
+  if (fill_bank_ == nullptr || quick_code_host(page) != nullptr) return false;
   const TlbEntry* const entry = tlb_.find(page, current_pcid());
   if (entry == nullptr || !allowed(*entry, Access::kExecute, Privilege::kCurrent)) return false;
   return fill_fast_code(page, entry->physical + (page - entry->page), entry) != nullptr &&

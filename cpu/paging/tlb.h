@@ -94,13 +94,17 @@ struct FastView {
 };
 static_assert(sizeof(FastView::Entry) == 32);
 
-/// The same for code pages, which have entries of their own: data does not evict them.
+/// The same for code pages, which have entries of their own: data does not evict them. By FastBank::
+/// code_index_of. An entry is the page's address plus the number of its frame of RAM: below the bits that the
+/// index has, a page has none.
 struct FastCode {
   static constexpr unsigned kEntries = 8192;
   static constexpr u64 kIndexMask = kEntries - 1;
-  static constexpr unsigned kFrameShift = 32;
-  std::array<u64, kEntries> page;
-  std::array<u64, kEntries> place;  // the frame of RAM in bits 32 and up
+  static constexpr u64 kFrames = kEntries * u64{4096};               // frames beyond are not found by these
+  static constexpr u64 kNone = u64{1} << 63, kNotFound = kNone + 1;  // no page, or one with such a frame
+  std::array<u64, kEntries> entries;
+  /// The frame of `page`, or something that is kFrames or more.
+  u64 frame_of(u64 page) const { return entries[(page >> 12) & kIndexMask] - page; }
 };
 
 /// A page that some accesses of translated code touched last: a copy of a quick entry. An address lies in it
@@ -139,8 +143,7 @@ class FastBank {
   const u64& code_generation() const { return code_generation_; }
   void fill_code(u64 page, u64 frame, bool global) {
     const unsigned i = code_index_of(page);
-    code_.page[i] = page;
-    code_.place[i] = frame << FastCode::kFrameShift;
+    code_.entries[i] = frame < FastCode::kFrames ? page + frame : FastCode::kNotFound;
     code_global_[i] = global;
     (global ? global_code_fills_ : code_fills_).note(i);
   }
@@ -148,7 +151,6 @@ class FastBank {
     return static_cast<unsigned>((linear >> 12) & FastView::kIndexMask);
   }
   FastView& view() { return view_; }
-  static u64 invalid_code_page(unsigned i) { return (~u64{i} & FastCode::kIndexMask) << 12; }
   /// The page of an entry that can never match at index `i`: one that belongs at another index.
   static u64 invalid_page(unsigned i) { return (~u64{i} & FastView::kIndexMask) << 12; }
   void invalidate(unsigned i) {
@@ -217,14 +219,11 @@ class FastBank {
   /// The entry at `i` may be another page's, which has taken the place of the one that goes. If there is
   /// none, none has been since the last generation.
   void flush_code(unsigned i) {
-    if (code_.page[i] == invalid_code_page(i)) return;
+    if (code_.entries[i] == FastCode::kNone) return;
     ++code_generation_;
     clear_code(i);
   }
-  void clear_code(unsigned i) {
-    code_.page[i] = invalid_code_page(i);
-    code_.place[i] = 0;
-  }
+  void clear_code(unsigned i) { code_.entries[i] = FastCode::kNone; }
 
   alignas(64) FastView view_;
   std::array<RecentPage, kRecentPages> recent_;

@@ -286,18 +286,16 @@ void BlockEmitter::code_address(const Gp& to, u64 offset) {
 }
 
 Label BlockEmitter::check_frame(u32 frame, const Label& miss) {
-  const i32 code = context_.layout.codes[view_];
-  const i32 frame_at = code + static_cast<i32>(offsetof(cpu::FastCode, place)) + 4;
-  static_assert(cpu::FastCode::kFrameShift == 32);
+  const i32 code = context_.layout.codes[view_] + static_cast<i32>(offsetof(cpu::FastCode, entries));
   const CodeFill fill{.cold = a_.newLabel(), .retry = a_.newLabel(), .miss = miss};
   a_.bind(fill.retry);
   find_code_index(kIndex, kScratch);
-  a_.cmp(qword_ptr(kState, kIndex, 3, code + static_cast<i32>(offsetof(cpu::FastCode, page))), kScratch);
-  a_.jne(fill.cold);
-  a_.long_().cmp(dword_ptr(kState, kIndex, 3, frame_at), frame);
+  a_.mov(kIndex, qword_ptr(kState, kIndex, 3, code));
+  a_.sub(kIndex, kScratch);
+  a_.long_().cmp(kIndex, frame);
   const Label end = a_.newLabel();
   a_.bind(end);
-  a_.jne(miss);
+  a_.jne(fill.cold);
   code_fills_.push_back(fill);
   return end;
 }

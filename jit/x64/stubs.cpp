@@ -354,11 +354,15 @@ Mem emit_find_place(Assembler& a, const cpu::Vcpu::Layout& layout, u32 key, cons
   };
   // The code page must be in the quick TLB, and canonical by that ...
   emit_page_index(a, kScratch, kAddress, cpu::FastCode::kIndexMask);
-  a.mov(kIndex, kAddress);
-  a.sub(kIndex, qword_ptr(kState, kScratch, 3, code + static_cast<i32>(offsetof(cpu::FastCode, page))));
-  a.cmp(kIndex, 4095);
-  a.ja(miss);
-  a.add(kIndex, qword_ptr(kState, kScratch, 3, code + static_cast<i32>(offsetof(cpu::FastCode, place))));
+  a.mov(kIndex, qword_ptr(kState, kScratch, 3, code + static_cast<i32>(offsetof(cpu::FastCode, entries))));
+  a.mov(kScratch, kAddress);
+  a.and_(kScratch, -4096);
+  a.sub(kIndex, kScratch);
+  a.cmp(kIndex, static_cast<i32>(cpu::FastCode::kFrames));
+  a.jae(miss);
+  a.shl(kIndex, kPlaceFrameShift);
+  a.sub(kScratch, kAddress);
+  a.sub(kIndex, kScratch);
   a.add(kIndex, static_cast<i32>(key << kPlaceKeyShift));
   // ... and the table must know where the translation of that place is.
   a.mov(kScratch, kIndex);

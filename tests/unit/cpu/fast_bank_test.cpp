@@ -13,7 +13,7 @@ constexpr u64 kPage = 0x7000'0000'0000, kOther = kPage + FastCode::kEntries * u6
 
 struct FastBankCode : testing::Test {
   std::unique_ptr<FastBank> bank = std::make_unique<FastBank>();
-  u64 page_at(u64 linear) { return bank->code().page[FastBank::code_index_of(linear)]; }
+  u64 frame_of(u64 page) { return bank->code().frame_of(page); }
 };
 
 TEST_F(FastBankCode, APageThatGoesMakesANewGeneration) {
@@ -23,7 +23,7 @@ TEST_F(FastBankCode, APageThatGoesMakesANewGeneration) {
   EXPECT_EQ(bank->code_generation(), before);
   bank->flush_page(kPage);
   EXPECT_NE(bank->code_generation(), before);
-  EXPECT_NE(page_at(kPage), kPage);
+  EXPECT_GE(frame_of(kPage), FastCode::kFrames);
 }
 
 // Its translation still holds: only the quick TLB has no room for both.
@@ -32,7 +32,8 @@ TEST_F(FastBankCode, APageThatIsDisplacedDoesNot) {
   const u64 before = bank->code_generation();
   bank->fill_code(kOther, 6, false);
   EXPECT_EQ(bank->code_generation(), before);
-  EXPECT_EQ(page_at(kPage), kOther);
+  EXPECT_EQ(frame_of(kOther), 6u);
+  EXPECT_GE(frame_of(kPage), FastCode::kFrames);
   // When it goes afterwards it does.
   bank->flush_page(kPage);
   EXPECT_NE(bank->code_generation(), before);
