@@ -8,6 +8,7 @@
 
 #include "cpu/decode/decoder.h"
 #include "cpu/decode/insn_view.h"
+#include "jit/register_names.h"
 #include "jit/translator_config.h"
 
 namespace orrery::jit {
@@ -58,7 +59,7 @@ inline bool uses_vectors(const GuestInsn& g) {
   }
   for (unsigned i = 0; i < g.z.operand_count; ++i) {
     if (g.operands[i].type != ZYDIS_OPERAND_TYPE_REGISTER) continue;
-    const ZydisRegisterClass kind = ZydisRegisterGetClass(g.operands[i].reg.value);
+    const ZydisRegisterClass kind = register_class(g.operands[i].reg.value);
     if (kind == ZYDIS_REGCLASS_XMM || kind == ZYDIS_REGCLASS_YMM) return true;
   }
   return false;
@@ -68,7 +69,7 @@ inline bool uses_vectors(const GuestInsn& g) {
 inline bool uses_mmx(const GuestInsn& g) {
   for (unsigned i = 0; i < g.z.operand_count; ++i) {
     if (g.operands[i].type == ZYDIS_OPERAND_TYPE_REGISTER &&
-        ZydisRegisterGetClass(g.operands[i].reg.value) == ZYDIS_REGCLASS_MMX) {
+        register_class(g.operands[i].reg.value) == ZYDIS_REGCLASS_MMX) {
       return true;
     }
   }
@@ -83,9 +84,9 @@ inline bool needs_x87(const GuestInsn& g) {
 
 /// The number 0 to 15 of a general register of any size; AH to BH give their registers'.
 inline u8 guest_number(ZydisRegister reg) {
-  const auto id = static_cast<u8>(ZydisRegisterGetId(reg));
+  const u8 id = register_id(reg);
   // Byte registers are counted with AH to BH between BL and SPL.
-  return ZydisRegisterGetClass(reg) == ZYDIS_REGCLASS_GPR8 && id >= 4 ? static_cast<u8>(id - 4) : id;
+  return register_class(reg) == ZYDIS_REGCLASS_GPR8 && id >= 4 ? static_cast<u8>(id - 4) : id;
 }
 
 /// Decodes from `host` to the first instruction that ends a trace, at most `host_end`, at most `max_insns`;

@@ -78,8 +78,7 @@ std::optional<Access> access_of(u64 start, const GuestInsn& g) {
 std::optional<i64> constant_move(const GuestInsn& g) {
   const cpu::OperandView& to = g.operands[0];
   if (g.plan != Plan::kRewrite || to.type != ZYDIS_OPERAND_TYPE_REGISTER ||
-      ZydisRegisterGetClass(to.reg.value) !=
-          (word_bytes(g) == 8 ? ZYDIS_REGCLASS_GPR64 : ZYDIS_REGCLASS_GPR32)) {
+      register_class(to.reg.value) != (word_bytes(g) == 8 ? ZYDIS_REGCLASS_GPR64 : ZYDIS_REGCLASS_GPR32)) {
     return std::nullopt;
   }
   const cpu::OperandView& by = g.operands[1];
@@ -175,7 +174,7 @@ class Finder {
       const cpu::OperandView& o = g.operands[i];
       if (o.type != ZYDIS_OPERAND_TYPE_REGISTER || (o.actions & ZYDIS_OPERAND_ACTION_MASK_WRITE) == 0)
         continue;
-      switch (ZydisRegisterGetClass(o.reg.value)) {
+      switch (register_class(o.reg.value)) {
         case ZYDIS_REGCLASS_GPR8:
         case ZYDIS_REGCLASS_GPR16:
         case ZYDIS_REGCLASS_GPR32:

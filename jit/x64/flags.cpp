@@ -16,7 +16,7 @@ using namespace asmjit::x86;
 constexpr unsigned kFirstVector = 16;
 
 u32 register_bit(ZydisRegister reg) {
-  switch (ZydisRegisterGetClass(reg)) {
+  switch (register_class(reg)) {
     case ZYDIS_REGCLASS_GPR8:
     case ZYDIS_REGCLASS_GPR16:
     case ZYDIS_REGCLASS_GPR32:
@@ -24,7 +24,7 @@ u32 register_bit(ZydisRegister reg) {
       return 1u << guest_number(reg);
     case ZYDIS_REGCLASS_XMM:
     case ZYDIS_REGCLASS_YMM:
-      return 1u << (kFirstVector + static_cast<unsigned>(ZydisRegisterGetId(reg)));
+      return 1u << (kFirstVector + register_id(reg));
     default:
       return 0;
   }

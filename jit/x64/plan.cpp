@@ -52,9 +52,9 @@ bool is_stack(ZydisMnemonic m, const GuestInsn& g) {
     case ZYDIS_MNEMONIC_PUSH:
       return o.type == ZYDIS_OPERAND_TYPE_IMMEDIATE ||
              (o.type == ZYDIS_OPERAND_TYPE_MEMORY && o.mem.type == ZYDIS_MEMOP_TYPE_MEM) ||
-             (o.type == ZYDIS_OPERAND_TYPE_REGISTER && ZydisRegisterGetClass(o.reg.value) == general);
+             (o.type == ZYDIS_OPERAND_TYPE_REGISTER && register_class(o.reg.value) == general);
     case ZYDIS_MNEMONIC_POP:
-      return o.type == ZYDIS_OPERAND_TYPE_REGISTER && ZydisRegisterGetClass(o.reg.value) == general;
+      return o.type == ZYDIS_OPERAND_TYPE_REGISTER && register_class(o.reg.value) == general;
     case ZYDIS_MNEMONIC_LEAVE:
       return true;
     default:
@@ -65,7 +65,7 @@ bool is_stack(ZydisMnemonic m, const GuestInsn& g) {
 bool reads_selector(const GuestInsn& g) {
   return g.operands[0].type == ZYDIS_OPERAND_TYPE_REGISTER &&
          g.operands[1].type == ZYDIS_OPERAND_TYPE_REGISTER &&
-         ZydisRegisterGetClass(g.operands[1].reg.value) == ZYDIS_REGCLASS_SEGMENT;
+         register_class(g.operands[1].reg.value) == ZYDIS_REGCLASS_SEGMENT;
 }
 
 bool reads_control(const GuestInsn& g) {
@@ -168,7 +168,7 @@ bool operands_can_be_renamed(const GuestInsn& g) {
     if (o.type == ZYDIS_OPERAND_TYPE_POINTER) return false;
     if (o.type != ZYDIS_OPERAND_TYPE_REGISTER) continue;
     const ZydisRegister reg = o.reg.value;
-    switch (ZydisRegisterGetClass(reg)) {
+    switch (register_class(reg)) {
       case ZYDIS_REGCLASS_GPR8:
         if (is_high_byte(reg)) {
           high = true;
@@ -181,7 +181,7 @@ bool operands_can_be_renamed(const GuestInsn& g) {
         const u8 guest = guest_number(reg);
         const u8 host = kHostOf[guest];
         if (hidden && host != guest) return false;
-        if (host >= 8 || (ZydisRegisterGetClass(reg) == ZYDIS_REGCLASS_GPR8 && guest >= 4)) needs_rex = true;
+        if (host >= 8 || (register_class(reg) == ZYDIS_REGCLASS_GPR8 && guest >= 4)) needs_rex = true;
         break;
       }
       case ZYDIS_REGCLASS_MMX:

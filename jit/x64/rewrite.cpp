@@ -99,7 +99,7 @@ bool source_may_be_memory(ZydisMnemonic m) {
 
 bool BlockEmitter::lives_in_state(const cpu::OperandView& o) const {
   if (o.type != ZYDIS_OPERAND_TYPE_REGISTER) return false;
-  switch (ZydisRegisterGetClass(o.reg.value)) {
+  switch (register_class(o.reg.value)) {
     case ZYDIS_REGCLASS_GPR8:
     case ZYDIS_REGCLASS_GPR16:
     case ZYDIS_REGCLASS_GPR32:
@@ -262,8 +262,8 @@ void BlockEmitter::rewrite(const GuestInsn& g) {
     }
     switch (o.type) {
       case ZYDIS_OPERAND_TYPE_REGISTER: {
-        const ZydisRegisterClass kind = ZydisRegisterGetClass(o.reg.value);
-        const auto id = static_cast<u32>(ZydisRegisterGetId(o.reg.value));
+        const ZydisRegisterClass kind = register_class(o.reg.value);
+        const u32 id = register_id(o.reg.value);
         if (kind == ZYDIS_REGCLASS_XMM) {
           operands[count++] = xmm(id);
         } else if (kind == ZYDIS_REGCLASS_YMM) {

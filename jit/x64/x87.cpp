@@ -54,7 +54,7 @@ bool changes_address(const GuestInsn& g, const cpu::OperandView::Memory& mem) {
   for (unsigned i = 0; i < g.z.operand_count; ++i) {
     const cpu::OperandView& o = g.operands[i];
     if (o.type != ZYDIS_OPERAND_TYPE_REGISTER || (o.actions & ZYDIS_OPERAND_ACTION_MASK_WRITE) == 0) continue;
-    switch (ZydisRegisterGetClass(o.reg.value)) {
+    switch (register_class(o.reg.value)) {
       case ZYDIS_REGCLASS_GPR8:
       case ZYDIS_REGCLASS_GPR16:
       case ZYDIS_REGCLASS_GPR32:
