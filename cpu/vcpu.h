@@ -56,13 +56,13 @@ class Vcpu final : public memory::FrameListener, public memory::MapListener {
  public:
   Vcpu(u32 id, const VcpuServices& services);
   ~Vcpu() override;
-  /// A vCPU is five megabytes of tables, looked at all over.
+  /// A vCPU is six megabytes of tables, looked at all over.
   static void* operator new(size_t bytes);
   static void operator delete(void* at, size_t bytes);
   Vcpu(const Vcpu&) = delete;
   Vcpu& operator=(const Vcpu&) = delete;
 
-  /// A translator's table of indirect targets; translated code reads it.
+  /// A translator's table of indirect targets, which translated code reads and fills.
   struct JumpTable {
     static constexpr unsigned kEntries = 32768;
     std::array<u64, kEntries> place{};  // the translator's name for where an entry leads from; 0: nowhere
@@ -364,9 +364,9 @@ class Vcpu final : public memory::FrameListener, public memory::MapListener {
   unsigned view_index() const {
     return fill_bank_ == nullptr ? 3 : static_cast<unsigned>(fill_bank_ - banks_);
   }
-  /// Distances from `state`, in bytes, that translated code uses; the same for every Vcpu.
   /// FastBank's, of privilege view `view`, 0 to 2.
   u64 code_generation(unsigned view) const { return banks_[view].code_generation(); }
+  /// Distances from `state`, in bytes, that translated code uses; the same for every Vcpu.
   struct Layout {
     i32 ticks_left, translator, x87_image, flat_bases, view, fill_bank, banks[3], views[3], codes[3],
         recent_pages[3], recent_used[3], refused_pages[3], jump_table;

@@ -93,8 +93,8 @@ struct Block {
   BlockId next_in_bucket = kNone;
 };
 
-/// A place in a vCPU's table of indirect targets: the frame, the block key, the offset in the
-/// page. Not 0, since no key is.
+/// A place in a vCPU's table of indirect targets: the frame, the block key, the offset in the page.
+/// Not 0, since no key is.
 inline constexpr unsigned kPlaceKeyShift = 12, kPlaceFrameShift = 32;
 constexpr u64 place_of(u64 frame, u64 offset, u32 key) {
   return frame << kPlaceFrameShift | u64{key} << kPlaceKeyShift | offset;

@@ -3,8 +3,8 @@
 //
 // A frame that holds translated bytes carries frame_flag::kTranslated; a store to it drops just the blocks
 // that it overlaps. A dropped block's code stays in the arena until its unit is evicted, so a vCPU that is
-// inside one can leave it in peace; nothing leads to it any more but JumpTable::targets, and whoever comes
-// from there leaves at once.
+// inside one can leave it in peace; nothing leads to it any more but JumpTable::targets and calls' returns,
+// and whoever comes from there leaves at once.
 //
 // The arena has a part for stubs and kUnits units, filled one after the other. When the last is full, the
 // oldest is evicted, and so on: what a guest runs now stays but for an eighth at a time. A unit has its own

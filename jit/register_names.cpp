@@ -6,7 +6,8 @@ const std::array<Name, ZYDIS_REGISTER_MAX_VALUE + 1> kNames = [] {
   std::array<Name, ZYDIS_REGISTER_MAX_VALUE + 1> names{};
   for (unsigned i = 0; i < names.size(); ++i) {
     const auto reg = static_cast<ZydisRegister>(i);
-    names[i] = {.kind = static_cast<u8>(ZydisRegisterGetClass(reg)), .id = static_cast<u8>(ZydisRegisterGetId(reg))};
+    names[i] = {.kind = static_cast<u8>(ZydisRegisterGetClass(reg)),
+                .id = static_cast<u8>(ZydisRegisterGetId(reg))};
   }
   return names;
 }();

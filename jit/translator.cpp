@@ -149,8 +149,9 @@ struct Translator::Impl {
   /// The block that comes next, if there is one that may be entered.
   x64::Resume go_on(cpu::Vcpu& cpu);
   void prepare(cpu::Vcpu& cpu, const Block& b);
-  /// Before blocks with `key` are entered: lets Targets go that don't hold any more. Whether all of the
-  /// view's have held since the last call, and with them the host's return addresses.
+  /// Before blocks with `key` are entered: lets Targets go that don't hold any more. Whether all have held
+  /// since the last call, and with them the host's return addresses. (In the kernel, a page may have its
+  /// entry in the other view's quick TLB.)
   bool keep_targets(cpu::Vcpu& cpu, u32 key);
   /// Where returns lead that have no call, for blocks with `key`.
   void set_underflow(cpu::Vcpu& cpu, u32 key);
@@ -254,8 +255,9 @@ BlockId Translator::Impl::find_block(cpu::Vcpu& cpu, u32 key_bits, bool arrived)
   if (cpu.view_index() == 3 || (cpu.cpl() != 0 && cpu.cpl() != 3)) return kNone;
   const u64 rip = cpu.state.rip();
   const u32 key = key_of(cpu) | key_bits;
-  // At the end of its segment 32-bit code is the interpreter's.
-  if (!cpu.long64() && ((key & block_key::kFlat32) == 0 || rip >= cpu::Vcpu::kLastPageOf4GiB)) return kNone;
+  // At the end of its segment 32-bit code is the interpreter's; that page has no entry in the quick TLB.
+  if (!cpu.long64() && (key & block_key::kFlat32) == 0) return kNone;
+  if (align_down(rip, memory::kPageBytes) == cpu::Vcpu::kLastPageOf4GiB) return kNone;
   bool from_io = false;
   // A fetch that faults is delivered by the interpreter, which fetches again.
   const u8* const host = cpu.fetch_host(rip, &from_io);
@@ -339,8 +341,7 @@ BlockId Translator::Impl::translate(cpu::Vcpu& cpu, const u8* host, u32 key) {
   if (scanned.back().valid &&
       (last_mnemonic == ZYDIS_MNEMONIC_STAC || last_mnemonic == ZYDIS_MNEMONIC_CLAC)) {
     const u32 view = block_key::view_of_supervisor(last_mnemonic == ZYDIS_MNEMONIC_STAC);
-    next_underflow =
-        stubs_for((key & ~(3u << block_key::kViewShift)) | (view << block_key::kViewShift)).underflow;
+    next_underflow = stubs_for((key & ~block_key::kViewMask) | (view << block_key::kViewShift)).underflow;
   }
 
   const x64::EmitterContext context{.arena = cache.arena(),
@@ -497,12 +498,15 @@ x64::Resume Translator::Impl::run_site(cpu::Vcpu& cpu, SiteId id) {
   if (site.resume == kNone || cpu.trace_stale || cpu.attention() || cpu.ticks_left < behind) return {};
   // What comes behind was translated, and linked, for the mode that the block was entered in.
   if (((key_of(cpu) ^ block_key_then) & ~block_key::kNoGroups) != 0) return {};
-  cpu.ticks_left -= behind;
   u64 flags = vectors ? x64::Resume::kWithVectors : 0;
   if (!keep_targets(cpu, block_key_then)) {
+    // Only a page that has an entry makes a new generation when it leaves the TLB.
+    const u64 page = cpu.translator.code_page;
+    if (cpu.quick_code_host(page) == nullptr && !cpu.quick_fill_code(page)) return {};
     flags |= x64::Resume::kNoReturns;
     set_underflow(cpu, block_key_then);
   }
+  cpu.ticks_left -= behind;
   return {.code = cache.arena().executable(site.resume), .flags = flags};
 }
 
@@ -515,7 +519,7 @@ bool Translator::Impl::keep_targets(cpu::Vcpu& cpu, u32 key) {
     auto& targets = cpu.jump_table.targets[v];
     const u64 generation = cpu.code_generation(v);
     if (targets.generation == generation && targets.key == wanted) return;
-    good = good && v != view;
+    good = false;
     targets.clear();
     targets.generation = generation;
     targets.key = wanted;

@@ -94,14 +94,18 @@ struct FastView {
 };
 static_assert(sizeof(FastView::Entry) == 32);
 
-/// The same for code pages, which have entries of their own: data does not evict them. By FastBank::
-/// code_index_of. An entry is the page's address plus the number of its frame of RAM: below the bits that the
-/// index has, a page has none.
+/// The same for code pages, which have entries of their own: data does not evict them. An entry is the page's
+/// address plus the number of its frame of RAM, which is below kFrames. Pages of one index are twice that
+/// apart, so that an entry less another page's address is not the number of a frame; nor is it for an entry
+/// without a page.
 struct FastCode {
   static constexpr unsigned kEntries = 8192;
   static constexpr u64 kIndexMask = kEntries - 1;
-  static constexpr u64 kFrames = kEntries * u64{4096};               // frames beyond are not found by these
-  static constexpr u64 kNone = u64{1} << 63, kNotFound = kNone + 1;  // no page, or one with such a frame
+  static constexpr u64 kFrames = u64{1} << 24;  // 64 GiB; frames beyond are not found by these
+  static_assert(2 * kFrames == kEntries * u64{4096});
+  static constexpr u64 none(unsigned i) { return (u64{i} << 12) + kFrames; }
+  /// A page whose frame can't be told, for all that.
+  static constexpr u64 not_found(unsigned i) { return none(i) + 1; }
   std::array<u64, kEntries> entries;
   /// The frame of `page`, or something that is kFrames or more.
   u64 frame_of(u64 page) const { return entries[(page >> 12) & kIndexMask] - page; }
@@ -143,7 +147,7 @@ class FastBank {
   const u64& code_generation() const { return code_generation_; }
   void fill_code(u64 page, u64 frame, bool global) {
     const unsigned i = code_index_of(page);
-    code_.entries[i] = frame < FastCode::kFrames ? page + frame : FastCode::kNotFound;
+    code_.entries[i] = frame < FastCode::kFrames ? page + frame : FastCode::not_found(i);
     code_global_[i] = global;
     (global ? global_code_fills_ : code_fills_).note(i);
   }
@@ -219,11 +223,11 @@ class FastBank {
   /// The entry at `i` may be another page's, which has taken the place of the one that goes. If there is
   /// none, none has been since the last generation.
   void flush_code(unsigned i) {
-    if (code_.entries[i] == FastCode::kNone) return;
+    if (code_.entries[i] == FastCode::none(i)) return;
     ++code_generation_;
     clear_code(i);
   }
-  void clear_code(unsigned i) { code_.entries[i] = FastCode::kNone; }
+  void clear_code(unsigned i) { code_.entries[i] = FastCode::none(i); }
 
   alignas(64) FastView view_;
   std::array<RecentPage, kRecentPages> recent_;

@@ -14,7 +14,7 @@ BlockEmitter::BlockEmitter(const EmitterContext& context, Assembler& a, const Re
     : context_(context),
       a_(a),
       request_(request),
-      view_((request.key >> block_key::kViewShift) & 3),
+      view_(block_key::view_of(request.key)),
       word_(block_key::is_wide(request.key) ? 8 : 4),
       insns_(insns),
       out_(out) {}

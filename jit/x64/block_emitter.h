@@ -174,7 +174,7 @@ class BlockEmitter {
     bool write;
     bool keeps_eflags;  // they are live, and `kept` has what belongs in rcx
   };
-  /// A page of code that was not in the quick TLB.
+  /// A page of code that was not in the quick TLB, or leads to another frame, or whose link is not connected.
   struct CodeFill {
     asmjit::Label cold, retry, miss;
   };

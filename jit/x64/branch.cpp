@@ -171,10 +171,8 @@ void BlockEmitter::jump_indirect(const GuestInsn& g, bool call) {
     slot.back = end_of(g);
     slot.miss = miss;
     slot.offset = access(word_, true, 1, [&] { slot_below(gpq(kHostOf[cpu::kRsp])); });
-    const u8 group = groups_.accesses[current_].group;
-    const bool grouped = group != GroupedAccess::kNoGroup;
-    slot.address = qword_ptr(kState, grouped ? window(group) : 8 * cpu::kRip);
-    if (!grouped) a_.mov(slot.address, kAddress);
+    slot.address = qword_ptr(kState, 8 * cpu::kRip);
+    a_.mov(slot.address, kAddress);
   }
   load_target(g, miss);
   if (!call) {

@@ -180,11 +180,7 @@ void emit_short_refills(CodeArena& arena, const cpu::Vcpu::Layout& layout, unsig
 
 u32 emit_fill_code(CodeArena& arena, const cpu::Vcpu::Layout& layout) {
   return emit_stub(arena, [&](Assembler& a) {
-    const Label fail = a.newLabel();
-    a.test(kScratch.r32(), 4095);
-    a.jnz(fail);
     call_find(a, layout, ORRERY_SLOT(layout, fill_code), kScratch);
-    a.bind(fail);
     a.ret();
   });
 }

@@ -50,7 +50,7 @@ struct Stubs {
   };
   Refill refill_read[3], refill_write[3];
   /// The same for 1, 2, 4, 8, 16 and 32 bytes, before kScratch is set and what was subtracted from the
-  /// address is added again: kIndex is the index in the quick TLB, or points at the RecentPage.
+  /// address is added again: kIndex is where the entry is in the quick TLB, or points at the RecentPage.
   static constexpr unsigned kSizes = 6;
   struct Short {
     u32 indexed[kSizes] = {}, recent[kSizes] = {};
@@ -62,7 +62,8 @@ struct Stubs {
   /// Called: puts the time stamp counter of as many ticks ago as kScratch says into TranslatorSlots, and sets
   /// ZF; or clears it, if it may not be read.
   u32 read_time_stamp = 0;
-  /// Called: puts the page at kScratch into the quick TLB of code, and sets ZF, or clears it.
+  /// Called: puts the page at kScratch into the quick TLB of code, and sets ZF; or clears it, if that can't
+  /// be or it was there.
   u32 fill_code = 0;
 };
 

@@ -9,20 +9,33 @@
         .set    TURNS, 200
         .set    TABLE, 0
 
-        // Page n of the window leads to page `to` of FREE.
-        .macro  map n, to
-        movq    $(FREE + 4096 * \to + BITS), page_table + 8 * \n
-        .endm
         .macro  forget n
         movabsq $(WINDOW + 4096 * \n), %r15
         invlpg  (%r15)
         .endm
+        // Page 0 of the window leads to where page_of_caller, or page_instead, says.
+        .macro  lead by
+        movq    \by, %r15
+        movq    %r15, page_table
+        .endm
+        // What lies at `from` .. goes to page n of FREE.
+        .macro  place n, from, to
+        movl    $\from, %esi
+        movl    $(FREE + 4096 * \n), %edi
+        movl    $(\to - \from), %ecx
+        rep movsb
+        .endm
+        // The caller is in page n of FREE, and in the one behind it what may be there instead.
+        .macro  callers n
+        movq    $(FREE + 4096 * \n + BITS), page_of_caller
+        movq    $(FREE + 4096 * (\n + 1) + BITS), page_instead
+        .endm
         // With `callee` between call and return, the function at WINDOW gives `number`, and has run on in window page
-        // `page` behind its call, TURNS times.
-#define RETURNS(callee, number, page)                      \
+        // `page`, `behind` its start, TURNS times.
+#define RETURNS(callee, number, page, behind)              \
         movl    $callee, %eax ;                            \
         movl    $number, %esi ;                            \
-        movabsq $(WINDOW + 4096 * page + BEHIND), %rbp ;   \
+        movabsq $(WINDOW + 4096 * page + behind), %rbp ;   \
         call    hot ;                                      \
         CHECK(%rdx, $TURNS)
 
@@ -32,25 +45,33 @@ main64: movq    $(page_directory + BITS), user_pdpt + 16
         .set    TABLE, TABLE + 1
         .endr
         movabsq $WINDOW, %r12
-        movl    $first, %esi
-        movl    $FREE, %edi
-        movl    $(second - first), %ecx
-        rep movsb
-        movl    $second, %esi
-        movl    $(FREE + 4096), %edi
-        movl    $(second_end - second), %ecx
-        rep movsb
-        map     1, 0
+        place   0, first, second
+        place   1, second, large_pages
+        place   2, large_pages, large_pages_instead
+        place   3, large_pages_instead, other_view
+        place   4, other_view, other_view_instead
+        place   5, other_view_instead, templates_end
+        movq    $(FREE + BITS), page_table + 8
         forget  1
 
-        RETURNS(plain, 1, 0)
-        RETURNS(change_and_forget, 2, 0)
-        RETURNS(change, 1, 0)
-        RETURNS(change_space, 2, 0)
-        RETURNS(change_and_evict, 2, 0)
-        RETURNS(to_other_mapping, 1, 1)
-        RETURNS(past_the_caller, 0, 0)
-        RETURNS(plain, 1, 0)
+        callers 0
+        RETURNS(plain, 1, 0, FIRST)
+        RETURNS(change_and_forget, 2, 0, FIRST)
+        RETURNS(change, 1, 0, FIRST)
+        RETURNS(change_space, 2, 0, FIRST)
+        RETURNS(change_and_evict, 2, 0, FIRST)
+        RETURNS(to_other_mapping, 1, 1, FIRST)
+        RETURNS(past_the_caller, 0, 0, FIRST)
+        RETURNS(plain, 1, 0, FIRST)
+        callers 2
+        RETURNS(change_and_evict, 2, 0, LARGE_PAGES)
+        RETURNS(plain, 1, 0, LARGE_PAGES)
+        movq    %cr4, %rax
+        orl     $0x200000, %eax         // SMAP
+        movq    %rax, %cr4
+        callers 4
+        RETURNS(change_and_evict, 2, 0, OTHER_VIEW)
+        RETURNS(plain, 1, 0, OTHER_VIEW)
 
         movq    %rsp, own_stack
         movl    $(FREE + 0x100000), %esp
@@ -66,7 +87,7 @@ main64: movq    $(page_directory + BITS), user_pdpt + 16
 // RDX := in how many of TURNS the function at WINDOW, with RAX between call and return, gives ESI and RBP.
 hot:    xorl    %edx, %edx
         movl    $TURNS, %r14d
-1:      map     0, 0
+1:      lead    page_of_caller
         forget  0
         xorl    %ebx, %ebx
         movq    %rbp, %rcx      // if nothing there runs
@@ -81,19 +102,19 @@ hot:    xorl    %edx, %edx
         ret
 
 plain:  ret
-change: map     0, 1
+change: lead    page_instead
         ret
 change_and_forget:
-        map     0, 1
+        lead    page_instead
         forget  0
         ret
 change_space:
-        map     0, 1
+        lead    page_instead
         movq    %cr3, %r15
         movq    %r15, %cr3
         ret
 change_and_evict:
-        map     0, 1
+        lead    page_instead
         movq    %r12, %r15
         .rept   8
         addq    $(4 << 20), %r15
@@ -108,17 +129,53 @@ past_the_caller:
         addq    $8, %rsp
         ret
 
-// What lies at WINDOW, and what may be there instead.
+// What lies at WINDOW, and what may be there instead: a call; one behind the eviction of 2 MiB pages; and one
+// behind STAC.
 first:  call    *%rax
         leaq    (%rip), %rcx
-behind: movl    $1, %ebx
+2:      movl    $1, %ebx
         ret
+        .set    FIRST, 2b - first
 second: call    *%rax
         leaq    (%rip), %rcx
         movl    $2, %ebx
         ret
-second_end:
-        .set    BEHIND, behind - first
+        .macro  touch_large_pages
+        movl    $(128 << 20), %r10d
+        .rept   6
+        movb    (%r10), %cl
+        addq    $(128 << 20), %r10
+        .endr
+        .endm
+large_pages:
+        touch_large_pages
+        call    *%rax
+        leaq    (%rip), %rcx
+2:      movl    $1, %ebx
+        ret
+        .set    LARGE_PAGES, 2b - large_pages
+large_pages_instead:
+        touch_large_pages
+        call    *%rax
+        leaq    (%rip), %rcx
+        movl    $2, %ebx
+        ret
+other_view:
+        stac
+        call    *%rax
+        leaq    (%rip), %rcx
+2:      movl    $1, %ebx
+        clac
+        ret
+        .set    OTHER_VIEW, 2b - other_view
+other_view_instead:
+        stac
+        call    *%rax
+        leaq    (%rip), %rcx
+        movl    $2, %ebx
+        clac
+        ret
+templates_end:
 
 // RAX := RDI, by as many calls.
 nested: xorl    %eax, %eax
@@ -133,5 +190,7 @@ nested: xorl    %eax, %eax
         .balign 4096
 page_directory: .skip 4096
 page_table: .skip 4096
+page_of_caller: .skip 8
+page_instead: .skip 8
 own_stack: .skip 8
         .text

@@ -39,6 +39,27 @@ TEST_F(FastBankCode, APageThatIsDisplacedDoesNot) {
   EXPECT_NE(bank->code_generation(), before);
 }
 
+// Whatever an entry holds, it is the frame of its own page only: not of one that isn't canonical, either.
+TEST_F(FastBankCode, NoOtherPageHasAFrame) {
+  const auto nobody_has = [&](unsigned index) {
+    for (const u64 high : {u64{0}, u64{1} << 25, u64{1} << 39, u64{1} << 62, u64{1} << 63, ~u64{0} << 25}) {
+      if (frame_of(high + (u64{index} << 12)) < FastCode::kFrames) return false;
+    }
+    return true;
+  };
+  for (unsigned i = 0; i < FastCode::kEntries; ++i) ASSERT_TRUE(nobody_has(i)) << i;
+  bank->fill_code(kPage, FastCode::kFrames - 1, false);
+  EXPECT_EQ(frame_of(kPage), FastCode::kFrames - 1);
+  EXPECT_TRUE(nobody_has(FastBank::code_index_of(kPage)));
+  // A frame that can't be told: nobody has it, but the page that goes makes a generation.
+  bank->fill_code(kOther, FastCode::kFrames, false);
+  EXPECT_GE(frame_of(kOther), FastCode::kFrames);
+  EXPECT_TRUE(nobody_has(FastBank::code_index_of(kOther)));
+  const u64 before = bank->code_generation();
+  bank->flush_page(kOther);
+  EXPECT_NE(bank->code_generation(), before);
+}
+
 TEST_F(FastBankCode, AFlushMakesANewGenerationForDisplacedPages) {
   bank->fill_code(kPage, 5, false);
   const u64 before = bank->code_generation();
