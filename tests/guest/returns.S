@@ -64,12 +64,14 @@ main64: movq    $(page_directory + BITS), user_pdpt + 16
         RETURNS(past_the_caller, 0, 0, FIRST)
         RETURNS(plain, 1, 0, FIRST)
         callers 2
+        RETURNS(plain, 1, 0, LARGE_PAGES)
         RETURNS(change_and_evict, 2, 0, LARGE_PAGES)
         RETURNS(plain, 1, 0, LARGE_PAGES)
         movq    %cr4, %rax
         orl     $0x200000, %eax         // SMAP
         movq    %rax, %cr4
         callers 4
+        RETURNS(plain, 1, 0, OTHER_VIEW)
         RETURNS(change_and_evict, 2, 0, OTHER_VIEW)
         RETURNS(plain, 1, 0, OTHER_VIEW)
 
@@ -140,8 +142,12 @@ second: call    *%rax
         leaq    (%rip), %rcx
         movl    $2, %ebx
         ret
+        .macro  touch_stack     // so that the call finds its page in the quick TLB
+        pushq   %rax
+        popq    %rax
+        .endm
         .macro  touch_large_pages
-        movl    $(128 << 20), %r10d
+        movl    $(160 << 20), %r10d     // not of the program's set
         .rept   6
         movb    (%r10), %cl
         addq    $(128 << 20), %r10
@@ -149,6 +155,7 @@ second: call    *%rax
         .endm
 large_pages:
         touch_large_pages
+        touch_stack
         call    *%rax
         leaq    (%rip), %rcx
 2:      movl    $1, %ebx
@@ -156,12 +163,14 @@ large_pages:
         .set    LARGE_PAGES, 2b - large_pages
 large_pages_instead:
         touch_large_pages
+        touch_stack
         call    *%rax
         leaq    (%rip), %rcx
         movl    $2, %ebx
         ret
 other_view:
         stac
+        touch_stack
         call    *%rax
         leaq    (%rip), %rcx
 2:      movl    $1, %ebx
@@ -170,6 +179,7 @@ other_view:
         .set    OTHER_VIEW, 2b - other_view
 other_view_instead:
         stac
+        touch_stack
         call    *%rax
         leaq    (%rip), %rcx
         movl    $2, %ebx
