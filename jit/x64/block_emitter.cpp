@@ -353,9 +353,9 @@ void BlockEmitter::emit_cold() {
     a_.bind(unknown_);
     if (unknown_call_) {
       if (word_ == 8) emit_canonical_check(a_, kAddress, unknown_call_->miss);
-      code_address(kScratch, unknown_call_->back);
-      a_.mov(kIndex, unknown_call_->address);
-      push_for_call(kIndex, *unknown_call_);
+      code_address(kScratch, end_of(insns_.back()));
+      a_.mov(kIndex, call_slot());
+      push_for_call(kIndex, unknown_call_->offset);
       a_.call(address_of(request_.indirect.jump));
       a_.jmp(found_return_);
     } else {

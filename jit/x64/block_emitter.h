@@ -153,12 +153,10 @@ class BlockEmitter {
     X87Pointers pointers;  // at `entry`
     u8 opcode_bytes = 1;   // of what is patched
   };
-  /// Where a call puts its return address.
+  /// Of an indirect call: where its return address goes, from the address in call_slot() on.
   struct CallSlot {
-    asmjit::x86::Mem address;  // keeps a host address, ...
-    i32 offset = 0;            // from which on the slot is here
-    u64 back = 0;              // the return address, from the block's page on
-    asmjit::Label miss;        // for a target that is not canonical
+    i32 offset = 0;
+    asmjit::Label miss;  // for a target that is not canonical
   };
   struct Aligned {
     u8 group;
@@ -433,9 +431,11 @@ class BlockEmitter {
   /// Ends the block with a link.
   void leave_to(u64 target);
   void push_constant(u64 value);
-  /// Pushes the guest's return address, which is in kScratch: onto its stack, whose slot's host address is
-  /// `address` and the slot's offset, and onto the host's, if `land` will look at it.
-  void push_for_call(const Gp& address, const CallSlot& slot);
+  /// Pushes the guest's return address, which is in kScratch: onto its stack, at `offset` from the host
+  /// address `address` on, and onto the host's, if `land` will look at it.
+  void push_for_call(const Gp& address, i32 offset);
+  /// Where the host address of the stack's slot waits while an indirect call looks for its target.
+  asmjit::x86::Mem call_slot() const { return asmjit::x86::qword_ptr(kState, 8 * cpu::kRip); }
   /// Into kIndex: how the block's last instruction leaves if its target is not canonical.
   void set_bad_target(ExitKind kind);
   /// A register or checked memory operand into kAddress.

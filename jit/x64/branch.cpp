@@ -132,9 +132,9 @@ void BlockEmitter::push_constant(u64 value) {
   move_stack(-static_cast<i32>(word_));
 }
 
-void BlockEmitter::push_for_call(const Gp& address, const CallSlot& slot) {
-  a_.mov(ptr(address, slot.offset, word_), word(kScratch));
-  if (in_page(slot.back)) a_.push(kScratch);
+void BlockEmitter::push_for_call(const Gp& address, i32 offset) {
+  a_.mov(ptr(address, offset, word_), word(kScratch));
+  if (in_page(end_of(insns_.back()))) a_.push(kScratch);
   move_stack(-static_cast<i32>(word_));
 }
 
@@ -168,29 +168,25 @@ void BlockEmitter::jump_indirect(const GuestInsn& g, bool call) {
     // The stack is checked first, so that nothing has changed if the call can't go on. Its address waits in
     // the state.
     make_room_for_return();
-    slot.back = end_of(g);
-    slot.miss = miss;
     slot.offset = access(word_, true, 1, [&] { slot_below(gpq(kHostOf[cpu::kRsp])); });
-    slot.address = qword_ptr(kState, 8 * cpu::kRip);
-    a_.mov(slot.address, kAddress);
+    slot.miss = miss;
+    a_.mov(call_slot(), kAddress);
   }
   load_target(g, miss);
+  // What the table has is canonical. The jump is one of its own here: the host's predictor knows it from
+  // others.
+  unknown_ = a_.newLabel();
+  const Mem code = emit_find_target(a_, context_.layout, request_.key, unknown_);
   if (!call) {
-    // A jump of its own here: the host's predictor knows it from others.
-    unknown_ = a_.newLabel();
-    const Mem code = emit_find_target(a_, context_.layout, request_.key, unknown_);
     emit_move_to_page(a_, context_.layout);
     a_.jmp(code);
     ended_ = true;
     return;
   }
-  // What the table has is canonical.
-  unknown_ = a_.newLabel();
-  const Mem code = emit_find_target(a_, context_.layout, request_.key, unknown_);
   code_address(kScratch, end_of(g));
   emit_move_to_page(a_, context_.layout);
-  a_.mov(kAddress, slot.address);
-  push_for_call(kAddress, slot);
+  a_.mov(kAddress, call_slot());
+  push_for_call(kAddress, slot.offset);
   a_.call(code);
   unknown_call_ = slot;
   land(g, false);
@@ -212,7 +208,7 @@ void BlockEmitter::call_relative(const GuestInsn& g, u64 target) {
   make_room_for_return();
   const i32 at = access(word_, true, 1, [&] { slot_below(gpq(kHostOf[cpu::kRsp])); });
   code_address(kScratch, end_of(g));
-  push_for_call(kAddress, {.address = {}, .offset = at, .back = end_of(g), .miss = {}});
+  push_for_call(kAddress, at);
   if (page != 0) {
     code_address(kScratch, page);
     a_.mov(code_page(), kScratch);

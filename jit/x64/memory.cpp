@@ -141,7 +141,7 @@ void BlockEmitter::find_code_index(const Gp& index, const Gp& address) {
   if (context_.has_pext) {
     a_.pext(index, address, qword_ptr(kState, ORRERY_SLOT(context_.layout, code_index_bits)));
   } else {
-    emit_page_index(a_, index, address, cpu::FastCode::kIndexMask);
+    emit_code_index(a_, index, address);
   }
 }
 

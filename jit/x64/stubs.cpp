@@ -293,10 +293,10 @@ u32 emit_load_flags(CodeArena& arena, const cpu::Vcpu::Layout& layout) {
 
 }  // namespace
 
-void emit_page_index(Assembler& a, const Gp& index, const Gp& address, u64 mask) {
+void emit_code_index(Assembler& a, const Gp& index, const Gp& address) {
   a.mov(index.r32(), address.r32());
   a.shr(index.r32(), 12);
-  a.and_(index.r32(), static_cast<u32>(mask));
+  a.and_(index.r32(), static_cast<u32>(cpu::FastCode::kIndexMask));
 }
 
 void emit_entry_offset(Assembler& a, const Gp& offset, const Gp& address) {
@@ -349,7 +349,7 @@ Mem emit_find_place(Assembler& a, const cpu::Vcpu::Layout& layout, u32 key, cons
     return qword_ptr(kState, kScratch, 3, layout.jump_table + static_cast<i32>(offset));
   };
   // The code page must be in the quick TLB, and canonical by that ...
-  emit_page_index(a, kScratch, kAddress, cpu::FastCode::kIndexMask);
+  emit_code_index(a, kScratch, kAddress);
   a.mov(kIndex, qword_ptr(kState, kScratch, 3, code + static_cast<i32>(offsetof(cpu::FastCode, entries))));
   a.mov(kScratch, kAddress);
   a.and_(kScratch, -4096);

@@ -88,8 +88,8 @@ Stubs emit_stubs(CodeArena& arena, const cpu::Vcpu::Layout& layout);
 void load_x87(asmjit::x86::Assembler& a, const cpu::Vcpu::Layout& layout);
 /// Back into CpuState, leaving the host's stack empty and its own control word. Uses rcx, rdx and EFLAGS.
 void save_x87(asmjit::x86::Assembler& a, const cpu::Vcpu::Layout& layout);
-/// The index in the quick TLB of code of the page of `address`, with `mask` for its size. Uses EFLAGS.
-void emit_page_index(asmjit::x86::Assembler& a, const Gp& index, const Gp& address, u64 mask);
+/// The index in FastCode of the page of `address`. Uses EFLAGS.
+void emit_code_index(asmjit::x86::Assembler& a, const Gp& index, const Gp& address);
 /// Where the entry of the page of `address` is in FastView, in bytes. Uses EFLAGS.
 void emit_entry_offset(asmjit::x86::Assembler& a, const Gp& offset, const Gp& address);
 /// The field of FastView::Entry that lets reads, or writes, through.

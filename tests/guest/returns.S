@@ -132,16 +132,15 @@ past_the_caller:
         ret
 
 // What lies at WINDOW, and what may be there instead: a call; one behind the eviction of 2 MiB pages; and one
-// behind STAC.
-first:  call    *%rax
+// behind STAC. It gives `number`; `before` and `after` stand around the call.
+        .macro  caller number, before, after
+        \before
+        call    *%rax
         leaq    (%rip), %rcx
-2:      movl    $1, %ebx
+2:      movl    $\number, %ebx
+        \after
         ret
-        .set    FIRST, 2b - first
-second: call    *%rax
-        leaq    (%rip), %rcx
-        movl    $2, %ebx
-        ret
+        .endm
         .macro  touch_stack     // so that the call finds its page in the quick TLB
         pushq   %rax
         popq    %rax
@@ -152,39 +151,25 @@ second: call    *%rax
         movb    (%r10), %cl
         addq    $(128 << 20), %r10
         .endr
-        .endm
-large_pages:
-        touch_large_pages
         touch_stack
-        call    *%rax
-        leaq    (%rip), %rcx
-2:      movl    $1, %ebx
-        ret
+        .endm
+        .macro  go_to_other_view
+        stac
+        touch_stack
+        .endm
+first:  caller  1
+        .set    FIRST, 2b - first
+second: caller  2
+large_pages:
+        caller  1, touch_large_pages
         .set    LARGE_PAGES, 2b - large_pages
 large_pages_instead:
-        touch_large_pages
-        touch_stack
-        call    *%rax
-        leaq    (%rip), %rcx
-        movl    $2, %ebx
-        ret
+        caller  2, touch_large_pages
 other_view:
-        stac
-        touch_stack
-        call    *%rax
-        leaq    (%rip), %rcx
-2:      movl    $1, %ebx
-        clac
-        ret
+        caller  1, go_to_other_view, clac
         .set    OTHER_VIEW, 2b - other_view
 other_view_instead:
-        stac
-        touch_stack
-        call    *%rax
-        leaq    (%rip), %rcx
-        movl    $2, %ebx
-        clac
-        ret
+        caller  2, go_to_other_view, clac
 templates_end:
 
 // RAX := RDI, by as many calls.
