@@ -40,16 +40,22 @@ inline constexpr u32 kNone = 0xffffffff;
 /// Ids count within a unit of the cache, whose number stands above them; all 29 bits fit above an ExitKind.
 inline constexpr unsigned kUnitShift = 26, kUnits = 8;
 
-/// Why translated code came back to its engine; the id stands above the low three bits of its result.
+/// Why translated code came back to its engine; what belongs to it stands above the low three bits of its
+/// result: an id, or, where a call led out, the arena offset behind that.
 enum class ExitKind : u32 {
-  kSite,       // an instruction's handler is wanted
-  kLink,       // a direct jump that leads nowhere yet
+  kSite,       // an instruction's handler is wanted: the id of its site
+  kSiteAt,     // the same, where a call led out
+  kLink,       // a direct jump that leads nowhere yet; where a call led out
   kIndirect,   // RIP is stored; no table entry leads there
-  kBudget,     // the block would run over the budget, or has been dropped; nothing of it has run
-  kBadReturn,  // a return to an address that is not canonical: its site; RSP has moved on already
+  kBudget,     // the block would run over the budget; it has been paid for, and nothing has run; likewise
+  kGone,       // the block has been dropped, or was made of another second page; nothing has run; likewise
+  kBadReturn,  // a return to an address that is not canonical: its site's id; RSP has moved on already
   kLeft,       // a site's handler has left the block: RIP is the state's
 };
-inline constexpr unsigned kExitKindBits = 3;
+inline constexpr unsigned kExitKindBits = 3, kExitKinds = 8;
+/// CALL rel32, and JMP rel32, which a connected link makes of it.
+inline constexpr u8 kCallOpcode = 0xe8, kJumpOpcode = 0xe9;
+inline constexpr u32 kCallBytes = 5;
 
 /// An instruction that may leave its block to run its handler, and where the block goes on behind it.
 struct Site {
@@ -57,6 +63,7 @@ struct Site {
   u16 index = 0;        // of the instruction in its block
   bool native = false;  // the instruction runs natively otherwise
   u16 paid_ahead = 0;   // ticks that a loop has paid for turns behind this one
+  u32 exit = 0;         // arena offset behind the last call that leads out of it; 0: none does
   u32 resume = 0;       // arena offset; kNone: the handler always ends the block
   LinkId link = kNone;  // a jump's, which is connected to where the handler has gone
 };
@@ -69,17 +76,18 @@ struct Link {
   u64 target = 0;                              // guest address, from the block's page on
   u32 key_bits = 0;                            // kNoGroups: that version of the target is wanted
   u32 jump = 0;                                // arena offset of the patched rel32
-  u32 exit = 0;                                // arena offset of the code that it leads to while unpatched
+  u32 exit = 0;                                // arena offset behind the call that leads out while unpatched
   u32 frame = kNone;  // arena offset of the guard's 32-bit immediate; kNone: within the page, no guard
   LinkId next_incoming = kNone, previous_incoming = kNone;
+  /// Unpatched, it is that call itself; else it jumps there.
+  bool leads_out() const { return exit == jump + 4; }
 };
 
 struct Block {
   const u8* host = nullptr;   // of the first guest byte; null: dropped
   const u8* host2 = nullptr;  // of the second page, if its only instruction crosses into it
   u32 key = 0;
-  u32 code = 0;   // arena offset
-  u32 leave = 0;  // of the code that leaves as ExitKind::kBudget before anything is paid
+  u32 code = 0;  // arena offset
   u32 code_bytes = 0;
   u16 count = 0;  // guest instructions
   u16 bytes = 0;  // guest bytes, from the first to the last; with those that jumps within skip
@@ -87,7 +95,8 @@ struct Block {
   bool uses_vectors = false;
   u32 first_insn = 0;  // in its unit's pool, with the unit above kUnitShift
   LinkId first_link = kNone;
-  u16 links = 0;
+  SiteId first_site = kNone;
+  u16 links = 0, sites = 0;
   LinkId incoming = kNone;
   u32 next_in_frame[2] = {kNone, kNone};  // nodes of the lists of its frames: block id * 2 + which
   BlockId next_in_bucket = kNone;

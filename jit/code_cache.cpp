@@ -1,6 +1,8 @@
 // Lookup, linking and dropping of translations.
 #include "jit/code_cache.h"
 
+#include <algorithm>
+
 #include "base/check.h"
 #include "jit/translator_config.h"
 
@@ -10,11 +12,7 @@ namespace {
 constexpr u32 kLargestBlockBytes = 32 << 10;
 constexpr u32 kLargestStubsBytes = 4 << 10;
 constexpr size_t kMaxUnitInsns = 512 << 10;
-
-void store_rel32(u8* at, const u8* executable_at, const u8* target) {
-  const auto distance = static_cast<i32>(target - (executable_at + 4));
-  std::memcpy(at, &distance, sizeof distance);
-}
+constexpr u32 kPageOfBlocks = 4096;
 
 }  // namespace
 
@@ -46,6 +44,45 @@ BlockId CodeCache::find(const u8* host, u32 key) const {
   return kNone;
 }
 
+BlockId CodeCache::block_at(u32 at) const {
+  const u32 number = (at - kStubBytes) / (units_[0].end - units_[0].begin);
+  const Unit& unit = units_[number];
+  const size_t page = (at - unit.begin) / kPageOfBlocks + 1;
+  size_t found = page < unit.first_blocks.size() ? unit.first_blocks[page] : unit.blocks.size();
+  do {
+    CHECK(found != 0);
+    --found;
+  } while (unit.blocks[found].code > at);
+  return number << kUnitShift | static_cast<u32>(found);
+}
+
+// All calls out of a site stand between the last one of the site before and its own last one; those of links
+// stand behind.
+SiteId CodeCache::site_at(u32 at) const {
+  const Block& b = block(block_at(at - 1));
+  const Site* const sites = &unit_of(b.first_site).sites[index_of(b.first_site)];
+  u32 found = b.sites;
+  for (u32 i = 0; i < b.sites; ++i) {
+    if (sites[i].exit >= at && (found == b.sites || sites[i].exit < sites[found].exit)) found = i;
+  }
+  if (found == b.sites) {
+    const LinkId link = link_at(at);
+    for (found = 0; found < b.sites && sites[found].link != link; ++found) {
+    }
+  }
+  CHECK(found < b.sites);
+  return b.first_site + found;
+}
+
+LinkId CodeCache::link_at(u32 at) const {
+  const Block& b = block(block_at(at - 1));
+  const Link* const links = &unit_of(b.first_link).links[index_of(b.first_link)];
+  const Link* const end = links + b.links;
+  const Link* const found = std::find_if(links, end, [at](const Link& l) { return l.exit == at; });
+  CHECK(found != end);
+  return b.first_link + static_cast<u32>(found - links);
+}
+
 bool CodeCache::has_room() const {
   return arena_->free_bytes() >= kLargestBlockBytes && units_[current_].insns.size() < kMaxUnitInsns &&
          kStubBytes - stubs_used_ >= kLargestStubsBytes;
@@ -55,11 +92,16 @@ BlockId CodeCache::add(const Block& made, std::vector<Site>& sites, std::vector<
                        const std::vector<cpu::Insn>& insns, const std::vector<u16>& offsets) {
   const BlockId id = next_block();
   Unit& unit = units_[current_];
+  const u32 page = (made.code - unit.begin) / kPageOfBlocks;
+  unit.first_blocks.resize(page + 1, static_cast<u32>(unit.blocks.size()));
   Block& b = unit.blocks.emplace_back(made);
   b.first_insn = id_of(unit.insns.size());
   unit.insns.insert(unit.insns.end(), insns.begin(), insns.end());
   unit.offsets.insert(unit.offsets.end(), offsets.begin(), offsets.end());
+  b.first_site = next_site();
+  b.sites = static_cast<u16>(sites.size());
   for (Site& s : sites) {
+    if (s.exit != 0) s.exit += b.code;
     if (s.resume != kNone) s.resume += b.code;
     unit.sites.push_back(s);
   }
@@ -118,7 +160,11 @@ void CodeCache::connect(LinkId id, BlockId to) {
     const auto wanted = static_cast<u32>(frame);
     std::memcpy(arena_->writable(l.frame), &wanted, sizeof wanted);
   }
-  store_rel32(arena_->writable(l.jump), arena_->executable(l.jump), arena_->executable(target.code));
+  if (l.leads_out()) {
+    store_branch(l.jump - 1, kJumpOpcode, target.code);
+  } else {
+    store_rel32(l.jump, target.code);
+  }
   ++links_patched;
 }
 
@@ -129,7 +175,11 @@ void CodeCache::disconnect(LinkId id) {
   if (l.next_incoming != kNone) link(l.next_incoming).previous_incoming = l.previous_incoming;
   l.to = kNone;
   if (l.frame != kNone) std::memcpy(arena_->writable(l.frame), &Link::kNoFrame, sizeof Link::kNoFrame);
-  store_rel32(arena_->writable(l.jump), arena_->executable(l.jump), arena_->executable(l.exit));
+  if (l.leads_out()) {
+    store_branch(l.jump - 1, kCallOpcode, link_stub_);
+  } else {
+    store_rel32(l.jump, l.exit - kCallBytes);
+  }
 }
 
 void CodeCache::drop(BlockId id) {
@@ -147,9 +197,7 @@ void CodeCache::drop(BlockId id) {
   for (cpu::Vcpu::JumpTable* const table : jump_tables_) {
     if (table->block[index] == id) table->place[index] = 0;
   }
-  u8* const start = arena_->writable(b.code);
-  start[0] = 0xe9;  // JMP rel32
-  store_rel32(start + 1, arena_->executable(b.code + 1), arena_->executable(b.leave));
+  store_branch(b.code, kCallOpcode, gone_stub_);
   b.host = nullptr;
   ++blocks_dropped;
 }
@@ -188,7 +236,9 @@ void CodeCache::put_target(cpu::Vcpu::JumpTable& table, u64 place, BlockId id) c
   table.block[index] = id;
 }
 
-void CodeCache::keep_stubs() {
+void CodeCache::keep_stubs(u32 link, u32 gone) {
+  link_stub_ = link;
+  gone_stub_ = gone;
   first_stubs_end_ = stubs_used_ = arena_->used();
   fill_current();
 }
@@ -201,6 +251,7 @@ void CodeCache::fill_current() {
   const u32 bytes = unit.end - unit.begin;
   const size_t most_insns = std::min<size_t>(kMaxUnitInsns, bytes / kLeastBytesPerInsn);
   unit.blocks.reserve(bytes / kLeastBytesPerBlock);
+  unit.first_blocks.reserve(bytes / kPageOfBlocks + 1);
   unit.insns.reserve(most_insns);
   unit.offsets.reserve(most_insns);
   unit.sites.reserve(most_insns);
@@ -218,6 +269,7 @@ void CodeCache::evict(Unit& unit) {
     for (auto& targets : table->targets) targets.clear();
   }
   unit.blocks.clear();
+  unit.first_blocks.clear();
   unit.sites.clear();
   unit.links.clear();
   unit.insns.clear();

@@ -31,6 +31,10 @@ class CodeCache final : public memory::FrameListener {
   CodeArena& arena() { return *arena_; }
   Block& block(BlockId id) { return unit_of(id).blocks[index_of(id)]; }
   const Block& block(BlockId id) const { return units_[id >> kUnitShift].blocks[index_of(id)]; }
+  /// The block whose code has arena offset `at` in it, or that of its site or link whose call out ends there.
+  BlockId block_at(u32 at) const;
+  SiteId site_at(u32 at) const;
+  LinkId link_at(u32 at) const;
   Site& site(SiteId id) { return unit_of(id).sites[index_of(id)]; }
   Link& link(LinkId id) { return unit_of(id).links[index_of(id)]; }
   cpu::Insn* insns_of(const Block& b) { return &unit_of(b.first_insn).insns[index_of(b.first_insn)]; }
@@ -65,8 +69,9 @@ class CodeCache final : public memory::FrameListener {
   u64 place_of(const u8* host, u32 key) const {
     return jit::place_of(ram_.frame_of(host), reinterpret_cast<u64>(host) % memory::kPageBytes, key);
   }
-  /// What the arena holds so far (stubs) stays for good; blocks come next.
-  void keep_stubs();
+  /// What the arena holds so far (stubs) stays for good; blocks come next. `link` and `gone`: arena offsets
+  /// of what is called by a link that leads nowhere, and at the start of a dropped block.
+  void keep_stubs(u32 link, u32 gone);
   /// What `emit` takes from the arena lies among the stubs.
   template <class Emit>
   void add_stubs(Emit emit) {
@@ -92,6 +97,8 @@ class CodeCache final : public memory::FrameListener {
   struct Unit {
     u32 begin = 0, end = 0;  // arena offsets
     HostVector<Block> blocks;
+    /// By page of the unit, the first block whose code begins in it or behind it.
+    HostVector<u32> first_blocks;
     HostVector<Site> sites;
     HostVector<Link> links;
     HostVector<cpu::Insn> insns;
@@ -99,6 +106,16 @@ class CodeCache final : public memory::FrameListener {
   };
   static u32 index_of(u32 id) { return id & kIndexMask; }
   Unit& unit_of(u32 id) { return units_[id >> kUnitShift]; }
+  const Unit& unit_of(u32 id) const { return units_[id >> kUnitShift]; }
+  /// Makes what stands at arena offset `at` a call, or a jump, to `to`.
+  void store_branch(u32 at, u8 opcode, u32 to) {
+    *arena_->writable(at) = opcode;
+    store_rel32(at + 1, to);
+  }
+  void store_rel32(u32 at, u32 to) {
+    const u32 distance = to - (at + 4);
+    std::memcpy(arena_->writable(at), &distance, sizeof distance);
+  }
   u32 id_of(size_t index) const { return current_ << kUnitShift | static_cast<u32>(index); }
   static u32 bucket_of(const u8* host, u32 key) {
     const u64 h = (reinterpret_cast<u64>(host) ^ (u64{key} << 40)) * 0x9e3779b97f4a7c15u;
@@ -114,6 +131,7 @@ class CodeCache final : public memory::FrameListener {
   memory::Ram& ram_;
   std::unique_ptr<CodeArena> arena_;
   u32 first_stubs_end_ = 0, stubs_used_ = 0;
+  u32 link_stub_ = 0, gone_stub_ = 0;
   std::array<Unit, kUnits> units_;
   u32 current_ = 0;  // the unit that is being filled
   HostVector<BlockId> buckets_;

@@ -9,7 +9,8 @@
 //   DIV IDIV: other flags             the image gets the profile's
 //   TZCNT LZCNT: OF 0, not kept       an image with the old OF
 //   BMI1, BZHI: PF 0; BEXTR: AF 0     an image with the profile's
-//   rotates by CL: OF                 the handler, if it is wanted
+//   ROL ROR of registers by CL: OF    the last step again
+//   other rotates by CL: OF           the handler, if it is wanted
 //   SHLD SHRD: AF, OF                 likewise; always with 16 bits: large counts give other results
 //   BSF BSR on some: flags, result    the handler, if they are not the profile's (scans_are_exact)
 //   LAHF: AF (see SHL)                the handler

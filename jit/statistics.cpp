@@ -30,6 +30,7 @@ std::string Statistics::text() const {
   const double per_byte = guest_bytes_translated == 0 ? 0.0
                                                       : static_cast<double>(host_bytes_emitted) /
                                                             static_cast<double>(guest_bytes_translated);
+  const auto count = [this](ExitKind kind) { return exits[static_cast<unsigned>(kind)]; };
   return fmt::format(
       "blocks translated      {}\n"
       "guest instructions     {} ({} bytes)\n"
@@ -44,7 +45,8 @@ std::string Statistics::text() const {
       "traces interpreted     {}\n",
       blocks_translated, guest_insns_translated, guest_bytes_translated, host_bytes_emitted, per_byte,
       translation_ns / 1'000'000, entries, sum(handlers), leaders(handlers), sum(misses), leaders(misses),
-      exits[1], guards_failed, exits[2], exits[3], traces_interpreted);
+      count(ExitKind::kLink), guards_failed, count(ExitKind::kIndirect), count(ExitKind::kBudget),
+      traces_interpreted);
 }
 
 }  // namespace orrery::jit

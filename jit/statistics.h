@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "base/types.h"
+#include "jit/block.h"
 
 namespace orrery::jit {
 
@@ -15,7 +15,7 @@ struct Statistics {
   u64 host_bytes_emitted = 0;
   u64 entries = 0;        // into translated code
   u64 guards_failed = 0;  // exits into the next page behind a block's end, linked, but its guard did not hold
-  u64 exits[6] = {};      // by ExitKind
+  u64 exits[kExitKinds] = {};  // by ExitKind
   /// Handlers run from translated code, by table row: of instructions that have no other translation, and of
   /// those that run natively but could not here (TLB misses, devices, faults).
   std::vector<u64> handlers, misses;

@@ -212,7 +212,7 @@ void Translator::Impl::attach(cpu::Vcpu& cpu) {
   if (!layout) {
     layout = cpu.layout();
     stubs = x64::emit_stubs(cache.arena(), *layout);
-    cache.keep_stubs();
+    cache.keep_stubs(stubs.link, stubs.gone);
   }
   if (cpu.translator.engine == reinterpret_cast<u64>(this)) return;
   cache.add_jump_table(cpu.jump_table);
@@ -407,7 +407,6 @@ BlockId Translator::Impl::translate(cpu::Vcpu& cpu, const u8* host, u32 key) {
     block.host2 = second_page;
     block.key = key;
     block.code = at;
-    block.leave = at + emitted.leave;
     block.code_bytes = bytes;
     block.count = static_cast<u16>(scanned.size());
     block.offset_in_page = static_cast<u16>(rip % memory::kPageBytes);
@@ -456,8 +455,10 @@ x64::Resume Translator::Impl::run_site_for(void* engine, cpu::CpuState*, u64 exi
   auto& self = *static_cast<Impl*>(engine);
   cpu::Vcpu& cpu = *self.running;
   take_flags(cpu);
-  const auto id = static_cast<SiteId>(exit >> kExitKindBits);
-  if (static_cast<ExitKind>(exit & low_mask(kExitKindBits)) == ExitKind::kBadReturn) {
+  const auto kind = static_cast<ExitKind>(exit & low_mask(kExitKindBits));
+  const auto of_kind = static_cast<u32>(exit >> kExitKindBits);
+  const SiteId id = kind == ExitKind::kSiteAt ? self.cache.site_at(of_kind) : of_kind;
+  if (kind == ExitKind::kBadReturn) {
     const Site& site = self.cache.site(id);
     cpu.state.gpr[cpu::kRsp] -= 8 + self.cache.insns_of(self.cache.block(site.block))[site.index].imm;
   }
@@ -560,23 +561,31 @@ ExitKind Translator::Impl::enter(cpu::Vcpu& cpu, BlockId id) {
   const u64 result = stubs.enter(&cpu.state, cache.arena().executable(b.code));
   take_flags(cpu);
   const auto kind = static_cast<ExitKind>(result & low_mask(kExitKindBits));
-  const auto exit_id = static_cast<u32>(result >> kExitKindBits);
+  const auto at = static_cast<u32>(result >> kExitKindBits);
   ++stats.exits[static_cast<unsigned>(kind)];
   switch (kind) {
-    case ExitKind::kLink:
-      set_rip(cpu, cache.link(exit_id).target);
-      pending_link = exit_id;
-      if (cache.link(exit_id).to != kNone) ++stats.guards_failed;
+    case ExitKind::kLink: {
+      const LinkId link = cache.link_at(at);
+      set_rip(cpu, cache.link(link).target);
+      pending_link = link;
+      if (cache.link(link).to != kNone) ++stats.guards_failed;
       break;
-    case ExitKind::kBudget:
-      set_rip(cpu, cache.block(exit_id).offset_in_page);
-      if (cache.block(exit_id).host == nullptr) {
-        const u32 view = block_key::view_of(cache.block(exit_id).key);
-        CodeCache::forget_target(cpu.jump_table.targets[view], cpu.state.rip());
-      }
+    }
+    case ExitKind::kBudget: {
+      const Block& stopped = cache.block(cache.block_at(at - 1));
+      cpu.ticks_left += stopped.count;
+      set_rip(cpu, stopped.offset_in_page);
       break;
+    }
+    case ExitKind::kGone: {
+      const Block& gone = cache.block(cache.block_at(at - 1));
+      set_rip(cpu, gone.offset_in_page);
+      CodeCache::forget_target(cpu.jump_table.targets[block_key::view_of(gone.key)], cpu.state.rip());
+      break;
+    }
     case ExitKind::kIndirect:
     case ExitKind::kSite:
+    case ExitKind::kSiteAt:
     case ExitKind::kBadReturn:
     case ExitKind::kLeft:
       break;
@@ -604,7 +613,8 @@ cpu::EngineExit Translator::run(cpu::Vcpu& cpu, bool skip_breakpoint) {
       ++impl.stats.traces_interpreted;
       impl.interpreter.run_one_trace(cpu);
     } else {
-      interpret = impl.enter(cpu, id) == ExitKind::kBudget;
+      const ExitKind kind = impl.enter(cpu, id);
+      interpret = kind == ExitKind::kBudget || kind == ExitKind::kGone;
     }
   }
   impl.pending_link = kNone;

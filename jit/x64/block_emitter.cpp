@@ -36,10 +36,10 @@ bool BlockEmitter::emit() {
   const auto count = static_cast<u32>(insns_.size());
   const Label budget = a_.newLabel();
   // An instruction that goes on in the next page was translated from two pages.
-  leave_ = a_.newLabel();
+  const Label gone = a_.newLabel();
   if (request_.second_frame) {
     code_address(kScratch, memory::kPageBytes);
-    check_frame(*request_.second_frame, leave_);
+    check_frame(*request_.second_frame, gone);
   }
   pay(count, budget);
   Label load = a_.newLabel(), loaded = a_.newLabel();
@@ -78,11 +78,14 @@ bool BlockEmitter::emit() {
     use_registers_of(0);
     give_back((turns_ - 1u) * count);
   }
-  a_.bind(budget);
-  give_back(count);
-  a_.bind(leave_);
-  a_.mov(kAddress.r32(), (request_.block << kExitKindBits) | static_cast<u32>(ExitKind::kBudget));
-  a_.jmp(address_of(context_.stubs.exit));
+  if (is_wanted(budget) || loop_budget_.isValid()) {
+    a_.bind(budget);
+    call_stub(context_.stubs.budget);
+  }
+  if (request_.second_frame) {
+    a_.bind(gone);
+    call_stub(context_.stubs.gone);
+  }
   if (out_.uses_vectors) {
     a_.bind(load);
     a_.call(address_of(context_.stubs.load_vectors));
@@ -307,6 +310,7 @@ void BlockEmitter::emit_code_fills() {
     a_.je(fill.retry);
     a_.jmp(fill.miss);
   }
+  code_fills_.clear();
 }
 
 void BlockEmitter::emit_page_guard(PendingLink& link) {
@@ -318,30 +322,42 @@ void BlockEmitter::emit_page_guard(PendingLink& link) {
 
 void BlockEmitter::emit_link(PendingLink& link) {
   a_.bind(link.jump);
-  if (link.call) {
+  link.leads_out = !link.call && !link.frame.isValid();
+  if (link.leads_out) {
+    call_stub(context_.stubs.link);
+  } else if (link.call) {
     a_.call(link.exit);
   } else {
     a_.long_().jmp(link.exit);
   }
 }
 
-void BlockEmitter::emit_cold() {
-  for (size_t i = 0; i < sites_.size(); ++i) {
-    PendingSite& s = sites_[i];
-    if (s.in_line) continue;
+void BlockEmitter::emit_site(size_t number) {
+  PendingSite& s = sites_[number];
+  use_registers_of(s.turn);
+  for (; refilled_ < refills_.size(); ++refilled_) {
+    if (refills_[refilled_].site == kNoSite) continue;
+    if (refills_[refilled_].site != number) break;
+    emit_refill(refills_[refilled_]);
+    s.exit = static_cast<u32>(a_.offset());
+  }
+  if (is_wanted(s.entry)) {
     a_.bind(s.entry);
-    use_registers_of(s.turn);
     if (s.recipe != kNoProducer) emit_recipe_to_image(s.recipe);
     store_x87_pointers(s.pointers);
     if (s.turn != 0) emit_exchange_back();
-    leave_at_site(i);
-    if (!s.resumes || s.turn != 0 || s.resumes_behind()) continue;
-    a_.bind(s.resume);
-    if (s.x87_loaded) call_load_x87();
-    if (s.flags != Flags::kImage && s.flags != Flags::kRecipe) emit_restore_flags();
-    a_.jmp(s.behind);
+    call_stub(context_.stubs.called_site);
+    s.exit = static_cast<u32>(a_.offset());
   }
-  emit_refills();
+  if (!s.resumes || s.turn != 0 || s.resumes_behind()) return;
+  a_.bind(s.resume);
+  if (s.x87_loaded) call_load_x87();
+  if (s.flags != Flags::kImage && s.flags != Flags::kRecipe) emit_restore_flags();
+  a_.jmp(s.behind);
+}
+
+void BlockEmitter::emit_cold() {
+  emit_code_fills();
   if (overflow_.isValid()) {
     // So many calls without a return: the oldest are forgotten with all others.
     a_.bind(overflow_);
@@ -372,8 +388,14 @@ void BlockEmitter::emit_cold() {
     a_.mov(code_page(), kScratch);
     a_.jmp(returned_);
   }
-  for (size_t i = 0; i < links_.size(); ++i) {
-    PendingLink& link = links_[i];
+  // Nothing but what stands before may lead to a site.
+  for (size_t i = 0; i < sites_.size(); ++i) {
+    if (!sites_[i].in_line) emit_site(i);
+  }
+  for (const Refill& r : refills_) {
+    if (r.site == kNoSite) emit_refill(r);
+  }
+  for (PendingLink& link : links_) {
     if (!link.in_line) {
       a_.bind(link.entry);
       use_registers_of(link.turn);
@@ -389,14 +411,9 @@ void BlockEmitter::emit_cold() {
       give_back(link.ticks_back);
       emit_link(link);
     }
+    if (link.leads_out) continue;
     a_.bind(link.exit);
-    if (link.site != kNoSite) {
-      leave_at_site(link.site);
-      continue;
-    }
-    const u32 id = request_.first_link + static_cast<u32>(i);
-    a_.mov(kAddress.r32(), (id << kExitKindBits) | static_cast<u32>(ExitKind::kLink));
-    a_.jmp(address_of(context_.stubs.exit));
+    call_stub(link.site != kNoSite ? context_.stubs.called_site : context_.stubs.link);
   }
   use_registers_of(0);
   emit_code_fills();
@@ -405,12 +422,12 @@ void BlockEmitter::emit_cold() {
 void BlockEmitter::finish(const CodeHolder& code) {
   out_.starts = std::move(starts_);
   const auto offset = [&code](const Label& label) { return static_cast<u32>(code.labelOffset(label)); };
-  out_.leave = offset(leave_);
   for (const PendingSite& s : sites_) {
     out_.sites.push_back({.block = request_.block,
                           .index = s.index,
                           .native = s.native,
                           .paid_ahead = paid_ahead(s.turn),
+                          .exit = s.exit,
                           .resume = s.resumes ? offset(s.resume) : kNone});
   }
   for (size_t i = 0; i < links_.size(); ++i) {
@@ -421,7 +438,7 @@ void BlockEmitter::finish(const CodeHolder& code) {
                           .target = l.target,
                           .key_bits = l.key_bits,
                           .jump = offset(l.jump) + l.opcode_bytes,
-                          .exit = offset(l.exit),
+                          .exit = offset(l.leads_out ? l.jump : l.exit) + kCallBytes,
                           .frame = l.frame.isValid() ? offset(l.frame) - 4 : kNone,
                           .next_incoming = kNone});
   }

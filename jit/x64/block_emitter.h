@@ -52,6 +52,15 @@ inline bool is_call_or_return(const GuestInsn& g) {
   return g.plan == Plan::kBranch &&
          (g.z.mnemonic == ZYDIS_MNEMONIC_RET || (g.z.mnemonic == ZYDIS_MNEMONIC_CALL && relative));
 }
+inline bool is_high_byte(ZydisRegister reg) { return reg >= ZYDIS_REGISTER_AH && reg <= ZYDIS_REGISTER_BH; }
+/// Whether the last step of `g`, a rotation by CL, can be taken again on the host: ROL or ROR of a register
+/// whose low byte has a name, and not RCX.
+inline bool has_last_step(const GuestInsn& g) {
+  const cpu::OperandView& to = g.operands[0];
+  return (g.z.mnemonic == ZYDIS_MNEMONIC_ROL || g.z.mnemonic == ZYDIS_MNEMONIC_ROR) &&
+         to.type == ZYDIS_OPERAND_TYPE_REGISTER && !is_high_byte(to.reg.value) &&
+         guest_number(to.reg.value) != cpu::kRcx;
+}
 /// By how much `g`, a shift or rotation by an immediate, shifts.
 inline unsigned shift_count(const GuestInsn& g) {
   return static_cast<unsigned>(g.operands[1].imm.value.u & (g.operands[0].size == 64 ? 63 : 31));
@@ -66,7 +75,6 @@ struct EmittedBlock {
   std::vector<Site> sites;  // `block` is left to the caller; arena offsets count from the block's code
   std::vector<Link> links;  // likewise
   std::vector<u32> starts;  // where each instruction's code begins
-  u32 leave = 0;            // Block::leave
   bool uses_vectors = false;
 };
 
@@ -131,16 +139,19 @@ class BlockEmitter {
     size_t recipe;         // for the flags at `entry`; kNoProducer: the image has them
     bool x87_loaded;       // when the code behind runs
     X87Pointers pointers;  // at `entry`
+    u32 exit = 0;          // Site::exit
+    /// Whoever leaves here need not do anything first.
+    bool leaves_at_once() const { return recipe == kNoProducer && turn == 0 && pointers == X87Pointers{}; }
     /// Nothing has to be loaded on the way back.
     bool resumes_behind() const {
       return !in_line && !x87_loaded && (flags == Flags::kImage || flags == Flags::kRecipe);
     }
   };
   struct PendingLink {
-    asmjit::Label entry;  // of the cold path to it, unless `in_line`
-    asmjit::Label jump, exit;
-    asmjit::Label frame;  // behind the guard's immediate, if there is a guard
-    size_t site;          // whose handler does what the jump does; kNoSite: nothing but RIP is missing
+    asmjit::Label entry;       // of the cold path to it, unless `in_line`
+    asmjit::Label jump, exit;  // `exit`: where it leads while it leads nowhere, unless `leads_out`
+    asmjit::Label frame;       // behind the guard's immediate, if there is a guard
+    size_t site;               // whose handler does what the jump does; kNoSite: nothing but RIP is missing
     u64 target;
     Flags flags;     // at `entry`
     bool af_is_set;  // likewise
@@ -149,9 +160,10 @@ class BlockEmitter {
     u32 key_bits;
     u16 turn;
     bool in_line;
-    bool call;             // not a jump
-    X87Pointers pointers;  // at `entry`
-    u8 opcode_bytes = 1;   // of what is patched
+    bool call;               // not a jump
+    X87Pointers pointers;    // at `entry`
+    u8 opcode_bytes = 1;     // of what is patched
+    bool leads_out = false;  // Link::leads_out
   };
   /// Of an indirect call: where its return address goes, from the address in call_slot() on.
   struct CallSlot {
@@ -171,6 +183,7 @@ class BlockEmitter {
     unsigned bytes, alignment;
     bool write;
     bool keeps_eflags;  // they are live, and `kept` has what belongs in rcx
+    size_t site;        // whose entry `miss` is; kNoSite: it is another place
   };
   /// A page of code that was not in the quick TLB, or leads to another frame, or whose link is not connected.
   struct CodeFill {
@@ -195,6 +208,13 @@ class BlockEmitter {
   void new_site(bool resumes);
   asmjit::Label first_turn_resume(size_t index) const;
   void leave_at_site(size_t number);
+  /// The cold paths that leave at site `number`, and the one that comes back.
+  void emit_site(size_t number);
+  /// Whether code that is there jumps to `label`, which is to come.
+  bool is_wanted(const asmjit::Label& label) const {
+    return a_.code()->labelEntry(label)->links() != nullptr;
+  }
+  void call_stub(u32 offset) { a_.call(address_of(offset)); }
   void handler_site(const GuestInsn& g);
   void emit_cold();
   /// Addresses of code, `target` as well, are counted from the block's page on.
@@ -303,6 +323,11 @@ class BlockEmitter {
   bool has_kept(size_t index) const { return (kept_ >> index & 1) != 0; }
   /// Which of flags_operands it keeps: what it loses, or has in memory.
   unsigned kept_operand(const GuestInsn& g) const;
+  /// Whether the rotation `g` needs repeat_last_step.
+  bool repeats_last_step(const GuestInsn& g) const;
+  /// Behind a rotation by CL of `to`: takes its last step once more, if the count is not 0, for the profile's
+  /// OF. Uses kScratch.
+  void repeat_last_step(const GuestInsn& g, const Gp& to);
   /// Saves EFLAGS before `g` overwrites what they could be deferred by.
   void save_before(const GuestInsn& g);
 
@@ -381,7 +406,11 @@ class BlockEmitter {
   }
   void check_access_of(size_t index, unsigned bytes, bool write, unsigned alignment,
                        const asmjit::Label& miss);
-  void emit_refills();
+  /// Of `label`: the site whose entry it is, or kNoSite.
+  size_t site_of(const asmjit::Label& label) const {
+    return has_site() && sites_.back().entry.id() == label.id() ? sites_.size() - 1 : kNoSite;
+  }
+  void emit_refill(const Refill& r);
   /// Whether EFLAGS ought to survive the check of the current instruction's access: an instruction behind it,
   /// or itself, looks at them, and they could only be saved plain.
   bool keeps_eflags() const;
@@ -521,7 +550,6 @@ class BlockEmitter {
   asmjit::Label lost_;                    // when the return from it leads elsewhere
   asmjit::Label moved_, returned_;        // when the return from it leads to another mapping of this page
   size_t loop_producer_ = kNoProducer;  // whose flags the last jump, back to the first instruction, looks at
-  asmjit::Label leave_;                 // Block::leave
   asmjit::Label loop_entry_, loop_head_, loop_budget_;
   struct Exchange {
     u8 in, out;
@@ -529,6 +557,7 @@ class BlockEmitter {
   std::vector<Exchange> exchanges_;  // of a loop's later turns
   std::array<u8, 16> host_of_ = std::to_array(kHostOf);
   std::vector<Refill> refills_;
+  size_t refilled_ = 0;  // those before it have been emitted, but for those that belong to no site
   std::vector<CodeFill> code_fills_;
   u16 turn_ = 0;   // of the second version, from 1 on, while that is emitted ...
   u16 turns_ = 0;  // ... of so many

@@ -518,6 +518,29 @@ bool BlockEmitter::is_stepped(const GuestInsn& g) const {
   }
 }
 
+bool BlockEmitter::repeats_last_step(const GuestInsn& g) const {
+  return !context_.host_profile.is_same() && (g.flags_live_after & cpu::rflags::OF) != 0 &&
+         g.operands[1].type == ZYDIS_OPERAND_TYPE_REGISTER && has_last_step(g);
+}
+
+// EFLAGS have the flags that a rotation leaves alone: JRCXZ tells whether there was one.
+void BlockEmitter::repeat_last_step(const GuestInsn& g, const Gp& to) {
+  const Label none = a_.newLabel();
+  a_.mov(kScratch, rcx);
+  a_.lea(ecx, ptr(0, rcx, to.size() == 8 ? 2 : 3));  // what counts is left in CL
+  a_.movzx(ecx, cl);
+  a_.short_().jecxz(rcx, none);
+  if (g.z.mnemonic == ZYDIS_MNEMONIC_ROL) {
+    a_.ror(to, 1);
+    a_.rol(to, 1);
+  } else {
+    a_.rol(to, 1);
+    a_.ror(to, 1);
+  }
+  a_.bind(none);
+  a_.mov(rcx, kScratch);
+}
+
 void BlockEmitter::save_with_overflow() {
   save_plain_flags();
   a_.and_(image_flags(), static_cast<u32>(cpu::rflags::CF | cpu::rflags::ZF));  // the others become 0

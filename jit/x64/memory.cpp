@@ -172,7 +172,8 @@ void BlockEmitter::check_access_of(size_t index, unsigned bytes, bool write, uns
                       .bytes = bytes,
                       .alignment = alignment,
                       .write = write,
-                      .keeps_eflags = false};
+                      .keeps_eflags = false,
+                      .site = site_of(miss)};
   a_.sub(kAddress, page);
   a_.cmp(kAddress, 4096 - bytes);
   a_.ja(refill.cold);
@@ -216,7 +217,8 @@ void BlockEmitter::check_keeping_eflags(unsigned bytes, bool write, const Label&
                       .bytes = bytes,
                       .alignment = 1,
                       .write = write,
-                      .keeps_eflags = true};
+                      .keeps_eflags = true,
+                      .site = site_of(miss)};
   const Label within = a_.newLabel();
   const Mem saved_rcx = qword_ptr(kState, ORRERY_SLOT(context_.layout, kept));
   const Mem bits = qword_ptr(kState, ORRERY_SLOT(context_.layout, page_bits));
@@ -252,41 +254,28 @@ void BlockEmitter::check_alignment(unsigned alignment, const Label& miss) {
   a_.jnz(miss);
 }
 
-void BlockEmitter::emit_refills() {
-  for (const Refill& r : refills_) {
-    const auto select = [&r](const auto& stubs) -> const auto& {
-      return r.recent ? stubs.recent : stubs.indexed;
-    };
-    a_.bind(r.cold);
-    if (r.keeps_eflags) {
-      a_.mov(rcx, qword_ptr(kState, ORRERY_SLOT(context_.layout, kept)));
-      af_is_set_ = false;
-      emit_save_flags();
-      a_.add(kAddress, r.page);
-      a_.mov(kScratch.r32(), 4096 - r.bytes);
-      a_.call(
-          address_of((r.write ? context_.stubs.refill_write : context_.stubs.refill_read)[view_].indexed));
-      a_.jne(r.miss);
-      emit_restore_flags();
-      a_.jmp(r.checked);
-      continue;
-    }
-    if (r.alignment == 1 && r.bytes <= 32 && std::has_single_bit(r.bytes)) {
-      const auto size = static_cast<unsigned>(std::countr_zero(r.bytes));
-      if (r.recent) a_.lea(kIndex, ptr(kState, *r.recent));
-      a_.call(address_of(
-          select((r.write ? context_.stubs.short_write : context_.stubs.short_read)[view_])[size]));
-    } else {
-      a_.add(kAddress, r.page);
-      check_alignment(r.alignment, r.miss);
-      if (r.recent) a_.lea(kIndex, ptr(kState, *r.recent));
-      a_.mov(kScratch.r32(), 4096 - r.bytes);
-      a_.call(
-          address_of(select((r.write ? context_.stubs.refill_write : context_.stubs.refill_read)[view_])));
-    }
-    a_.je(r.checked);
-    a_.jmp(r.miss);
+void BlockEmitter::emit_refill(const Refill& r) {
+  const bool leaves = r.site != kNoSite && sites_[r.site].leaves_at_once();
+  const Stubs::Refills& stubs = context_.stubs.refills[view_][r.write ? 1 : 0][leaves ? 1 : 0];
+  a_.bind(r.cold);
+  if (r.keeps_eflags) {
+    a_.mov(rcx, qword_ptr(kState, ORRERY_SLOT(context_.layout, kept)));
+    af_is_set_ = false;
+    emit_save_flags();
   }
+  if (r.recent) a_.lea(kIndex, ptr(kState, *r.recent));
+  if (!r.keeps_eflags && r.alignment == 1 && r.bytes <= 32 && std::has_single_bit(r.bytes)) {
+    const auto size = static_cast<unsigned>(std::countr_zero(r.bytes));
+    call_stub((r.recent ? stubs.recent_of : stubs.indexed_of)[size]);
+  } else {
+    a_.add(kAddress, r.page);
+    check_alignment(r.alignment, r.miss);
+    a_.mov(kScratch.r32(), 4096 - r.bytes);
+    call_stub(r.recent ? stubs.recent : stubs.indexed);
+  }
+  if (!leaves) a_.jne(r.miss);
+  if (r.keeps_eflags) emit_restore_flags();
+  a_.jmp(r.checked);
 }
 
 }  // namespace orrery::jit::x64

@@ -151,10 +151,9 @@ bool is_irregular(ZydisMnemonic m, const GuestInsn& g) {
   }
 }
 
-bool is_high_byte(ZydisRegister reg) { return reg >= ZYDIS_REGISTER_AH && reg <= ZYDIS_REGISTER_BH; }
-
-/// Registers that are renamed to their numbers, memory of a plain shape, and AH to BH only where the host's
-/// encoding needs no REX.
+/// Registers that are renamed to their numbers, memory of a plain shape, and AH to BH where the host's
+/// encoding needs no REX, or only for the memory operand: then they stand in as low bytes, but for CMPXCHG,
+/// whose AL is not to be moved.
 bool operands_can_be_renamed(const GuestInsn& g) {
   bool high = false, needs_rex = g.insn.operand_bytes() == 8;
   for (unsigned i = 0; i < g.z.operand_count; ++i) {
@@ -162,7 +161,7 @@ bool operands_can_be_renamed(const GuestInsn& g) {
     const bool hidden = o.visibility == ZYDIS_OPERAND_VISIBILITY_HIDDEN;
     if (o.type == ZYDIS_OPERAND_TYPE_MEMORY) {
       if (hidden || o.mem.type == ZYDIS_MEMOP_TYPE_VSIB || o.mem.type == ZYDIS_MEMOP_TYPE_MIB) return false;
-      needs_rex = true;  // its address is in kAddress
+      needs_rex = needs_rex || g.z.mnemonic == ZYDIS_MNEMONIC_CMPXCHG;  // its address is in kAddress
       continue;
     }
     if (o.type == ZYDIS_OPERAND_TYPE_POINTER) return false;
@@ -309,7 +308,7 @@ u64 flags_left_to_handler(const HostProfile& host, const GuestInsn& g) {
     case ZYDIS_MNEMONIC_ROR:
     case ZYDIS_MNEMONIC_RCL:
     case ZYDIS_MNEMONIC_RCR:
-      return g.operands[1].type == ZYDIS_OPERAND_TYPE_IMMEDIATE ? 0 : OF;
+      return g.operands[1].type == ZYDIS_OPERAND_TYPE_IMMEDIATE || has_last_step(g) ? 0 : OF;
     default:
       return 0;
   }

@@ -249,6 +249,7 @@ void BlockEmitter::rewrite(const GuestInsn& g) {
   };
 
   const unsigned in_state = operand_in_state(g);
+  std::optional<u8> swapped;  // whose bytes have changed places: beside memory, the host has no AH
   Operand operands[6];
   unsigned count = 0;
   for (unsigned i = 0; i < g.z.operand_count && count < 6; ++i) {
@@ -270,8 +271,18 @@ void BlockEmitter::rewrite(const GuestInsn& g) {
           operands[count++] = ymm(id);
         } else if (kind == ZYDIS_REGCLASS_MMX) {
           operands[count++] = mm(id);
-        } else if (o.reg.value >= ZYDIS_REGISTER_AH && o.reg.value <= ZYDIS_REGISTER_BH) {
-          operands[count++] = gpb_hi(static_cast<u32>(o.reg.value - ZYDIS_REGISTER_AH));
+        } else if (is_high_byte(o.reg.value)) {
+          const auto number = static_cast<u8>(o.reg.value - ZYDIS_REGISTER_AH);
+          if (memory == nullptr) {
+            operands[count++] = gpb_hi(number);
+          } else if ((o.actions & ZYDIS_OPERAND_ACTION_MASK_WRITE) == 0 && context_.has_pext) {
+            a_.rorx(kScratch, gpq(number), 8);
+            operands[count++] = kScratch.r8();
+          } else {
+            swapped = number;
+            a_.xchg(gpb_lo(number), gpb_hi(number));
+            operands[count++] = gpb_lo(number);
+          }
         } else {
           const unsigned bytes = o.size / 8;
           constexpr unsigned kReads = ZYDIS_OPERAND_ACTION_MASK_READ | ZYDIS_OPERAND_ACTION_CONDWRITE;
@@ -314,6 +325,8 @@ void BlockEmitter::rewrite(const GuestInsn& g) {
     failed_ = true;
   }
   if (failed_) return;
+  if (swapped) a_.xchg(gpb_lo(*swapped), gpb_hi(*swapped));
+  if (repeats_last_step(g)) repeat_last_step(g, gp(operands[0].id(), g.operands[0].size / 8));
   for (unsigned i = 0; i < placed_count; ++i) {
     if (placed[i].store) store_guest(placed[i].guest, placed[i].host);
   }

@@ -109,13 +109,27 @@ void call_find(Assembler& a, const cpu::Vcpu::Layout& layout, i32 function, cons
   a.cmp(found, 1);
 }
 
-u32 emit_refill(CodeArena& arena, const cpu::Vcpu::Layout& layout, unsigned view, bool write, bool recent) {
+Imm host_address(const CodeArena& arena, u32 offset) {
+  return imm(reinterpret_cast<u64>(arena.executable(offset)));
+}
+
+/// What a refill that fails does: it leaves as `called_site`, if there is one, or returns without ZF.
+u32 emit_refill(CodeArena& arena, const cpu::Vcpu::Layout& layout, unsigned view, bool write, bool recent,
+                std::optional<u32> called_site) {
   const auto field = [&](size_t offset) {
     return qword_ptr(kState, rax, 0, layout.views[view] + static_cast<i32>(offset));
   };
   const Mem page = field(fast_page_field(write)), first = kept(layout, 0), second = kept(layout, 1);
   return emit_stub(arena, [&](Assembler& a) {
     const Label probe = a.newLabel(), absent = a.newLabel(), fail = a.newLabel();
+    const auto give_up = [&] {
+      if (called_site) {
+        a.jmp(host_address(arena, *called_site));
+      } else {
+        a.test(rsp, rsp);
+        a.ret();
+      }
+    };
     a.bind(probe);
     a.mov(first, rax);
     a.mov(second, rcx);
@@ -148,34 +162,32 @@ u32 emit_refill(CodeArena& arena, const cpu::Vcpu::Layout& layout, unsigned view
     a.mov(rcx, second);
     call_find(a, layout, write ? ORRERY_SLOT(layout, fill_write) : ORRERY_SLOT(layout, fill_read), kAddress);
     a.je(probe);
-    a.test(rsp, rsp);
-    a.ret();
+    give_up();
     a.bind(fail);
     a.mov(rax, first);
     a.mov(rcx, second);
-    a.test(rsp, rsp);
-    a.ret();
+    give_up();
   });
 }
 
-void emit_short_refills(CodeArena& arena, const cpu::Vcpu::Layout& layout, unsigned view, bool write,
-                        const Stubs::Refill& refill, Stubs::Short& out) {
+Stubs::Refills emit_refills(CodeArena& arena, const cpu::Vcpu::Layout& layout, unsigned view, bool write,
+                            std::optional<u32> called_site) {
   const Mem indexed =
       qword_ptr(kState, kIndex, 0, layout.views[view] + static_cast<i32>(fast_page_field(write)));
-  for (unsigned n = 0; n < Stubs::kSizes; ++n) {
-    const auto rest = [&](Assembler& a, u32 to) {
-      a.mov(kScratch.r32(), 4096 - (1 << n));
-      a.jmp(imm(reinterpret_cast<u64>(arena.executable(to))));
+  Stubs::Refills out{.indexed = emit_refill(arena, layout, view, write, false, called_site),
+                     .recent = emit_refill(arena, layout, view, write, true, called_site)};
+  for (unsigned n = 0; n < Stubs::Refills::kSizes; ++n) {
+    const auto emit_short = [&](const Mem& page, u32 rest) {
+      return emit_stub(arena, [&](Assembler& a) {
+        a.add(kAddress, page);
+        a.mov(kScratch.r32(), 4096 - (1 << n));
+        a.jmp(host_address(arena, rest));
+      });
     };
-    out.indexed[n] = emit_stub(arena, [&](Assembler& a) {
-      a.add(kAddress, indexed);
-      rest(a, refill.indexed);
-    });
-    out.recent[n] = emit_stub(arena, [&](Assembler& a) {
-      a.add(kAddress, qword_ptr(kIndex, offsetof(cpu::RecentPage, page)));
-      rest(a, refill.recent);
-    });
+    out.indexed_of[n] = emit_short(indexed, out.indexed);
+    out.recent_of[n] = emit_short(qword_ptr(kIndex, offsetof(cpu::RecentPage, page)), out.recent);
   }
+  return out;
 }
 
 u32 emit_fill_code(CodeArena& arena, const cpu::Vcpu::Layout& layout) {
@@ -386,6 +398,68 @@ void emit_move_to_page(Assembler& a, const cpu::Vcpu::Layout& layout) {
   a.mov(qword_ptr(kState, ORRERY_SLOT(layout, code_page)), kAddress);
 }
 
+namespace {
+
+// Of the address behind a call in `address`. Uses `other` and EFLAGS.
+void emit_called_result(Assembler& a, const CodeArena& arena, const Gp& address, const Gp& other,
+                        ExitKind kind) {
+  a.mov(other, host_address(arena, 0));
+  a.sub(address, other);
+  a.shl(address, kExitKindBits);
+  a.or_(address, static_cast<u32>(kind));
+}
+
+// What was called goes on by a return, so that the host's guesses of other returns stay right.
+u32 emit_site(CodeArena& arena, const cpu::Vcpu::Layout& layout, bool called) {
+  return emit_stub(arena, [&](Assembler& a) {
+    const Label save = a.newLabel(), saved = a.newLabel(), load = a.newLabel(), loaded = a.newLabel();
+    const Label save_fpu = a.newLabel(), fpu_saved = a.newLabel(), left = a.newLabel(), same = a.newLabel();
+    if (called) a.pop(kAddress);
+    save_registers(a);
+    a.cmp(byte_ptr(kState, ORRERY_SLOT(layout, vectors_loaded)), 0);
+    a.jne(save);
+    a.bind(saved);
+    a.cmp(byte_ptr(kState, ORRERY_SLOT(layout, x87_loaded)), 0);
+    a.jne(save_fpu);
+    a.bind(fpu_saved);
+    a.mov(rdx, kAddress);
+    if (called) emit_called_result(a, arena, rdx, rcx, ExitKind::kSiteAt);
+    call_native(a, layout, ORRERY_SLOT(layout, run_site));
+    a.test(rax, rax);
+    a.jz(left);
+    a.mov(qword_ptr(kState, ORRERY_SLOT(layout, entry)), rax);
+    a.test(edx, static_cast<u32>(Resume::kNoReturns));
+    a.jz(same);
+    a.mov(rsp, qword_ptr(kState, ORRERY_SLOT(layout, native_stack)));
+    a.push(qword_ptr(kState, ORRERY_SLOT(layout, underflow)));
+    a.bind(same);
+    a.test(edx, static_cast<u32>(Resume::kWithVectors));
+    a.jnz(load);
+    a.bind(loaded);
+    load_registers(a);
+    if (called) {
+      a.push(qword_ptr(kState, ORRERY_SLOT(layout, entry)));
+      a.ret();
+    } else {
+      a.jmp(qword_ptr(kState, ORRERY_SLOT(layout, entry)));
+    }
+    a.bind(left);
+    a.mov(eax, static_cast<u32>(ExitKind::kLeft));
+    leave(a, layout);
+    a.bind(save);
+    save_vectors(a, layout);
+    a.jmp(saved);
+    a.bind(save_fpu);  // what comes behind the site loads it
+    save_x87(a, layout);
+    a.jmp(fpu_saved);
+    a.bind(load);
+    load_vectors(a, layout);
+    a.jmp(loaded);
+  });
+}
+
+}  // namespace
+
 Stubs emit_stubs(CodeArena& arena, const cpu::Vcpu::Layout& layout) {
   Stubs stubs;
   stubs.exit = emit_stub(arena, [&](Assembler& a) {
@@ -407,44 +481,18 @@ Stubs emit_stubs(CodeArena& arena, const cpu::Vcpu::Layout& layout) {
     save_x87(a, layout);
     a.jmp(fpu_saved);
   });
-  stubs.site = emit_stub(arena, [&](Assembler& a) {
-    const Label save = a.newLabel(), saved = a.newLabel(), load = a.newLabel(), loaded = a.newLabel();
-    const Label save_fpu = a.newLabel(), fpu_saved = a.newLabel(), left = a.newLabel(), same = a.newLabel();
-    save_registers(a);
-    a.cmp(byte_ptr(kState, ORRERY_SLOT(layout, vectors_loaded)), 0);
-    a.jne(save);
-    a.bind(saved);
-    a.cmp(byte_ptr(kState, ORRERY_SLOT(layout, x87_loaded)), 0);
-    a.jne(save_fpu);
-    a.bind(fpu_saved);
-    a.mov(rdx, kAddress);
-    call_native(a, layout, ORRERY_SLOT(layout, run_site));
-    a.test(rax, rax);
-    a.jz(left);
-    a.mov(qword_ptr(kState, ORRERY_SLOT(layout, entry)), rax);
-    a.test(edx, static_cast<u32>(Resume::kNoReturns));
-    a.jz(same);
-    a.mov(rsp, qword_ptr(kState, ORRERY_SLOT(layout, native_stack)));
-    a.push(qword_ptr(kState, ORRERY_SLOT(layout, underflow)));
-    a.bind(same);
-    a.test(edx, static_cast<u32>(Resume::kWithVectors));
-    a.jnz(load);
-    a.bind(loaded);
-    load_registers(a);
-    a.jmp(qword_ptr(kState, ORRERY_SLOT(layout, entry)));
-    a.bind(left);
-    a.mov(eax, static_cast<u32>(ExitKind::kLeft));
-    leave(a, layout);
-    a.bind(save);
-    save_vectors(a, layout);
-    a.jmp(saved);
-    a.bind(save_fpu);  // what comes behind the site loads it
-    save_x87(a, layout);
-    a.jmp(fpu_saved);
-    a.bind(load);
-    load_vectors(a, layout);
-    a.jmp(loaded);
-  });
+  stubs.site = emit_site(arena, layout, false);
+  stubs.called_site = emit_site(arena, layout, true);
+  const auto emit_called = [&](ExitKind kind) {
+    return emit_stub(arena, [&](Assembler& a) {
+      a.pop(kAddress);
+      emit_called_result(a, arena, kAddress, kIndex, kind);
+      a.jmp(host_address(arena, stubs.exit));
+    });
+  };
+  stubs.link = emit_called(ExitKind::kLink);
+  stubs.budget = emit_called(ExitKind::kBudget);
+  stubs.gone = emit_called(ExitKind::kGone);
   const u32 enter = emit_stub(arena, [&](Assembler& a) {
     for (const Gp& reg : {rbx, rbp, r12, r13, r14, r15}) a.push(reg);
     a.sub(rsp, 8);
@@ -466,14 +514,12 @@ Stubs emit_stubs(CodeArena& arena, const cpu::Vcpu::Layout& layout) {
     a.ret();
   });
   for (unsigned view = 0; view < 3; ++view) {
-    const auto refill = [&](bool write) {
-      return Stubs::Refill{.indexed = emit_refill(arena, layout, view, write, false),
-                           .recent = emit_refill(arena, layout, view, write, true)};
-    };
-    stubs.refill_read[view] = refill(false);
-    stubs.refill_write[view] = refill(true);
-    emit_short_refills(arena, layout, view, false, stubs.refill_read[view], stubs.short_read[view]);
-    emit_short_refills(arena, layout, view, true, stubs.refill_write[view], stubs.short_write[view]);
+    for (const bool write : {false, true}) {
+      for (const bool leaves : {false, true}) {
+        stubs.refills[view][write ? 1 : 0][leaves ? 1 : 0] = emit_refills(
+            arena, layout, view, write, leaves ? std::optional(stubs.called_site) : std::nullopt);
+      }
+    }
   }
   stubs.fill_code = emit_fill_code(arena, layout);
   stubs.read_time_stamp = emit_stub(arena, [&](Assembler& a) {
@@ -517,10 +563,10 @@ u32 emit_indirect_jump(CodeArena& arena, const cpu::Vcpu::Layout& layout, const 
     a.je(look);
     a.mov(qword_ptr(kState, 8 * cpu::kRip), kAddress);
     a.mov(kAddress.r32(), static_cast<u32>(ExitKind::kIndirect));
-    a.jmp(imm(reinterpret_cast<u64>(arena.executable(stubs.exit))));
+    a.jmp(host_address(arena, stubs.exit));
     a.bind(bad);
     a.mov(kAddress.r32(), dword_ptr(kState, ORRERY_SLOT(layout, bad_target)));
-    a.jmp(imm(reinterpret_cast<u64>(arena.executable(stubs.site))));
+    a.jmp(host_address(arena, stubs.site));
   });
 }
 
@@ -532,7 +578,7 @@ IndirectStubs emit_indirect_stubs(CodeArena& arena, const cpu::Vcpu::Layout& lay
   at.jump = emit_indirect_jump(arena, layout, stubs, key);
   at.underflow = emit_stub(arena, [&](Assembler& a) {
     a.sub(rsp, 8);  // its address stays there
-    a.jmp(imm(reinterpret_cast<u64>(arena.executable(at.jump))));
+    a.jmp(host_address(arena, at.jump));
   });
   return at;
 }

@@ -39,23 +39,23 @@ struct Stubs {
   Enter enter = nullptr;  // the guest's vector registers are in CpuState
   u32 exit = 0;           // arena offsets: kAddress holds the result
   u32 site = 0;           // likewise: calls TranslatorSlots::run_site and goes on with its result
-  u32 load_vectors = 0;   // called; uses EFLAGS
-  u32 load_x87 = 0;       // called; uses the temporaries and EFLAGS
-  /// Called, by privilege view, for an access whose page was not in the quick TLB, or not the one of its
-  /// RecentPage: kAddress has the linear address, kScratch holds 4096 - bytes, and for the latter kIndex
-  /// points at it. ZF: kAddress has the host address, and the RecentPage its page. Leaves everything else but
-  /// EFLAGS alone.
-  struct Refill {
+  /// Called, and don't return: `site` and, for three kinds of exit, `exit`, with the arena offset behind the
+  /// call. So there is nothing to be said of a place there but that it calls.
+  u32 called_site = 0, link = 0, budget = 0, gone = 0;
+  u32 load_vectors = 0;  // called; uses EFLAGS
+  u32 load_x87 = 0;      // called; uses the temporaries and EFLAGS
+  /// Called for an access whose page was not in the quick TLB, or not the one of its RecentPage: kAddress has
+  /// the linear address, kScratch holds 4096 - bytes, and for the latter kIndex points at it. ZF: kAddress
+  /// has the host address, and the RecentPage its page. Leaves everything else but EFLAGS alone.
+  struct Refills {
     u32 indexed = 0, recent = 0;
+    /// The same for 1, 2, 4, 8, 16 and 32 bytes, before kScratch is set and what was subtracted from the
+    /// address is added again: kIndex is where the entry is in the quick TLB, or points at the RecentPage.
+    static constexpr unsigned kSizes = 6;
+    u32 indexed_of[kSizes] = {}, recent_of[kSizes] = {};
   };
-  Refill refill_read[3], refill_write[3];
-  /// The same for 1, 2, 4, 8, 16 and 32 bytes, before kScratch is set and what was subtracted from the
-  /// address is added again: kIndex is where the entry is in the quick TLB, or points at the RecentPage.
-  static constexpr unsigned kSizes = 6;
-  struct Short {
-    u32 indexed[kSizes] = {}, recent[kSizes] = {};
-  };
-  Short short_read[3], short_write[3];
+  /// By privilege view; [1]: of a write; [1]: instead of returning without ZF, it leaves as `called_site`.
+  Refills refills[3][2][2];
   /// Called: EFLAGS become the guest's arithmetic flags, whatever form they have (flags_image.h). Uses
   /// kIndex, kScratch and a word of the host's stack.
   u32 load_flags = 0;

@@ -10,6 +10,7 @@ namespace orrery::jit {
 namespace {
 
 constexpr u32 kCodeBytes = 8 << 10;
+constexpr u32 kLinkStub = 16, kGoneStub = 32;
 
 using Targets = cpu::Vcpu::JumpTable::Targets;
 
@@ -30,29 +31,33 @@ struct CodeCacheTest : testing::Test {
   CodeCacheTest() {
     cache.add_jump_table(*table);
     cache.arena().take(100);
-    cache.keep_stubs();
+    cache.keep_stubs(kLinkStub, kGoneStub);
   }
 
-  /// A block for the guest bytes at `offset` of RAM with one link: its jump at 8, its exit at 64.
-  BlockId add(u64 offset, u64 second_page = 0) {
+  /// A block for the guest bytes at `offset` of RAM. Its first link jumps at 8, to the call at 64 while it
+  /// leads nowhere; its second is a call at 80 itself then. Calls lead out of its sites up to 40, never, and
+  /// up to 50.
+  BlockId add(u64 offset, u64 second_page = 0, u32 bytes = kCodeBytes) {
     if (!cache.has_room()) last_gone = cache.make_room();
     Block b;
     b.host = ram->data() + offset;
     if (second_page != 0) b.host2 = ram->data() + second_page;
-    b.code = cache.arena().take(kCodeBytes);
-    b.leave = b.code + 128;
-    b.code_bytes = kCodeBytes;
+    b.code = cache.arena().take(bytes);
+    b.code_bytes = bytes;
     b.offset_in_page = offset % memory::kPageBytes;
     b.count = 1;
     b.bytes = 4;
-    std::vector<Site> sites{{.block = cache.next_block(), .resume = 32}};
-    std::vector<Link> links{
-        {.block = cache.next_block(), .target = 0x1000, .jump = 9, .exit = 64, .frame = 32}};
+    const BlockId id = cache.next_block();
+    std::vector<Site> sites{{.block = id, .exit = 40, .resume = 32},
+                            {.block = id, .resume = kNone, .link = cache.next_link()},
+                            {.block = id, .exit = 50, .resume = 32}};
+    std::vector<Link> links{{.block = id, .target = 0x1000, .jump = 9, .exit = 64 + kCallBytes, .frame = 32},
+                            {.block = id, .target = 0x10, .jump = 81, .exit = 80 + kCallBytes}};
     return cache.add(b, sites, links, {cpu::Insn{}}, {0});
   }
   /// Where the jump of `id`'s link leads, as an arena offset.
-  u32 leads_to(BlockId id) {
-    const Link& l = cache.link(cache.block(id).first_link);
+  u32 leads_to(BlockId id, unsigned which = 0) {
+    const Link& l = cache.link(cache.block(id).first_link + which);
     i32 distance = 0;
     std::memcpy(&distance, cache.arena().executable(l.jump), sizeof distance);
     return l.jump + 4 + static_cast<u32>(distance);
@@ -82,8 +87,8 @@ TEST_F(CodeCacheTest, TheOldestUnitGoesFirstAndTakesWhatLeadsIntoIt) {
   while (cache.units_evicted == 0) add(0x9000);
   EXPECT_EQ(last_gone, CodeCache::Gone::kUnit);
   EXPECT_EQ(cache.find(ram->data() + 0x1000, 0), kNone);
-  EXPECT_EQ(leads_to(last), cache.link(cache.block(last).first_link).exit);
-  EXPECT_EQ(leads_to(other), cache.link(cache.block(other).first_link).exit);
+  EXPECT_EQ(leads_to(last), cache.block(last).code + 64);
+  EXPECT_EQ(leads_to(other), cache.block(other).code + 64);
   EXPECT_EQ(cache.block(other).incoming, kNone);
   EXPECT_EQ(table->place[jump_index(oldest_place)], 0u);
   EXPECT_FALSE(translated(0x1000) || translated(0x2000));
@@ -118,7 +123,7 @@ TEST_F(CodeCacheTest, WhoEntersADroppedBlockLeaves) {
     const u8* const at = cache.arena().executable(b.code);
     i32 distance = 0;
     std::memcpy(&distance, at + 1, sizeof distance);
-    return at[0] == 0xe9 && b.code + 5 + static_cast<u32>(distance) == b.leave;
+    return at[0] == kCallOpcode && b.code + kCallBytes + static_cast<u32>(distance) == kGoneStub;
   };
   ram->note_write(0x2801, 1);
   EXPECT_FALSE(leads_out(one));
@@ -130,6 +135,39 @@ TEST_F(CodeCacheTest, WhoEntersADroppedBlockLeaves) {
   entry = {.linear = kTarget, .code = 1};
   CodeCache::forget_target(table->targets[0], kTarget);
   EXPECT_NE(entry.linear, kTarget);
+}
+
+TEST_F(CodeCacheTest, ALinkWithoutACodeOfItsOwnIsACallUntilItLeadsSomewhere) {
+  const BlockId one = add(0x1800), two = add(0x1900);
+  const LinkId link = cache.block(one).first_link + 1;
+  const auto opcode = [&] { return *cache.arena().executable(cache.link(link).jump - 1); };
+  cache.connect(link, two);
+  EXPECT_EQ(opcode(), kJumpOpcode);
+  EXPECT_EQ(leads_to(one, 1), cache.block(two).code);
+  ram->note_write(0x1901, 1);
+  EXPECT_EQ(opcode(), kCallOpcode);
+  EXPECT_EQ(leads_to(one, 1), kLinkStub);
+}
+
+TEST_F(CodeCacheTest, WhatCalledIsFoundByWhereTheCallEnds) {
+  std::vector<BlockId> blocks;
+  while ((cache.next_block() >> kUnitShift) < 2) {
+    const u64 n = blocks.size();
+    blocks.push_back(add(0x1000 + 16 * (n % 64), 0, n % 8 == 0 ? kCodeBytes : 96));
+  }
+  ram->note_write(0x1000, 1);  // the code of those that are dropped stays
+  for (const BlockId id : blocks) {
+    const Block& b = cache.block(id);
+    EXPECT_EQ(cache.block_at(b.code), id);
+    EXPECT_EQ(cache.block_at(b.code + b.code_bytes - 1), id);
+    EXPECT_EQ(cache.site_at(b.code + 36), b.first_site);
+    EXPECT_EQ(cache.site_at(b.code + 40), b.first_site);
+    EXPECT_EQ(cache.site_at(b.code + 41), b.first_site + 2);
+    EXPECT_EQ(cache.site_at(b.code + 50), b.first_site + 2);
+    EXPECT_EQ(cache.site_at(b.code + 64 + kCallBytes), b.first_site + 1);
+    EXPECT_EQ(cache.link_at(b.code + 64 + kCallBytes), b.first_link);
+    EXPECT_EQ(cache.link_at(b.code + 80 + kCallBytes), b.first_link + 1);
+  }
 }
 
 TEST_F(CodeCacheTest, NoTargetLeadsIntoAnEvictedUnit) {
