@@ -129,17 +129,21 @@ void BlockEmitter::emit_insns() {
   ended_ = false;
   image_ = kNoProducer;
   held_group_ = GroupedAccess::kNoGroup;
+  stack_moves_ = 0;
   for (current_ = 0; current_ < insns_.size(); ++current_) {
     if (turn_ == 0) starts_.push_back(static_cast<u32>(a_.offset()));
     emit_insn(insns_[current_]);
     if (failed_) return;
   }
   if (ended_) return;
+  settle_stack();
   flush_x87_pointers();
   leave_to(end_of(insns_.back()));
 }
 
 void BlockEmitter::emit_insn(GuestInsn& g) {
+  delays_stack_ = is_cleared_push_or_pop(g);
+  if (!delays_stack_ && g.plan != Plan::kNothing) settle_stack();
   emit_hoisted_checks();
   save_before(g);
   keep_x87_pointers(g);
@@ -371,7 +375,7 @@ void BlockEmitter::emit_cold() {
       if (word_ == 8) emit_canonical_check(a_, kAddress, unknown_call_->miss);
       code_address(kScratch, end_of(insns_.back()));
       a_.mov(kIndex, call_slot());
-      push_for_call(kIndex, unknown_call_->offset);
+      push_for_call(kIndex, unknown_call_->offset, kScratch);
       a_.call(address_of(request_.indirect.jump));
       a_.jmp(found_return_);
     } else {

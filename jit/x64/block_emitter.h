@@ -367,6 +367,8 @@ class BlockEmitter {
   /// linear address into kAddress. May use kIndex, kScratch and EFLAGS, saving flags that are wanted.
   template <class Address>
   i32 access(unsigned bytes, bool write, unsigned alignment, Address address);
+  /// Whether kAddress is sure to stay that of group number `number` from its check to its last access.
+  bool stays_held(u8 number) const;
   /// The check of group number `number`, before the current instruction.
   void check_group(u8 number, bool keep_eflags);
   /// Lets the check of a group stand before an instruction whose flags would have to be saved for it.
@@ -374,6 +376,12 @@ class BlockEmitter {
   bool has_hoisted_check(size_t index) const {
     return std::any_of(groups_.groups.begin(), groups_.groups.end(),
                        [index](const MemoryGroup& g) { return g.is_hoisted_to(index); });
+  }
+  bool has_hoisted_check_of_another(size_t index, u8 number) const {
+    for (u8 n = 0; n < groups_.groups.size(); ++n) {
+      if (n != number && groups_.groups[n].is_hoisted_to(index)) return true;
+    }
+    return false;
   }
   void emit_hoisted_checks();
   /// An access of the same group, a multiple of `alignment` away, has been checked.
@@ -460,9 +468,9 @@ class BlockEmitter {
   /// Ends the block with a link.
   void leave_to(u64 target);
   void push_constant(u64 value);
-  /// Pushes the guest's return address, which is in kScratch: onto its stack, at `offset` from the host
-  /// address `address` on, and onto the host's, if `land` will look at it.
-  void push_for_call(const Gp& address, i32 offset);
+  /// Pushes the guest's return address `back`: onto its stack, at `offset` from the host address `address`
+  /// on, and onto the host's, if `land` will look at it.
+  void push_for_call(const Gp& address, i32 offset, const Gp& back);
   /// Where the host address of the stack's slot waits while an indirect call looks for its target.
   asmjit::x86::Mem call_slot() const { return asmjit::x86::qword_ptr(kState, 8 * cpu::kRip); }
   /// Into kIndex: how the block's last instruction leaves if its target is not canonical.
@@ -475,10 +483,20 @@ class BlockEmitter {
   Gp word(const Gp& reg) const { return gp(reg.id(), word_); }
   /// The address of the stack's next slot into kAddress.
   void slot_below(const Gp& sp) { a_.lea(word(kAddress), asmjit::x86::ptr(sp, -static_cast<i32>(word_))); }
+  /// Moves the guest's RSP on: at once, or with what comes next.
   void move_stack(i32 by) {
-    const Gp sp = gp(kHostOf[cpu::kRsp], 8);
-    a_.lea(word(sp), asmjit::x86::ptr(sp, by));
+    stack_moves_ += by;
+    if (!delays_stack_) settle_stack();
   }
+  /// Brings RSP to where the instructions before have moved it.
+  void settle_stack() {
+    if (stack_moves_ == 0) return;
+    const Gp sp = gp(kHostOf[cpu::kRsp], 8);
+    a_.lea(word(sp), asmjit::x86::ptr(sp, std::exchange(stack_moves_, 0)));
+  }
+  /// Whether `g`, the current instruction, pushes or pops where a check has been before: nobody looks at RSP
+  /// there, so that a run of them moves it once.
+  bool is_cleared_push_or_pop(const GuestInsn& g) const;
   void push(const GuestInsn& g);
   void pop(const GuestInsn& g);
   void leave();
@@ -541,6 +559,7 @@ class BlockEmitter {
   MemoryGroups groups_;
   std::vector<Aligned> aligned_;
   u8 held_group_ = GroupedAccess::kNoGroup;   // whose host address is in kAddress
+  u32 kept_windows_ = 0;                      // bit n: and in window(n)
   X87Pointers x87_pointers_, loop_pointers_;  // now; at a loop's jump back
   bool x87_loaded_ = false;
   asmjit::Label overflow_, has_room_;     // of the host's stack, at the block's call
@@ -562,8 +581,10 @@ class BlockEmitter {
   u16 turn_ = 0;   // of the second version, from 1 on, while that is emitted ...
   u16 turns_ = 0;  // ... of so many
   asmjit::Label next_turn_;
-  bool ended_ = false;   // the last instruction has left the block
-  bool failed_ = false;  // AsmJit refused an instruction
+  i32 stack_moves_ = 0;        // by how much RSP has still to be moved on
+  bool delays_stack_ = false;  // the current instruction leaves that to the next
+  bool ended_ = false;         // the last instruction has left the block
+  bool failed_ = false;        // AsmJit refused an instruction
 };
 
 template <class Address>
@@ -589,6 +610,8 @@ i32 BlockEmitter::access(unsigned bytes, bool write, unsigned alignment, Address
     check_group(grouped.group, keep);
     if (!keep) after_check();
   } else if (held_group_ != grouped.group) {
+    DCHECK((kept_windows_ >> grouped.group & 1) != 0);
+    if ((kept_windows_ >> grouped.group & 1) == 0) failed_ = true;  // then its handler runs
     a_.mov(kAddress, asmjit::x86::qword_ptr(kState, window(grouped.group)));
   }
   held_group_ = grouped.group;

@@ -132,9 +132,9 @@ void BlockEmitter::push_constant(u64 value) {
   move_stack(-static_cast<i32>(word_));
 }
 
-void BlockEmitter::push_for_call(const Gp& address, i32 offset) {
-  a_.mov(ptr(address, offset, word_), word(kScratch));
-  if (in_page(end_of(insns_.back()))) a_.push(kScratch);
+void BlockEmitter::push_for_call(const Gp& address, i32 offset, const Gp& back) {
+  a_.mov(ptr(address, offset, word_), word(back));
+  if (in_page(end_of(insns_.back()))) a_.push(back);
   move_stack(-static_cast<i32>(word_));
 }
 
@@ -186,35 +186,38 @@ void BlockEmitter::jump_indirect(const GuestInsn& g, bool call) {
   code_address(kScratch, end_of(g));
   emit_move_to_page(a_, context_.layout);
   a_.mov(kAddress, call_slot());
-  push_for_call(kAddress, slot.offset);
+  push_for_call(kAddress, slot.offset, kScratch);
   a_.call(code);
   unknown_call_ = slot;
   land(g, false);
 }
 
-// The target's page is looked at first: a call that cannot go there must not have pushed anything.
+// A call that cannot go to its target's page must not have pushed anything.
 void BlockEmitter::call_relative(const GuestInsn& g, u64 target) {
   save_flags();
   const Label miss = site(false);
   const size_t link = links_.size();
   new_link(target).call = true;
   const u64 page = align_down(target, memory::kPageBytes);
-  if (page != 0) {
-    leave_by_handler(links_[link]);
-    code_address(kScratch, page);
-    links_[link].frame = check_frame(Link::kNoFrame, miss);
-    flags_ = Flags::kImage;
-  }
+  if (page != 0) leave_by_handler(links_[link]);
   make_room_for_return();
   const i32 at = access(word_, true, 1, [&] { slot_below(gpq(kHostOf[cpu::kRsp])); });
-  code_address(kScratch, end_of(g));
-  push_for_call(kAddress, at);
-  if (page != 0) {
+  if (page == 0) {
+    code_address(kScratch, end_of(g));
+    push_for_call(kAddress, at, kScratch);
+  } else {
     code_address(kScratch, page);
+    links_[link].frame = check_frame(Link::kNoFrame, miss);
+    if (const auto distance = static_cast<i64>(end_of(g) - page); distance == static_cast<i32>(distance)) {
+      a_.lea(word(kIndex), ptr(kScratch, static_cast<i32>(distance)));
+    } else {
+      code_address(kIndex, end_of(g));
+    }
+    push_for_call(kAddress, at, kIndex);
     a_.mov(code_page(), kScratch);
   }
   emit_link(links_[link]);
-  land(g, in_page(target));
+  land(g, page == 0);
 }
 
 // The flags are in the image.

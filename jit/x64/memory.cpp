@@ -82,7 +82,30 @@ void BlockEmitter::check_group(u8 number, bool keep_eflags) {
   } else {
     check_access_of(group.first, span, group.write, 1, miss);
   }
+  kept_windows_ &= ~(1u << number);
+  if (stays_held(number)) return;
   a_.mov(qword_ptr(kState, window(number)), kAddress);
+  kept_windows_ |= 1u << number;
+}
+
+bool BlockEmitter::stays_held(u8 number) const {
+  const MemoryGroup& group = groups_.groups[number];
+  for (size_t i = group.check; i <= group.last; ++i) {
+    const GuestInsn& g = insns_[i];
+    const bool ours = groups_.accesses[i].group == number;
+    if (g.plan == Plan::kNothing) continue;
+    if (is_call_or_return(g) && i == group.last) continue;
+    if (g.plan == Plan::kStack) {
+      if (!ours || g.operands[0].type == ZYDIS_OPERAND_TYPE_MEMORY) return false;
+      continue;
+    }
+    // Three registers that live in the state would have kAddress as well.
+    const bool simple = g.plan == Plan::kRewrite && g.z.mnemonic != ZYDIS_MNEMONIC_LEA && !needs_x87(g) &&
+                        g.z.operand_count_visible <= 2;
+    if (!simple || (memory_operand(g) != nullptr && !ours) || has_hoisted_check_of_another(i, number))
+      return false;
+  }
+  return true;
 }
 
 void BlockEmitter::emit_hoisted_checks() {

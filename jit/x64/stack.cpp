@@ -20,6 +20,16 @@ void BlockEmitter::emit_stack(const GuestInsn& g) {
   }
 }
 
+bool BlockEmitter::is_cleared_push_or_pop(const GuestInsn& g) const {
+  if (g.plan != Plan::kStack || !groups_.is_member(current_) || has_hoisted_check(current_)) return false;
+  if (g.z.mnemonic != ZYDIS_MNEMONIC_PUSH && g.z.mnemonic != ZYDIS_MNEMONIC_POP) return false;
+  // The x87 pointers may be counted from RSP.
+  if (x87_pointers_ != X87Pointers{}) return false;
+  const cpu::OperandView& o = g.operands[0];
+  return o.type == ZYDIS_OPERAND_TYPE_IMMEDIATE ||
+         (o.type == ZYDIS_OPERAND_TYPE_REGISTER && guest_number(o.reg.value) != cpu::kRsp);
+}
+
 void BlockEmitter::push(const GuestInsn& g) {
   const cpu::OperandView& o = g.operands[0];
   if (o.type == ZYDIS_OPERAND_TYPE_IMMEDIATE) {

@@ -1,8 +1,8 @@
-/* More code than a small cache of translations holds: 36,000 functions in a row, of 64 bytes each, which jump on to the next
+/* More code than a small cache of translations holds: 45,000 functions in a row, of 64 bytes each, which jump on to the next
    one directly or through a register, and call one that all share. Run in rounds; some change in between. */
 #include "guest.inc"
 
-        .set    FUNCTIONS, 36000
+        .set    FUNCTIONS, 45000
         .set    CODE, FREE + 0x100000
         .set    ROUNDS, 5
 
