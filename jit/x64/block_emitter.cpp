@@ -339,13 +339,19 @@ void BlockEmitter::emit_link(PendingLink& link) {
 void BlockEmitter::emit_site(size_t number) {
   PendingSite& s = sites_[number];
   use_registers_of(s.turn);
+  bool entered = false;
   for (; refilled_ < refills_.size(); ++refilled_) {
-    if (refills_[refilled_].site == kNoSite) continue;
-    if (refills_[refilled_].site != number) break;
-    emit_refill(refills_[refilled_]);
+    const Refill& r = refills_[refilled_];
+    if (r.site == kNoSite) continue;
+    if (r.site != number) break;
+    const auto behind = refills_.begin() + static_cast<std::ptrdiff_t>(refilled_) + 1;
+    const bool last =
+        std::none_of(behind, refills_.end(), [number](const Refill& other) { return other.site == number; });
+    emit_refill(r, last);
     s.exit = static_cast<u32>(a_.offset());
+    entered = !s.leaves_at_once();
   }
-  if (is_wanted(s.entry)) {
+  if (entered || is_wanted(s.entry)) {
     a_.bind(s.entry);
     if (s.recipe != kNoProducer) emit_recipe_to_image(s.recipe);
     store_x87_pointers(s.pointers);
@@ -396,11 +402,9 @@ void BlockEmitter::emit_cold() {
   for (size_t i = 0; i < sites_.size(); ++i) {
     if (!sites_[i].in_line) emit_site(i);
   }
-  for (const Refill& r : refills_) {
-    if (r.site == kNoSite) emit_refill(r);
-  }
   for (PendingLink& link : links_) {
     if (!link.in_line) {
+      if (link.refill != kNone) emit_refill(refills_[link.refill], true);
       a_.bind(link.entry);
       use_registers_of(link.turn);
       if (link.recipe != kNoProducer) {

@@ -164,6 +164,7 @@ class BlockEmitter {
     X87Pointers pointers;    // at `entry`
     u8 opcode_bytes = 1;     // of what is patched
     bool leads_out = false;  // Link::leads_out
+    size_t refill = kNone;   // the one whose `miss` is `entry`, if there is one
   };
   /// Of an indirect call: where its return address goes, from the address in call_slot() on.
   struct CallSlot {
@@ -418,7 +419,8 @@ class BlockEmitter {
   size_t site_of(const asmjit::Label& label) const {
     return has_site() && sites_.back().entry.id() == label.id() ? sites_.size() - 1 : kNoSite;
   }
-  void emit_refill(const Refill& r);
+  /// `falls_through`: its `miss` comes next.
+  void emit_refill(const Refill& r, bool falls_through = false);
   /// Whether EFLAGS ought to survive the check of the current instruction's access: an instruction behind it,
   /// or itself, looks at them, and they could only be saved plain.
   bool keeps_eflags() const;

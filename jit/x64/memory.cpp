@@ -82,6 +82,7 @@ void BlockEmitter::check_group(u8 number, bool keep_eflags) {
   } else {
     check_access_of(group.first, span, group.write, 1, miss);
   }
+  link.refill = refills_.size() - 1;
   kept_windows_ &= ~(1u << number);
   if (stays_held(number)) return;
   a_.mov(qword_ptr(kState, window(number)), kAddress);
@@ -277,7 +278,7 @@ void BlockEmitter::check_alignment(unsigned alignment, const Label& miss) {
   a_.jnz(miss);
 }
 
-void BlockEmitter::emit_refill(const Refill& r) {
+void BlockEmitter::emit_refill(const Refill& r, bool falls_through) {
   const bool leaves = r.site != kNoSite && sites_[r.site].leaves_at_once();
   const Stubs::Refills& stubs = context_.stubs.refills[view_][r.write ? 1 : 0][leaves ? 1 : 0];
   a_.bind(r.cold);
@@ -285,16 +286,27 @@ void BlockEmitter::emit_refill(const Refill& r) {
     a_.mov(rcx, qword_ptr(kState, ORRERY_SLOT(context_.layout, kept)));
     af_is_set_ = false;
     emit_save_flags();
-  }
-  if (r.recent) a_.lea(kIndex, ptr(kState, *r.recent));
-  if (!r.keeps_eflags && r.alignment == 1 && r.bytes <= 32 && std::has_single_bit(r.bytes)) {
-    const auto size = static_cast<unsigned>(std::countr_zero(r.bytes));
-    call_stub((r.recent ? stubs.recent_of : stubs.indexed_of)[size]);
-  } else {
-    a_.add(kAddress, r.page);
-    check_alignment(r.alignment, r.miss);
+    a_.add(kAddress, r.page);  // it is not kIndex that says where that is
     a_.mov(kScratch.r32(), 4096 - r.bytes);
-    call_stub(r.recent ? stubs.recent : stubs.indexed);
+    call_stub(stubs.indexed);
+  } else {
+    if (r.recent) a_.lea(kIndex, ptr(kState, *r.recent));
+    if (r.alignment == 1 && r.bytes <= 32 && std::has_single_bit(r.bytes)) {
+      const auto size = static_cast<unsigned>(std::countr_zero(r.bytes));
+      call_stub((r.recent ? stubs.recent_of : stubs.indexed_of)[size]);
+    } else if (r.alignment == 1) {
+      a_.mov(kScratch.r32(), 4096 - r.bytes);
+      call_stub(r.recent ? stubs.recent_less : stubs.indexed_less);
+    } else {
+      a_.add(kAddress, r.page);
+      check_alignment(r.alignment, r.miss);
+      a_.mov(kScratch.r32(), 4096 - r.bytes);
+      call_stub(r.recent ? stubs.recent : stubs.indexed);
+    }
+  }
+  if (falls_through && !leaves && !r.keeps_eflags) {
+    a_.je(r.checked);
+    return;
   }
   if (!leaves) a_.jne(r.miss);
   if (r.keeps_eflags) emit_restore_flags();

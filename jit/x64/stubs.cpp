@@ -176,16 +176,19 @@ Stubs::Refills emit_refills(CodeArena& arena, const cpu::Vcpu::Layout& layout, u
       qword_ptr(kState, kIndex, 0, layout.views[view] + static_cast<i32>(fast_page_field(write)));
   Stubs::Refills out{.indexed = emit_refill(arena, layout, view, write, false, called_site),
                      .recent = emit_refill(arena, layout, view, write, true, called_site)};
+  const Mem recent = qword_ptr(kIndex, offsetof(cpu::RecentPage, page));
+  const auto emit_less = [&](const Mem& page, u32 rest, unsigned bytes) {
+    return emit_stub(arena, [&](Assembler& a) {
+      a.add(kAddress, page);
+      if (bytes != 0) a.mov(kScratch.r32(), 4096 - bytes);
+      a.jmp(host_address(arena, rest));
+    });
+  };
+  out.indexed_less = emit_less(indexed, out.indexed, 0);
+  out.recent_less = emit_less(recent, out.recent, 0);
   for (unsigned n = 0; n < Stubs::Refills::kSizes; ++n) {
-    const auto emit_short = [&](const Mem& page, u32 rest) {
-      return emit_stub(arena, [&](Assembler& a) {
-        a.add(kAddress, page);
-        a.mov(kScratch.r32(), 4096 - (1 << n));
-        a.jmp(host_address(arena, rest));
-      });
-    };
-    out.indexed_of[n] = emit_short(indexed, out.indexed);
-    out.recent_of[n] = emit_short(qword_ptr(kIndex, offsetof(cpu::RecentPage, page)), out.recent);
+    out.indexed_of[n] = emit_less(indexed, out.indexed, 1u << n);
+    out.recent_of[n] = emit_less(recent, out.recent, 1u << n);
   }
   return out;
 }

@@ -49,8 +49,10 @@ struct Stubs {
   /// has the host address, and the RecentPage its page. Leaves everything else but EFLAGS alone.
   struct Refills {
     u32 indexed = 0, recent = 0;
-    /// The same for 1, 2, 4, 8, 16 and 32 bytes, before kScratch is set and what was subtracted from the
-    /// address is added again: kIndex is where the entry is in the quick TLB, or points at the RecentPage.
+    /// The same before what was subtracted from the address is added again: kIndex is where the entry is in
+    /// the quick TLB, or points at the RecentPage.
+    u32 indexed_less = 0, recent_less = 0;
+    /// Likewise, and before kScratch is set, for 1, 2, 4, 8, 16 and 32 bytes.
     static constexpr unsigned kSizes = 6;
     u32 indexed_of[kSizes] = {}, recent_of[kSizes] = {};
   };
