@@ -57,7 +57,7 @@ BlockId CodeCache::block_at(u32 at) const {
 }
 
 // All calls out of a site stand between the last one of the site before and its own last one; those of links
-// stand behind.
+// that leave at a site stand behind.
 SiteId CodeCache::site_at(u32 at) const {
   const Block& b = block(block_at(at - 1));
   const Site* const sites = &unit_of(b.first_site).sites[index_of(b.first_site)];

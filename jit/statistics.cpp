@@ -42,11 +42,12 @@ std::string Statistics::text() const {
       "exits: unlinked jump   {}, {} of them by a guard\n"
       "exits: indirect        {}\n"
       "exits: budget          {}\n"
+      "exits: dropped block   {}\n"
       "traces interpreted     {}\n",
       blocks_translated, guest_insns_translated, guest_bytes_translated, host_bytes_emitted, per_byte,
       translation_ns / 1'000'000, entries, sum(handlers), leaders(handlers), sum(misses), leaders(misses),
       count(ExitKind::kLink), guards_failed, count(ExitKind::kIndirect), count(ExitKind::kBudget),
-      traces_interpreted);
+      count(ExitKind::kGone), traces_interpreted);
 }
 
 }  // namespace orrery::jit

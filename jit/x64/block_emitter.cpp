@@ -339,15 +339,14 @@ void BlockEmitter::emit_link(PendingLink& link) {
 void BlockEmitter::emit_site(size_t number) {
   PendingSite& s = sites_[number];
   use_registers_of(s.turn);
+  const auto next = [this] {
+    while (refilled_ < refills_.size() && refills_[refilled_].site == kNoSite) ++refilled_;
+    return refilled_ < refills_.size() ? refills_[refilled_].site : kNoSite;
+  };
   bool entered = false;
-  for (; refilled_ < refills_.size(); ++refilled_) {
-    const Refill& r = refills_[refilled_];
-    if (r.site == kNoSite) continue;
-    if (r.site != number) break;
-    const auto behind = refills_.begin() + static_cast<std::ptrdiff_t>(refilled_) + 1;
-    const bool last =
-        std::none_of(behind, refills_.end(), [number](const Refill& other) { return other.site == number; });
-    emit_refill(r, last);
+  while (next() == number) {
+    const Refill& r = refills_[refilled_++];
+    emit_refill(r, next() != number);
     s.exit = static_cast<u32>(a_.offset());
     entered = !s.leaves_at_once();
   }
@@ -404,7 +403,7 @@ void BlockEmitter::emit_cold() {
   }
   for (PendingLink& link : links_) {
     if (!link.in_line) {
-      if (link.refill != kNone) emit_refill(refills_[link.refill], true);
+      if (link.refill != kNoRefill) emit_refill(refills_[link.refill], true);
       a_.bind(link.entry);
       use_registers_of(link.turn);
       if (link.recipe != kNoProducer) {
@@ -425,6 +424,8 @@ void BlockEmitter::emit_cold() {
   }
   use_registers_of(0);
   emit_code_fills();
+  DCHECK(std::all_of(refills_.begin() + static_cast<std::ptrdiff_t>(refilled_), refills_.end(),
+                     [](const Refill& r) { return r.site == kNoSite; }));
 }
 
 void BlockEmitter::finish(const CodeHolder& code) {

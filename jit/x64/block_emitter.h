@@ -117,7 +117,7 @@ class BlockEmitter {
   /// kOverflow: the image has all, EFLAGS CF and OF.
   enum class Flags : u8 { kImage, kHost, kBoth, kRecipe, kOverflow };
   static constexpr size_t kNoProducer = ~size_t{0}, kPlain = kNoProducer - 1;
-  static constexpr size_t kNoSite = ~size_t{0};
+  static constexpr size_t kNoSite = ~size_t{0}, kNoRefill = ~size_t{0};
   /// FIP, FOP, FCS, and FDP and FDS, as they ought to be: those of these instructions. Null: the state has
   /// them. `moved`: what to add to the address of `data`, whose registers have moved on.
   struct X87Pointers {
@@ -160,11 +160,11 @@ class BlockEmitter {
     u32 key_bits;
     u16 turn;
     bool in_line;
-    bool call;               // not a jump
-    X87Pointers pointers;    // at `entry`
-    u8 opcode_bytes = 1;     // of what is patched
-    bool leads_out = false;  // Link::leads_out
-    size_t refill = kNone;   // the one whose `miss` is `entry`, if there is one
+    bool call;                  // not a jump
+    X87Pointers pointers;       // at `entry`
+    u8 opcode_bytes = 1;        // of what is patched
+    bool leads_out = false;     // Link::leads_out
+    size_t refill = kNoRefill;  // the one whose `miss` is `entry`, if there is one
   };
   /// Of an indirect call: where its return address goes, from the address in call_slot() on.
   struct CallSlot {

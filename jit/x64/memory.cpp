@@ -91,6 +91,7 @@ void BlockEmitter::check_group(u8 number, bool keep_eflags) {
 
 bool BlockEmitter::stays_held(u8 number) const {
   const MemoryGroup& group = groups_.groups[number];
+  if (x87_pointers_.data != nullptr) return false;  // who stores them makes their address in kAddress
   for (size_t i = group.check; i <= group.last; ++i) {
     const GuestInsn& g = insns_[i];
     const bool ours = groups_.accesses[i].group == number;

@@ -2,8 +2,6 @@
 // targets.
 #pragma once
 
-#include <map>
-
 #include "cpu/vcpu.h"
 #include "jit/block.h"
 #include "jit/code_arena.h"
@@ -39,8 +37,8 @@ struct Stubs {
   Enter enter = nullptr;  // the guest's vector registers are in CpuState
   u32 exit = 0;           // arena offsets: kAddress holds the result
   u32 site = 0;           // likewise: calls TranslatorSlots::run_site and goes on with its result
-  /// Called, and don't return: `site` and, for three kinds of exit, `exit`, with the arena offset behind the
-  /// call. So there is nothing to be said of a place there but that it calls.
+  /// Called, and don't return: `site`, which goes on elsewhere, and, for three kinds of exit, `exit`, with
+  /// the arena offset behind the call. So there is nothing to be said of a place there but that it calls.
   u32 called_site = 0, link = 0, budget = 0, gone = 0;
   u32 load_vectors = 0;  // called; uses EFLAGS
   u32 load_x87 = 0;      // called; uses the temporaries and EFLAGS

@@ -1,5 +1,5 @@
 /* What one check of a memory group stands for is what each of its accesses reaches: displacements at the edge of 32 bits,
-   with another page mapped 4 GiB away. Runs often enough to be translated. */
+   with another page mapped 4 GiB away; and where its address is kept meanwhile. Runs often enough to be translated. */
 #include "guest.inc"
 main64: movl $FREE+0x100000,%esi
         movl $512,%ecx
@@ -41,4 +41,41 @@ main64: movl $FREE+0x100000,%esi
         jnz 1b
         CHECK(%rcx, $0x11)
         CHECK(%rdx, $0x22)
+
+        // A group whose address is not in a register any more when its last access comes: the addresses of x87's last
+        // instruction are made before what loses them, or before the block ends.
+        movl $20,%ebp
+1:      movl $0x5555,%ebx
+        movl $0x6666,%edi
+        call returns_with_pointers
+        call loses_pointers
+        decl %ebp
+        jnz 1b
+        CHECK(%rbx, $0x5555)
+        CHECK(%rdi, $0x6666)
+        fnstenv FREE+0x40
+        movl FREE+0x40+20,%eax                  // FDP
+        CHECK(%rax, $FREE)
+        ret
+
+returns_with_pointers:
+        pushq %rbx
+        pushq %rdi
+        movl $FREE,%ecx
+        jmp 2f
+2:      fldl (%rcx)
+        fstpl (%rcx)
+        popq %rdi
+        popq %rbx
+        ret
+
+loses_pointers:
+        pushq %rdi
+        pushq %rbx
+        movl $FREE,%edi
+        jmp 2f
+2:      fldl (%rdi)
+        fstpl (%rdi)
+        popq %rbx
+        popq %rdi
         ret
