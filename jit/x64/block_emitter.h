@@ -36,6 +36,7 @@ struct FlagRecipe {
     kUndo,         // undo it on a copy, and redo it
     kAddKept,      // the same; what its destination held was kept
     kShiftKept,    // shift what its destination held, which was kept, once more
+    kStoreKept,    // undo it on what it has stored, which was kept, and redo it
   };
   Kind kind = Kind::kNone;
   u32 registers = 0;  // that must not have changed: general ones, vector registers from bit 16
@@ -437,8 +438,10 @@ class BlockEmitter {
 
   // rewrite.cpp
   void rewrite(const GuestInsn& g);
-  /// Keeps what keeps_for_flags says; whether that has run `g` as well.
+  /// Keeps what keeps_for_flags says, before `g` runs; whether that has run `g` as well.
   bool keep_for_flags(const GuestInsn& g, i32 displacement);
+  /// The same behind `g`.
+  void keep_what_was_stored(const GuestInsn& g, i32 displacement);
   void load_effective_address(const GuestInsn& g);
   void load_guest(const Gp& host, u8 guest) { a_.mov(host, asmjit::x86::qword_ptr(kState, 8 * guest)); }
   /// The host register that has the guest's, or `temporary`, which it is loaded into.

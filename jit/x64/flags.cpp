@@ -61,6 +61,25 @@ FlagRecipe compared_with_memory(const GuestInsn& g) {
   return {FlagRecipe::Kind::kCompareKept, register_bit(other.reg.value)};
 }
 
+// What a general operand is added to, or the like, in memory.
+FlagRecipe stored_to_memory(const GuestInsn& g) {
+  switch (g.z.mnemonic) {
+    case ZYDIS_MNEMONIC_ADD:
+    case ZYDIS_MNEMONIC_SUB:
+    case ZYDIS_MNEMONIC_AND:
+    case ZYDIS_MNEMONIC_OR:
+    case ZYDIS_MNEMONIC_XOR:
+      break;
+    default:
+      return {};
+  }
+  if (g.operands[0].type != ZYDIS_OPERAND_TYPE_MEMORY) return {};
+  const cpu::OperandView& from = g.operands[1];
+  if (from.type == ZYDIS_OPERAND_TYPE_IMMEDIATE) return {FlagRecipe::Kind::kStoreKept, 0};
+  if (!is_copied(from)) return {};
+  return {FlagRecipe::Kind::kStoreKept, register_bit(from.reg.value)};
+}
+
 }  // namespace
 
 FlagRecipe recipe_of(const GuestInsn& g) {
@@ -70,7 +89,10 @@ FlagRecipe recipe_of(const GuestInsn& g) {
   using Kind = FlagRecipe::Kind;
   const cpu::OperandView& to = g.operands[0];
   const cpu::OperandView& from = g.operands[1];
-  if (to.type != ZYDIS_OPERAND_TYPE_REGISTER) return compared_with_memory(g);
+  if (to.type != ZYDIS_OPERAND_TYPE_REGISTER) {
+    const FlagRecipe compared = compared_with_memory(g);
+    return compared.kind != Kind::kNone ? compared : stored_to_memory(g);
+  }
   const u32 to_bit = register_bit(to.reg.value);
   const bool from_register = from.type == ZYDIS_OPERAND_TYPE_REGISTER;
   const bool from_memory = from.type == ZYDIS_OPERAND_TYPE_MEMORY;
@@ -115,9 +137,13 @@ FlagRecipe recipe_of(const GuestInsn& g) {
 
 namespace {
 
+bool is_logic(ZydisMnemonic m) {
+  return m == ZYDIS_MNEMONIC_AND || m == ZYDIS_MNEMONIC_OR || m == ZYDIS_MNEMONIC_XOR;
+}
+
 bool is_kept(FlagRecipe::Kind kind) {
   return kind == FlagRecipe::Kind::kCompareKept || kind == FlagRecipe::Kind::kAddKept ||
-         kind == FlagRecipe::Kind::kShiftKept;
+         kind == FlagRecipe::Kind::kShiftKept || kind == FlagRecipe::Kind::kStoreKept;
 }
 
 }  // namespace
@@ -246,8 +272,12 @@ void BlockEmitter::emit_recipe(size_t producer) {
     }
   };
   const Gp result = gp(kScratchId, bytes);
-  copy(to, kScratch);
-  if (recipe.kind == FlagRecipe::Kind::kTestResult) {
+  if (recipe.kind == FlagRecipe::Kind::kStoreKept) {
+    a_.mov(kScratch, qword_ptr(kState, flags_operand(0)));
+  } else {
+    copy(to, kScratch);
+  }
+  if (recipe.kind == FlagRecipe::Kind::kTestResult || is_logic(g.z.mnemonic)) {
     a_.test(result, result);
     return;
   }
@@ -355,6 +385,7 @@ bool BlockEmitter::can_defer(size_t producer) const {
     case FlagRecipe::Kind::kCompareKept:
     case FlagRecipe::Kind::kAddKept:
     case FlagRecipe::Kind::kShiftKept:
+    case FlagRecipe::Kind::kStoreKept:
       return has_kept(producer);
     case FlagRecipe::Kind::kNone:
       return false;
@@ -377,7 +408,8 @@ DeferredFlags deferred_as(const GuestInsn& g) {
     case ZYDIS_MNEMONIC_ADD:
       return DeferredFlags::kAdd;
     case ZYDIS_MNEMONIC_SUB:
-      return recipe_of(g).kind == FlagRecipe::Kind::kUndo ? DeferredFlags::kSub : DeferredFlags::kResult;
+      return recipe_of(g).kind == FlagRecipe::Kind::kTestResult ? DeferredFlags::kResult
+                                                                : DeferredFlags::kSub;
     case ZYDIS_MNEMONIC_NEG:
       return DeferredFlags::kNeg;
     case ZYDIS_MNEMONIC_SHL:

@@ -149,6 +149,7 @@ void BlockEmitter::load_effective_address(const GuestInsn& g) {
 
 // Behind its check, so that whoever leaves there still finds what the instruction before has kept.
 bool BlockEmitter::keep_for_flags(const GuestInsn& g, i32 displacement) {
+  if (recipe_of(g).kind == FlagRecipe::Kind::kStoreKept) return false;
   const Mem slot = qword_ptr(kState, flags_operand(static_cast<i32>(kept_operand(g))));
   kept_ |= u64{1} << current_;
   if (recipe_of(g).kind != FlagRecipe::Kind::kCompareKept) {
@@ -169,6 +170,19 @@ bool BlockEmitter::keep_for_flags(const GuestInsn& g, i32 displacement) {
   af_is_set_ = false;
   producer_ = current_;
   return true;
+}
+
+void BlockEmitter::keep_what_was_stored(const GuestInsn& g, i32 displacement) {
+  if (recipe_of(g).kind != FlagRecipe::Kind::kStoreKept || !keeps_for_flags(g)) return;
+  kept_ |= u64{1} << current_;
+  const unsigned bytes = memory_operand(g)->size / 8;
+  const Mem stored = ptr(kAddress, displacement, bytes);
+  if (bytes < 4) {
+    a_.movzx(kScratch.r32(), stored);
+  } else {
+    a_.mov(gp(kScratchId, bytes), stored);
+  }
+  a_.mov(qword_ptr(kState, flags_operand(0)), kScratch);
 }
 
 void BlockEmitter::rewrite(const GuestInsn& g) {
@@ -326,6 +340,7 @@ void BlockEmitter::rewrite(const GuestInsn& g) {
   }
   if (failed_) return;
   if (swapped) a_.xchg(gpb_lo(*swapped), gpb_hi(*swapped));
+  keep_what_was_stored(g, displacement);
   if (repeats_last_step(g)) repeat_last_step(g, gp(operands[0].id(), g.operands[0].size / 8));
   for (unsigned i = 0; i < placed_count; ++i) {
     if (placed[i].store) store_guest(placed[i].guest, placed[i].host);
