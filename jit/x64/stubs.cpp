@@ -113,13 +113,23 @@ Imm host_address(const CodeArena& arena, u32 offset) {
   return imm(reinterpret_cast<u64>(arena.executable(offset)));
 }
 
-u32 emit_refill(CodeArena& arena, const cpu::Vcpu::Layout& layout, unsigned view, bool write, bool recent) {
+/// What a refill that fails does: it leaves as `called_site`, if there is one, or returns without ZF.
+u32 emit_refill(CodeArena& arena, const cpu::Vcpu::Layout& layout, unsigned view, bool write, bool recent,
+                std::optional<u32> called_site) {
   const auto field = [&](size_t offset) {
     return qword_ptr(kState, rax, 0, layout.views[view] + static_cast<i32>(offset));
   };
   const Mem page = field(fast_page_field(write)), first = kept(layout, 0), second = kept(layout, 1);
   return emit_stub(arena, [&](Assembler& a) {
     const Label probe = a.newLabel(), absent = a.newLabel(), fail = a.newLabel();
+    const auto give_up = [&] {
+      if (called_site) {
+        a.jmp(host_address(arena, *called_site));
+      } else {
+        a.test(rsp, rsp);
+        a.ret();
+      }
+    };
     a.bind(probe);
     a.mov(first, rax);
     a.mov(second, rcx);
@@ -152,20 +162,19 @@ u32 emit_refill(CodeArena& arena, const cpu::Vcpu::Layout& layout, unsigned view
     a.mov(rcx, second);
     call_find(a, layout, write ? ORRERY_SLOT(layout, fill_write) : ORRERY_SLOT(layout, fill_read), kAddress);
     a.je(probe);
-    a.test(rsp, rsp);
-    a.ret();
+    give_up();
     a.bind(fail);
     a.mov(rax, first);
     a.mov(rcx, second);
-    a.test(rsp, rsp);
-    a.ret();
+    give_up();
   });
 }
 
-/// What leads to `indexed` and `recent`, and those.
+// A sieve looks for another page at every other store: both kinds are whole, without a call within.
 Stubs::Refills emit_refills(CodeArena& arena, const cpu::Vcpu::Layout& layout, unsigned view, bool write,
-                            u32 to_indexed, u32 to_recent) {
-  Stubs::Refills out{.indexed = to_indexed, .recent = to_recent};
+                            std::optional<u32> called_site) {
+  Stubs::Refills out{.indexed = emit_refill(arena, layout, view, write, false, called_site),
+                     .recent = emit_refill(arena, layout, view, write, true, called_site)};
   const Mem indexed =
       qword_ptr(kState, kIndex, 0, layout.views[view] + static_cast<i32>(fast_page_field(write)));
   const Mem recent = qword_ptr(kIndex, offsetof(cpu::RecentPage, page));
@@ -511,20 +520,8 @@ Stubs emit_stubs(CodeArena& arena, const cpu::Vcpu::Layout& layout) {
   for (unsigned view = 0; view < 3; ++view) {
     for (const bool write : {false, true}) {
       auto& refills = stubs.refills[view][write ? 1 : 0];
-      const auto or_leave = [&](u32 refill) {
-        return emit_stub(arena, [&](Assembler& a) {
-          const Label failed = a.newLabel();
-          a.call(host_address(arena, refill));
-          a.jne(failed);
-          a.ret();
-          a.bind(failed);
-          a.jmp(host_address(arena, stubs.called_site));
-        });
-      };
-      const u32 indexed = emit_refill(arena, layout, view, write, false);
-      const u32 recent = emit_refill(arena, layout, view, write, true);
-      refills[0] = emit_refills(arena, layout, view, write, indexed, recent);
-      refills[1] = emit_refills(arena, layout, view, write, or_leave(indexed), or_leave(recent));
+      refills[0] = emit_refills(arena, layout, view, write, std::nullopt);
+      refills[1] = emit_refills(arena, layout, view, write, stubs.called_site);
     }
   }
   stubs.fill_code = emit_fill_code(arena, layout);
