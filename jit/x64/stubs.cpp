@@ -404,6 +404,36 @@ void emit_move_to_page(Assembler& a, const cpu::Vcpu::Layout& layout) {
 
 namespace {
 
+/// Puts the guest's registers into CpuState: the general ones, and the vector registers and the x87 state if
+/// they are in the host's. Uses rcx, rdx and EFLAGS.
+class StateSaver {
+ public:
+  StateSaver(Assembler& assembler, const cpu::Vcpu::Layout& machine) : a_(assembler), layout_(machine) {
+    save_registers(a_);
+    a_.cmp(byte_ptr(kState, ORRERY_SLOT(layout_, vectors_loaded)), 0);
+    a_.jne(vectors_);
+    a_.bind(vectors_saved_);
+    a_.cmp(byte_ptr(kState, ORRERY_SLOT(layout_, x87_loaded)), 0);
+    a_.jne(x87_);
+    a_.bind(x87_saved_);
+  }
+  /// Where nothing falls through: what the code above jumps to.
+  void emit_rest() const {
+    a_.bind(vectors_);
+    save_vectors(a_, layout_);
+    a_.jmp(vectors_saved_);
+    a_.bind(x87_);
+    save_x87(a_, layout_);
+    a_.jmp(x87_saved_);
+  }
+
+ private:
+  Assembler& a_;
+  const cpu::Vcpu::Layout& layout_;
+  const Label vectors_ = a_.newLabel(), vectors_saved_ = a_.newLabel();
+  const Label x87_ = a_.newLabel(), x87_saved_ = a_.newLabel();
+};
+
 // Of the address behind a call in `address`. Uses `other` and EFLAGS.
 void emit_called_result(Assembler& a, const CodeArena& arena, const Gp& address, const Gp& other,
                         ExitKind kind) {
@@ -416,16 +446,9 @@ void emit_called_result(Assembler& a, const CodeArena& arena, const Gp& address,
 // What was called goes on by a return, so that the host's guesses of other returns stay right.
 u32 emit_site(CodeArena& arena, const cpu::Vcpu::Layout& layout, bool called) {
   return emit_stub(arena, [&](Assembler& a) {
-    const Label save = a.newLabel(), saved = a.newLabel(), load = a.newLabel(), loaded = a.newLabel();
-    const Label save_fpu = a.newLabel(), fpu_saved = a.newLabel(), left = a.newLabel(), same = a.newLabel();
+    const Label load = a.newLabel(), loaded = a.newLabel(), left = a.newLabel(), same = a.newLabel();
     if (called) a.pop(kAddress);
-    save_registers(a);
-    a.cmp(byte_ptr(kState, ORRERY_SLOT(layout, vectors_loaded)), 0);
-    a.jne(save);
-    a.bind(saved);
-    a.cmp(byte_ptr(kState, ORRERY_SLOT(layout, x87_loaded)), 0);
-    a.jne(save_fpu);
-    a.bind(fpu_saved);
+    const StateSaver saver(a, layout);
     a.mov(rdx, kAddress);
     if (called) emit_called_result(a, arena, rdx, rcx, ExitKind::kSiteAt);
     call_native(a, layout, ORRERY_SLOT(layout, run_site));
@@ -450,12 +473,7 @@ u32 emit_site(CodeArena& arena, const cpu::Vcpu::Layout& layout, bool called) {
     a.bind(left);
     a.mov(eax, static_cast<u32>(ExitKind::kLeft));
     leave(a, layout);
-    a.bind(save);
-    save_vectors(a, layout);
-    a.jmp(saved);
-    a.bind(save_fpu);  // what comes behind the site loads it
-    save_x87(a, layout);
-    a.jmp(fpu_saved);
+    saver.emit_rest();  // what comes behind the site loads x87
     a.bind(load);
     load_vectors(a, layout);
     a.jmp(loaded);
@@ -467,23 +485,10 @@ u32 emit_site(CodeArena& arena, const cpu::Vcpu::Layout& layout, bool called) {
 Stubs emit_stubs(CodeArena& arena, const cpu::Vcpu::Layout& layout) {
   Stubs stubs;
   stubs.exit = emit_stub(arena, [&](Assembler& a) {
-    const Label save = a.newLabel(), saved = a.newLabel();
-    const Label save_fpu = a.newLabel(), fpu_saved = a.newLabel();
-    save_registers(a);
+    const StateSaver saver(a, layout);
     a.mov(rax, kAddress);
-    a.cmp(byte_ptr(kState, ORRERY_SLOT(layout, vectors_loaded)), 0);
-    a.jne(save);
-    a.bind(saved);
-    a.cmp(byte_ptr(kState, ORRERY_SLOT(layout, x87_loaded)), 0);
-    a.jne(save_fpu);
-    a.bind(fpu_saved);
     leave(a, layout);
-    a.bind(save);
-    save_vectors(a, layout);
-    a.jmp(saved);
-    a.bind(save_fpu);
-    save_x87(a, layout);
-    a.jmp(fpu_saved);
+    saver.emit_rest();
   });
   stubs.site = emit_site(arena, layout, false);
   stubs.called_site = emit_site(arena, layout, true);
