@@ -59,6 +59,10 @@ bool scans_set_what_the_profile_says() {
     if (flags_of_host<Probe::kBsf>(before, 0, 0) != (ZF | PF)) return false;
     if (flags_of_host<Probe::kBsr>(before, 0, 0) != (ZF | PF)) return false;
   }
+  return true;
+}
+
+bool scans_of_zero_keep_all() {
   return scanned_zero(true, ~u64{0}) == ~u64{0} && scanned_zero(false, ~u64{0}) == ~u64{0};
 }
 
@@ -72,9 +76,17 @@ unsigned HostProfile::amd_family() {
 
 HostProfile HostProfile::of_host() {
   __builtin_cpu_init();
-  if (amd_family() >= 0x17) return {.kind = Kind::kSame, .scans_are_exact = true};
-  if (__builtin_cpu_is("intel") == 0 || !logic_is_exact()) return {};
-  return {.kind = Kind::kIntel, .scans_are_exact = scans_set_what_the_profile_says()};
+  HostProfile host;
+  if (amd_family() >= 0x17) {
+    host.kind = Kind::kSame;
+  } else if (__builtin_cpu_is("intel") != 0 && logic_is_exact()) {
+    host.kind = Kind::kIntel;
+  } else {
+    return host;
+  }
+  host.scans_are_exact = scans_of_zero_keep_all() && scans_set_what_the_profile_says();
+  host.scans_differ_in_flags = scans_of_zero_keep_all() && !host.scans_are_exact;
+  return host;
 }
 
 }  // namespace orrery::jit

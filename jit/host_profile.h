@@ -12,7 +12,8 @@
 //   ROL ROR of registers by CL: OF    the last step again
 //   other rotates by CL: OF           the handler, if it is wanted
 //   SHLD SHRD: AF, OF                 likewise; always with 16 bits: large counts give other results
-//   BSF BSR on some: flags, result    the handler, if they are not the profile's (scans_are_exact)
+//   BSF BSR on some, and on AMD's     the handler, if the result is not the profile's, or flags that are not are
+//     before Zen 4: flags, result       wanted (scans_are_exact)
 //   LAHF: AF (see SHL)                the handler
 //   DPPS DPPD: which NaN comes out    the handler
 #pragma once
@@ -31,6 +32,8 @@ struct HostProfile {
   /// BSF and BSR do as the profile has it: they clear CF, OF, SF and AF, set PF by the result, and with a
   /// source of zero leave all of the destination as it was.
   bool scans_are_exact = false;
+  /// That is so but for their flags, of which ZF is right.
+  bool scans_differ_in_flags = false;
 
   bool is_same() const { return kind == Kind::kSame; }
   bool is_known() const { return kind != Kind::kUnknown; }

@@ -261,8 +261,13 @@ bool picks_nan(ZydisMnemonic m) {
          m == ZYDIS_MNEMONIC_VDPPD;
 }
 
+bool is_bit_scan(const GuestInsn& g) {
+  return g.z.mnemonic == ZYDIS_MNEMONIC_BSF || g.z.mnemonic == ZYDIS_MNEMONIC_BSR;
+}
+
 /// Whether what `g` leaves undefined is the profile's on the host, or can be made good.
 bool host_knows(const HostProfile& host, const Row& row, const GuestInsn& g) {
+  if (is_bit_scan(g)) return host.scans_are_exact || host.scans_differ_in_flags;
   switch (host.kind) {
     case HostProfile::Kind::kSame:
       return true;
@@ -276,9 +281,6 @@ bool host_knows(const HostProfile& host, const Row& row, const GuestInsn& g) {
     case ZYDIS_MNEMONIC_SHLD:
     case ZYDIS_MNEMONIC_SHRD:
       return g.operands[0].size != 16;
-    case ZYDIS_MNEMONIC_BSF:
-    case ZYDIS_MNEMONIC_BSR:
-      return host.scans_are_exact;
     case ZYDIS_MNEMONIC_LAHF:
       return false;  // AF may be wrong (af_is_set_)
     default:
@@ -290,6 +292,7 @@ bool host_knows(const HostProfile& host, const Row& row, const GuestInsn& g) {
 
 u64 flags_left_to_handler(const HostProfile& host, const GuestInsn& g) {
   using namespace cpu::rflags;
+  if (is_bit_scan(g) && g.plan == Plan::kRewrite) return host.scans_are_exact ? 0 : kArithmetic & ~u64{ZF};
   if (host.kind != HostProfile::Kind::kIntel || g.plan != Plan::kRewrite) return 0;
   switch (g.z.mnemonic) {
     case ZYDIS_MNEMONIC_SHLD:

@@ -260,6 +260,11 @@ bool varies_by_vendor(const Form& form) {
   return std::find(std::begin(kRows), std::end(kRows), row.name) != std::end(kRows);
 }
 
+bool varies_by_generation(const Form& form) {
+  const std::string_view name = cpu::isa::rows()[form.row].name;
+  return name == "BSF" || name == "BSR" || name == "FXRSTOR64";
+}
+
 std::vector<Form> make_forms(Mode mode) {
   Finder finder(mode);
   const bool wide = mode == Mode::k64;

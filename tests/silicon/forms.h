@@ -43,6 +43,8 @@ const char* no_silicon_reason(u16 row, Mode mode);
 /// Whether what `form` does without a fault, but for undefined flags, is not the same on all vendors'
 /// processors. The list is in README.md.
 bool varies_by_vendor(const Form& form);
+/// Whether AMD's processors before Zen 4 do otherwise, in flags or results that are undefined.
+bool varies_by_generation(const Form& form);
 
 /// All forms of rows that can run natively in `mode`, in table order.
 std::vector<Form> make_forms(Mode mode);

@@ -250,12 +250,30 @@ u32 NativeCpu::mxcsr_mask() {
   return mask;
 }
 
-bool NativeCpu::is_zen() {
+namespace {
+
+constexpr unsigned kZen = 0x17, kZen3And4 = 0x19;
+
+struct AmdModel {
+  unsigned family = 0, model = 0;  // 0: of another make
+};
+
+AmdModel amd_model() {
   u32 a = 0, b = 0, c = 0, d = 0;
   __get_cpuid(0, &a, &b, &c, &d);
-  const bool amd = b == 0x68747541 && d == 0x69746e65 && c == 0x444d4163;
+  if (b != 0x68747541 || d != 0x69746e65 || c != 0x444d4163) return {};
   __get_cpuid(1, &a, &b, &c, &d);
-  return amd && ((a >> 8) & 15) + ((a >> 20) & 255) >= 0x17;
+  return {((a >> 8) & 15) + ((a >> 20) & 255), ((a >> 4) & 15) | ((a >> 12) & 0xf0)};
+}
+
+}  // namespace
+
+bool NativeCpu::is_zen() { return amd_model().family >= kZen; }
+
+bool NativeCpu::is_before_zen4() {
+  const AmdModel host = amd_model();
+  if (host.family != kZen3And4) return host.family >= kZen && host.family < kZen3And4;
+  return host.model < 0x10 || (host.model >= 0x20 && host.model < 0x60);
 }
 
 }  // namespace orrery::silicon

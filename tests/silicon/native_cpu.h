@@ -35,6 +35,8 @@ class NativeCpu {
   static constexpr const char* kNoLdt = "the host's kernel has no LDT for this process";
   /// An AMD processor of family 17h or later: undefined flags are compared, too.
   static bool is_zen();
+  /// One of those before Zen 4: BSF and BSR change ZF alone, and FXRSTOR64 takes FIP and FDP as 48 bits.
+  static bool is_before_zen4();
   /// The bits of MXCSR that the host has. [SDM1 11.6.6]
   static u32 mxcsr_mask();
   /// Whether the host has all that the vector forms of `row` need; `wide`: those with YMM operands.

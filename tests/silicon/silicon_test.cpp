@@ -47,7 +47,8 @@ void run_every_form(Mode mode) {
     const cpu::isa::Row& row = cpu::isa::rows()[form.row];
     if (!only.empty() && !row.name.starts_with(only)) continue;
     if (!NativeCpu::has_vectors_of(row, form.text.find("ymm") != std::string::npos) ||
-        (!same_profile && varies_by_vendor(form))) {
+        (!same_profile && varies_by_vendor(form)) ||
+        (NativeCpu::is_before_zen4() && varies_by_generation(form))) {
       ++absent;
       continue;
     }
