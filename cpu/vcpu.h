@@ -391,7 +391,8 @@ class Vcpu final : public memory::FrameListener, public memory::MapListener {
   bool yield_requested = false;
   /// Leave the running trace after this instruction: attention is wanted, its code has changed, or its page
   /// is no longer in the TLB. So every engine acts at the same instruction.
-  bool trace_stale = false;
+  u8 trace_stale = 0;
+  static constexpr u8 kCodeWritten = 2;  // what it is if nothing but a store to code has set it
 
   // ---- Interrupt inputs ----
   void set_nmi();

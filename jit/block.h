@@ -93,7 +93,8 @@ struct Block {
   u16 bytes = 0;  // guest bytes, from the first to the last; with those that jumps within skip
   u16 offset_in_page = 0;
   bool uses_vectors = false;
-  u32 first_insn = 0;  // in its unit's pool, with the unit above kUnitShift
+  bool patched = false;  // it is in PatchedBlocks
+  u32 first_insn = 0;    // in its unit's pool, with the unit above kUnitShift
   LinkId first_link = kNone;
   SiteId first_site = kNone;
   u16 links = 0, sites = 0;

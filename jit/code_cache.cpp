@@ -113,12 +113,35 @@ BlockId CodeCache::add(const Block& made, std::vector<Site>& sites, std::vector<
     if (l.frame != kNone) l.frame += b.code;
     unit.links.push_back(l);
   }
-  BlockId& bucket = buckets_[bucket_of(b.host, b.key)];
-  b.next_in_bucket = bucket;
-  bucket = id;
+  list_in_bucket(id);
   list_in_frame(id, 0, b.host);
   if (b.host2 != nullptr) list_in_frame(id, 1, b.host2);
   return id;
+}
+
+void CodeCache::list_in_bucket(BlockId id) {
+  Block& b = block(id);
+  BlockId& bucket = buckets_[bucket_of(b.host, b.key)];
+  b.next_in_bucket = bucket;
+  bucket = id;
+}
+
+void CodeCache::add_patched(BlockId id, const std::vector<GuestInsn>& insns) {
+  Block& b = block(id);
+  b.patched = true;
+  patched_.add(place_of(b.host, b.key), id, b.host, insns);
+}
+
+PatchedBlocks::Revival::Kind CodeCache::revive(const u8* host, u32 key) {
+  const PatchedBlocks::Revival revival = patched_.revive(place_of(host, key), host);
+  if (revival.kind != PatchedBlocks::Revival::Kind::kSame) return revival.kind;
+  Block& b = block(revival.id);
+  b.host = host;
+  std::memcpy(arena_->writable(b.code), revival.entry.bytes, sizeof revival.entry.bytes);
+  list_in_bucket(revival.id);
+  list_in_frame(revival.id, 0, host);
+  ++blocks_revived;
+  return revival.kind;
 }
 
 void CodeCache::list_in_frame(BlockId id, unsigned which, const u8* host) {
@@ -197,6 +220,11 @@ void CodeCache::drop(BlockId id) {
   for (cpu::Vcpu::JumpTable* const table : jump_tables_) {
     if (table->block[index] == id) table->place[index] = 0;
   }
+  if (b.patched) {
+    PatchedBlocks::Entry entry;
+    std::memcpy(entry.bytes, arena_->writable(b.code), sizeof entry.bytes);
+    patched_.note_drop(place_of(b.host, b.key), entry);
+  }
   store_branch(b.code, kCallOpcode, gone_stub_);
   b.host = nullptr;
   ++blocks_dropped;
@@ -210,7 +238,7 @@ void CodeCache::code_written(memory::Frame frame, u64 offset, u64 size) {
   const bool all = found->second.writes.drops_all();
   // Dropping takes a block out of the list; it may be in it twice.
   dropping_.clear();
-  bool hit = false;
+  bool hit = false, anew = false;
   for (u32 at = found->second.head; at != kNone; at = block(at / 2).next_in_frame[at % 2]) {
     const Block& b = block(at / 2);
     // As in the decode cache: an invalid instruction at the end may depend on bytes behind it.
@@ -219,12 +247,20 @@ void CodeCache::code_written(memory::Frame frame, u64 offset, u64 size) {
     const u32 bytes = is_first ? b.bytes + 15u : 15u;
     const bool overlaps = start < first + bytes && start + size > first;
     hit = hit || overlaps;
+    if (overlaps && !all && b.patched) {
+      if (patched_.may_stay(place_of(b.host, b.key), start - b.host, size)) continue;
+      anew = true;
+    }
     if (overlaps || all) dropping_.push_back(at / 2);
+  }
+  // What is written anew is so in one go, most likely, and others like it come back as easily.
+  for (u32 at = anew ? found->second.head : kNone; at != kNone; at = block(at / 2).next_in_frame[at % 2]) {
+    if (block(at / 2).patched) dropping_.push_back(at / 2);
   }
   found->second.writes.note(hit);
   for (const BlockId id : dropping_) {
     if (block(id).host == nullptr) continue;
-    overwritten.push_back(block(id).host);
+    if (!block(id).patched) overwritten.push_back(block(id).host);
     drop(id);
   }
 }
@@ -268,6 +304,7 @@ void CodeCache::evict(Unit& unit) {
   for (cpu::Vcpu::JumpTable* const table : jump_tables_) {
     for (auto& targets : table->targets) targets.clear();
   }
+  patched_.forget(first, static_cast<u32>(unit.blocks.size()));
   unit.blocks.clear();
   unit.first_blocks.clear();
   unit.sites.clear();

@@ -20,6 +20,7 @@
 #include "cpu/decode/code_writes.h"
 #include "jit/block.h"
 #include "jit/code_arena.h"
+#include "jit/patched_blocks.h"
 #include "memory/ram.h"
 
 namespace orrery::jit {
@@ -70,6 +71,11 @@ class CodeCache final : public memory::FrameListener {
   u64 place_of(const u8* host, u32 key) const {
     return jit::place_of(ram_.frame_of(host), reinterpret_cast<u64>(host) % memory::kPageBytes, key);
   }
+  /// Block `id`, just added, reads constants of `insns` from the guest's memory (patched_blocks.h).
+  void add_patched(BlockId id, const std::vector<GuestInsn>& insns);
+  /// Puts the block of this place that has been dropped back, if its code is there again. kReshaped: it is
+  /// not, and never will be.
+  PatchedBlocks::Revival::Kind revive(const u8* host, u32 key);
   /// What the arena holds so far (stubs) stays for good; blocks come next. `link` and `gone`: arena offsets
   /// of what is called by a link that leads nowhere, and at the start of a dropped block.
   void keep_stubs(u32 link, u32 gone);
@@ -89,7 +95,7 @@ class CodeCache final : public memory::FrameListener {
 
   /// Where blocks began whose code has been written, until somebody takes them out.
   std::vector<const u8*> overwritten;
-  u64 blocks_dropped = 0, units_evicted = 0, flushes = 0, links_patched = 0;
+  u64 blocks_dropped = 0, blocks_revived = 0, units_evicted = 0, flushes = 0, links_patched = 0;
 
  private:
   static constexpr u32 kBuckets = 1u << 18;
@@ -122,6 +128,7 @@ class CodeCache final : public memory::FrameListener {
     const u64 h = (reinterpret_cast<u64>(host) ^ (u64{key} << 40)) * 0x9e3779b97f4a7c15u;
     return static_cast<u32>(h >> 46);
   }
+  void list_in_bucket(BlockId id);
   void list_in_frame(BlockId id, unsigned which, const u8* host);
   void unlist_in_frame(BlockId id, unsigned which, const u8* host);
   void disconnect(LinkId id);
@@ -142,6 +149,7 @@ class CodeCache final : public memory::FrameListener {
   };
   std::unordered_map<memory::Frame, FrameBlocks> frames_;
   std::vector<BlockId> dropping_;  // code_written's
+  PatchedBlocks patched_;
   std::vector<cpu::Vcpu::JumpTable*> jump_tables_;
 };
 

@@ -12,8 +12,8 @@
 //   ROL ROR of registers by CL: OF    the last step again
 //   other rotates by CL: OF           the handler, if it is wanted
 //   SHLD SHRD: AF, OF                 likewise; always with 16 bits: large counts give other results
-//   BSF BSR on some, and on AMD's     the handler, if the result is not the profile's, or flags that are not are
-//     before Zen 4: flags, result       wanted (scans_are_exact)
+//   BSF BSR on some, and on AMD's     the handler, if the result is not the profile's, or other flags than
+//     before Zen 4: flags, result       ZF are wanted (scans_are_exact)
 //   LAHF: AF (see SHL)                the handler
 //   DPPS DPPD: which NaN comes out    the handler
 #pragma once

@@ -122,6 +122,12 @@ struct Translator::Impl {
     const u64 address = reinterpret_cast<u64>(host);
     return (address ^ (address >> 16)) % kRewrittenSlots;
   }
+  /// Whether the place at `host` is written so often that its constants are taken for data.
+  bool is_patched(const u8* host, u32 decode_key) const {
+    constexpr u8 kLeastRewrites = 4;
+    const u8 times = decode_cache.rewrites(host, decode_key);
+    return times >= kLeastRewrites && times <= cpu::DecodeCache::kMostRewrites;
+  }
   /// Counts a run of the place at `host`, which has no block. Whether it may have one now.
   bool becomes_hot(const u8* host, u32 decode_key);
   void attach(cpu::Vcpu& cpu);
@@ -130,6 +136,8 @@ struct Translator::Impl {
   /// `key_bits`: kNoGroups or 0. `arrived`: this is a run of a place that has no block, and may translate it.
   BlockId find_block(cpu::Vcpu& cpu, u32 key_bits, bool arrived = true);
   BlockId translate(cpu::Vcpu& cpu, const u8* host, u32 key);
+  /// A dropped block of this place that holds again.
+  BlockId find_revived(const u8* host, u32 key);
   /// Shortens what has been scanned at `host` to what lies before another block.
   void end_before_known(const u8* host, u32 key);
   const x64::IndirectStubs& stubs_for(u32 key);
@@ -176,6 +184,7 @@ struct Translator::Impl {
   x64::EmittedBlock emitted;
   std::vector<cpu::Insn> insns;
   std::vector<u16> offsets;
+  bool was_dropped = false;     // the block that was left with ExitKind::kGone
   LinkId pending_link = kNone;  // leads to the block that is looked for next
   Statistics stats;
   File listing, perf_map;
@@ -201,11 +210,11 @@ std::string Translator::statistics() const {
   const CodeCache& cache = impl_->cache;
   return impl_->stats.text() + fmt::format(
                                    "links patched          {}\n"
-                                   "blocks dropped         {}\n"
+                                   "blocks dropped         {}, {} of them revived\n"
                                    "units evicted          {}\n"
                                    "cache flushes          {}\n",
-                                   cache.links_patched, cache.blocks_dropped, cache.units_evicted,
-                                   cache.flushes);
+                                   cache.links_patched, cache.blocks_dropped, cache.blocks_revived,
+                                   cache.units_evicted, cache.flushes);
 }
 
 void Translator::Impl::attach(cpu::Vcpu& cpu) {
@@ -273,6 +282,7 @@ BlockId Translator::Impl::find_block(cpu::Vcpu& cpu, u32 key_bits, bool arrived)
     cache.drop(id);
     return kNone;
   }
+  if (id == kNone) id = find_revived(host, key);
   if (id == kNone && !arrived) return kNone;
   if (id == kNone) {
     if (!becomes_hot(host, key & block_key::kDecodeMask)) return kNone;
@@ -282,6 +292,21 @@ BlockId Translator::Impl::find_block(cpu::Vcpu& cpu, u32 key_bits, bool arrived)
   if (pending_link != kNone) cache.connect(pending_link, id);
   if (!known && key_bits == 0) cache.put_target(cpu.jump_table, place, id);
   return id;
+}
+
+BlockId Translator::Impl::find_revived(const u8* host, u32 key) {
+  using Kind = PatchedBlocks::Revival::Kind;
+  switch (cache.revive(host, key)) {
+    case Kind::kUnknown:
+      return kNone;
+    case Kind::kSame:
+      return cache.find(host, key);
+    case Kind::kReshaped:
+      decode_cache.rewrites(host, key & block_key::kDecodeMask) = cpu::DecodeCache::kNoRewrites;
+      rewritten[rewritten_slot(host)] = 1;
+      return kNone;
+  }
+  return kNone;
 }
 
 // Stores take runs back to 0: code that is written again and again does not become hot.
@@ -294,7 +319,7 @@ bool Translator::Impl::becomes_hot(const u8* host, u32 decode_key) {
                                               : u8{0};
   const u8 wanted = std::max(least, config.hot_runs);
   u8& runs = decode_cache.runs(host, decode_key);
-  if (++runs < wanted) return false;
+  if (++runs < wanted && !is_patched(host, decode_key)) return false;
   runs = 0;
   rewritten[slot] = 0;
   return true;
@@ -353,6 +378,9 @@ BlockId Translator::Impl::translate(cpu::Vcpu& cpu, const u8* host, u32 key) {
                                     .single_cpu = cpu.services().cpu_count == 1,
                                     .host_profile = host_profile};
   for (GuestInsn& g : scanned) g.plan = x64::make_plan(context, key, g);
+  const bool patched =
+      second_page == nullptr && scanned.back().valid && is_patched(host, key & block_key::kDecodeMask);
+  for (GuestInsn& g : scanned) g.reads_constant = patched && live_constant_bytes(g, host + g.offset) != 0;
   if (config.sabotage) std::for_each(scanned.begin(), scanned.end(), config.sabotage);
   CodeArena& arena = cache.arena();
   while (true) {
@@ -371,6 +399,7 @@ BlockId Translator::Impl::translate(cpu::Vcpu& cpu, const u8* host, u32 key) {
          .first_link = cache.next_link(),
          .indirect = indirect,
          .next_underflow = next_underflow,
+         .host = host,
          .frame = frame_of(host),
          .second_frame = second_page == nullptr ? std::nullopt : std::optional(frame_of(second_page))},
         scanned, emitted);
@@ -417,6 +446,7 @@ BlockId Translator::Impl::translate(cpu::Vcpu& cpu, const u8* host, u32 key) {
     for (const GuestInsn& g : scanned) stats.guest_bytes_translated += g.insn.length;
     stats.host_bytes_emitted += bytes;
     const BlockId id = cache.add(block, emitted.sites, emitted.links, insns, offsets);
+    if (patched) cache.add_patched(id, scanned);
     stats.translation_ns += static_cast<u64>(
         std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now() - started)
             .count());
@@ -496,7 +526,10 @@ x64::Resume Translator::Impl::run_site(cpu::Vcpu& cpu, SiteId id) {
       interpreter.take_fault(cpu, insn);
       return {};
   }
-  if (site.resume == kNone || cpu.trace_stale || cpu.attention() || cpu.ticks_left < behind) return {};
+  // A store to other code does not matter here.
+  const bool stale = cpu.trace_stale == cpu::Vcpu::kCodeWritten ? cache.block(site.block).host == nullptr
+                                                                : cpu.trace_stale != 0;
+  if (site.resume == kNone || stale || cpu.attention() || cpu.ticks_left < behind) return {};
   // What comes behind was translated, and linked, for the mode that the block was entered in.
   if (((key_of(cpu) ^ block_key_then) & ~block_key::kNoGroups) != 0) return {};
   u64 flags = vectors ? x64::Resume::kWithVectors : 0;
@@ -580,6 +613,7 @@ ExitKind Translator::Impl::enter(cpu::Vcpu& cpu, BlockId id) {
     case ExitKind::kGone: {
       const Block& gone = cache.block(cache.block_at(at - 1));
       set_rip(cpu, gone.offset_in_page);
+      was_dropped = gone.host == nullptr;
       CodeCache::forget_target(cpu.jump_table.targets[block_key::view_of(gone.key)], cpu.state.rip());
       break;
     }
@@ -614,7 +648,7 @@ cpu::EngineExit Translator::run(cpu::Vcpu& cpu, bool skip_breakpoint) {
       impl.interpreter.run_one_trace(cpu);
     } else {
       const ExitKind kind = impl.enter(cpu, id);
-      interpret = kind == ExitKind::kBudget || kind == ExitKind::kGone;
+      interpret = kind == ExitKind::kBudget || (kind == ExitKind::kGone && !impl.was_dropped);
     }
   }
   impl.pending_link = kNone;

@@ -5,7 +5,7 @@
 namespace orrery::cpu {
 
 DecodeCache::DecodeCache(memory::Ram& ram, const CpuModel& model)
-    : ram_(ram), decoder_(model), traces_(1u << kSlotBits), runs_(1u << kRunsBits) {
+    : ram_(ram), decoder_(model), traces_(1u << kSlotBits), counts_(1u << kRunsBits) {
   pool_.reserve(kPoolInsns);  // traces point into it
   ram_.add_listener(*this);
 }
@@ -77,6 +77,7 @@ void DecodeCache::code_written(memory::Frame frame, u64 offset, u64 size) {
       hit = hit || overlaps;
       if (!overlaps && !all) continue;
       runs(t.host, t.key) = 0;
+      if (u8& times = rewrites(t.host, t.key); times != kMostRewrites) ++times;
       drop(found->second, at - 1);
     }
     found->second.writes.note(hit);

@@ -44,7 +44,12 @@ class DecodeCache final : public memory::FrameListener {
   /// How often the code at `host` has run as it is now: a translator's, which counts what it leaves to the
   /// interpreter. A store to a trace takes it back to 0; what lies across two pages has none, so there
   /// it stays. Few places share a count.
-  u8& runs(const u8* host, u32 key) { return runs_[hash_of(host, key) >> (64 - kRunsBits)]; }
+  u8& runs(const u8* host, u32 key) { return counts_of(host, key).runs; }
+
+  /// How often stores have taken a trace at `host` away; whoever translates it sets it as it likes. Stores
+  /// leave kMostRewrites as it is, and count on from kNoRewrites until that is 0.
+  u8& rewrites(const u8* host, u32 key) { return counts_of(host, key).rewrites; }
+  static constexpr u8 kMostRewrites = 127, kNoRewrites = 128;
 
   // memory::FrameListener
   void frame_guarded(memory::Frame) override {}
@@ -71,7 +76,11 @@ class DecodeCache final : public memory::FrameListener {
   memory::Ram& ram_;
   Decoder decoder_;
   HostVector<Trace> traces_;
-  HostVector<u8> runs_;
+  struct Counts {
+    u8 runs, rewrites;  // without initialisers, as in Trace
+  };
+  Counts& counts_of(const u8* host, u32 key) { return counts_[hash_of(host, key) >> (64 - kRunsBits)]; }
+  HostVector<Counts> counts_;
   HostVector<Insn> pool_;  // its size is what has been used
   std::unordered_map<memory::Frame, FrameTraces> frames_;
 };

@@ -449,7 +449,7 @@ void Vcpu::frame_guarded(memory::Frame frame) {
   for (FastBank& bank : banks_) bank.drop_writes_to(host_page);
 }
 
-void Vcpu::code_written(memory::Frame, u64, u64) { trace_stale = true; }
+void Vcpu::code_written(memory::Frame, u64, u64) { trace_stale |= kCodeWritten; }
 
 void Vcpu::map_changed() {
   flush_fast();

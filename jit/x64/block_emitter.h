@@ -22,6 +22,7 @@
 #include "jit/block.h"
 #include "jit/block_scan.h"
 #include "jit/host_profile.h"
+#include "jit/patched_blocks.h"
 #include "jit/x64/stubs.h"
 
 namespace orrery::jit::x64 {
@@ -101,6 +102,7 @@ class BlockEmitter {
     LinkId first_link = 0;
     IndirectStubs indirect;
     u32 next_underflow = 0;           // of the privilege view behind a block that ends with STAC or CLAC
+    const u8* host = nullptr;         // the guest's code
     u32 frame = 0;                    // of the block's page
     std::optional<u32> second_frame;  // of the second page of an instruction that crosses into it
   };
@@ -443,6 +445,8 @@ class BlockEmitter {
   /// The same behind `g`.
   void keep_what_was_stored(const GuestInsn& g, i32 displacement);
   void load_effective_address(const GuestInsn& g);
+  /// The constant of `g`, one with reads_constant, into kScratch, as `bytes` bytes.
+  void read_constant(const GuestInsn& g, unsigned bytes);
   void load_guest(const Gp& host, u8 guest) { a_.mov(host, asmjit::x86::qword_ptr(kState, 8 * guest)); }
   /// The host register that has the guest's, or `temporary`, which it is loaded into.
   Gp value_of(u8 guest, const Gp& temporary) {

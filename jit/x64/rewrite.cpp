@@ -132,6 +132,16 @@ unsigned BlockEmitter::operand_in_state(const GuestInsn& g) const {
   return to.size >= 32 && value == static_cast<i32>(value) ? 0 : kNone;
 }
 
+void BlockEmitter::read_constant(const GuestInsn& g, unsigned bytes) {
+  const u8 constant = live_constant_bytes(g, request_.host + g.offset);
+  a_.mov(kScratch, reinterpret_cast<u64>(request_.host) + g.offset + g.insn.length - constant);
+  if (constant < bytes) {
+    a_.movsxd(kScratch, dword_ptr(kScratch));
+  } else {
+    a_.mov(gp(kScratchId, bytes), ptr(kScratch, 0, bytes));
+  }
+}
+
 void BlockEmitter::load_effective_address(const GuestInsn& g) {
   const u8 guest = guest_number(g.operands[0].reg.value);
   const unsigned bytes = g.operands[0].size / 8;
@@ -311,6 +321,12 @@ void BlockEmitter::rewrite(const GuestInsn& g) {
         operands[count++] = ptr(kAddress, displacement, memory->size / 8);
         break;
       case ZYDIS_OPERAND_TYPE_IMMEDIATE:
+        if (g.reads_constant) {
+          read_constant(g, g.operands[0].size / 8);
+          const bool whole = in_state == 0 && g.z.mnemonic == ZYDIS_MNEMONIC_MOV;
+          operands[count++] = gp(kScratchId, whole ? 8 : g.operands[0].size / 8);
+          break;
+        }
         if (in_state == 0 && g.z.mnemonic == ZYDIS_MNEMONIC_MOV && g.operands[0].size == 32) {
           operands[count++] = imm(static_cast<u32>(o.imm.value.u));
           break;
