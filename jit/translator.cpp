@@ -296,6 +296,7 @@ BlockId Translator::Impl::find_block(cpu::Vcpu& cpu, u32 key_bits, bool arrived)
 
 BlockId Translator::Impl::find_revived(const u8* host, u32 key) {
   using Kind = PatchedBlocks::Revival::Kind;
+  if (!is_patched(host, key & block_key::kDecodeMask)) return kNone;
   switch (cache.revive(host, key)) {
     case Kind::kUnknown:
       return kNone;
