@@ -12,7 +12,7 @@ namespace {
 constexpr u32 kLargestBlockBytes = 32 << 10;
 constexpr u32 kLargestStubsBytes = 4 << 10;
 constexpr size_t kMaxUnitInsns = 512 << 10;
-constexpr u32 kPageOfBlocks = 4096;
+constexpr u32 kPageOfBlocks = 512;
 
 }  // namespace
 

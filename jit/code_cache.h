@@ -104,7 +104,7 @@ class CodeCache final : public memory::FrameListener {
   struct Unit {
     u32 begin = 0, end = 0;  // arena offsets
     HostVector<Block> blocks;
-    /// By page of the unit, the first block whose code begins in it or behind it.
+    /// By 512 bytes of the unit, the first block whose code begins in it or behind it.
     HostVector<u32> first_blocks;
     HostVector<Site> sites;
     HostVector<Link> links;
@@ -124,9 +124,11 @@ class CodeCache final : public memory::FrameListener {
     std::memcpy(arena_->writable(at), &distance, sizeof distance);
   }
   u32 id_of(size_t index) const { return current_ << kUnitShift | static_cast<u32>(index); }
+  /// Neighbours have neighbouring buckets: who translates asks at every instruction.
   static u32 bucket_of(const u8* host, u32 key) {
-    const u64 h = (reinterpret_cast<u64>(host) ^ (u64{key} << 40)) * 0x9e3779b97f4a7c15u;
-    return static_cast<u32>(h >> 46);
+    const u64 address = reinterpret_cast<u64>(host), page = address / memory::kPageBytes;
+    const u64 h = (page ^ (u64{key} << 40)) * 0x9e3779b97f4a7c15u;
+    return static_cast<u32>((h >> 46) + address % memory::kPageBytes) % kBuckets;
   }
   void list_in_bucket(BlockId id);
   void list_in_frame(BlockId id, unsigned which, const u8* host);

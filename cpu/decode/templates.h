@@ -44,12 +44,14 @@ class DecodeTemplates {
     bool is_signed = false;
     u64 value(const u8* at) const;
   };
-  struct Template {
+  /// One cache line.
+  struct alignas(64) Template {
     u64 bytes = 0;  // all but displacement and immediate: prefixes to SIB
     u32 key = 0;    // of decoding, and their number; 0: empty slot
     Field displacement, immediate;
     Insn insn;
   };
+  static_assert(sizeof(Template) == 64);
   /// Zydis' view, and which operands have the displacement and the immediate.
   struct View {
     InsnView z;

@@ -22,6 +22,7 @@ BlockEmitter::BlockEmitter(const EmitterContext& context, Assembler& a, const Re
 bool BlockEmitter::emit() {
   const size_t most = insns_.size() + 8;  // but for loops
   starts_.reserve(most);
+  facts_.reserve(insns_.size());
   sites_.reserve(most);
   links_.reserve(most);
   refills_.reserve(most);
@@ -100,6 +101,9 @@ bool BlockEmitter::emit() {
 }
 
 void BlockEmitter::analyse() {
+  facts_.clear();
+  for (const GuestInsn& g : insns_)
+    facts_.push_back({jit::flags_defined(g), jit::flags_read(g), jit::changes_flags(g), x64::recipe_of(g)});
   groups_ = find_memory_groups(request_.start, insns_, (request_.key & block_key::kNoGroups) == 0);
   hoist_checks();
   find_live_flags(insns_, [this](const GuestInsn& g) { return uses_flags_up(g); });
@@ -260,11 +264,10 @@ void BlockEmitter::leave_to(u64 target) {
   emit_link(link);
 }
 
-BlockEmitter::PendingLink& BlockEmitter::new_link(u64 target) {
-  links_.push_back({.entry = a_.newLabel(),
-                    .jump = a_.newLabel(),
-                    .exit = a_.newLabel(),
-                    .frame = {},
+BlockEmitter::PendingLink& BlockEmitter::new_link(u64 target, LinkPath path) {
+  const bool in_line = path == LinkPath::kInLine;
+  links_.push_back({.entry = in_line ? Label() : a_.newLabel(),
+                    .exit = {},
                     .site = kNoSite,
                     .target = target,
                     .flags = flags_,
@@ -273,7 +276,7 @@ BlockEmitter::PendingLink& BlockEmitter::new_link(u64 target) {
                     .ticks_back = 0,
                     .key_bits = 0,
                     .turn = turn_,
-                    .in_line = true,
+                    .in_line = in_line,
                     .call = false,
                     .pointers = x87_pointers_});
   return links_.back();
@@ -292,7 +295,7 @@ void BlockEmitter::code_address(const Gp& to, u64 offset) {
   if (near != distance) a_.lea(to, ptr(to, static_cast<i32>(distance - near)));
 }
 
-Label BlockEmitter::check_frame(u32 frame, const Label& miss) {
+u32 BlockEmitter::check_frame(u32 frame, const Label& miss) {
   const i32 code = context_.layout.codes[view_] + static_cast<i32>(offsetof(cpu::FastCode, entries));
   const CodeFill fill{.cold = a_.newLabel(), .retry = a_.newLabel(), .miss = miss};
   a_.bind(fill.retry);
@@ -300,8 +303,7 @@ Label BlockEmitter::check_frame(u32 frame, const Label& miss) {
   a_.mov(kIndex, qword_ptr(kState, kIndex, 3, code));
   a_.sub(kIndex, kScratch);
   a_.long_().cmp(kIndex, frame);
-  const Label end = a_.newLabel();
-  a_.bind(end);
+  const auto end = static_cast<u32>(a_.offset());
   a_.jne(fill.cold);
   code_fills_.push_back(fill);
   return end;
@@ -320,19 +322,19 @@ void BlockEmitter::emit_code_fills() {
 void BlockEmitter::emit_page_guard(PendingLink& link) {
   if (in_page(link.target)) return;
   code_address(kScratch, align_down(link.target, memory::kPageBytes));
-  link.frame = check_frame(Link::kNoFrame, link.exit);
+  link.frame = check_frame(Link::kNoFrame, exit_of(link));
   a_.mov(code_page(), kScratch);
 }
 
 void BlockEmitter::emit_link(PendingLink& link) {
-  a_.bind(link.jump);
-  link.leads_out = !link.call && !link.frame.isValid();
+  link.jump = static_cast<u32>(a_.offset());
+  link.leads_out = !link.call && link.frame == 0;
   if (link.leads_out) {
     call_stub(context_.stubs.link);
   } else if (link.call) {
-    a_.call(link.exit);
+    a_.call(exit_of(link));
   } else {
-    a_.long_().jmp(link.exit);
+    a_.long_().jmp(exit_of(link));
   }
 }
 
@@ -446,9 +448,9 @@ void BlockEmitter::finish(const CodeHolder& code) {
                           .to = kNone,
                           .target = l.target,
                           .key_bits = l.key_bits,
-                          .jump = offset(l.jump) + l.opcode_bytes,
-                          .exit = offset(l.leads_out ? l.jump : l.exit) + kCallBytes,
-                          .frame = l.frame.isValid() ? offset(l.frame) - 4 : kNone,
+                          .jump = l.jump + l.opcode_bytes,
+                          .exit = (l.leads_out ? l.jump : offset(l.exit)) + kCallBytes,
+                          .frame = l.frame != 0 ? l.frame - 4 : kNone,
                           .next_incoming = kNone});
   }
 }

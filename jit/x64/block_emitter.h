@@ -151,10 +151,11 @@ class BlockEmitter {
     }
   };
   struct PendingLink {
-    asmjit::Label entry;       // of the cold path to it, unless `in_line`
-    asmjit::Label jump, exit;  // `exit`: where it leads while it leads nowhere, unless `leads_out`
-    asmjit::Label frame;       // behind the guard's immediate, if there is a guard
-    size_t site;               // whose handler does what the jump does; kNoSite: nothing but RIP is missing
+    asmjit::Label entry;  // of the cold path to it, unless `in_line`
+    asmjit::Label exit;   // where it leads while it leads nowhere, unless `leads_out` (exit_of)
+    u32 jump = 0;         // offset of what is patched
+    u32 frame = 0;        // offset behind the guard's immediate; 0: no guard
+    size_t site;          // whose handler does what the jump does; kNoSite: nothing but RIP is missing
     u64 target;
     Flags flags;     // at `entry`
     bool af_is_set;  // likewise
@@ -221,8 +222,13 @@ class BlockEmitter {
   void call_stub(u32 offset) { a_.call(address_of(offset)); }
   void handler_site(const GuestInsn& g);
   void emit_cold();
+  enum class LinkPath : bool { kInLine, kCold };
   /// Addresses of code, `target` as well, are counted from the block's page on.
-  PendingLink& new_link(u64 target);
+  PendingLink& new_link(u64 target, LinkPath path = LinkPath::kInLine);
+  const asmjit::Label& exit_of(PendingLink& link) {
+    if (!link.exit.isValid()) link.exit = a_.newLabel();
+    return link.exit;
+  }
   /// Where the host finds what lies at `offset` of the arena.
   asmjit::Imm address_of(u32 offset) const {
     return asmjit::imm(reinterpret_cast<u64>(context_.arena.executable(offset)));
@@ -232,8 +238,8 @@ class BlockEmitter {
   /// that the link was connected for. Uses kIndex, kScratch and EFLAGS.
   void emit_page_guard(PendingLink& link);
   /// Whether the quick TLB leads from the page at kScratch to `frame`; else to `miss`. Uses kIndex and
-  /// EFLAGS. Returns where the 32-bit immediate with the frame ends.
-  asmjit::Label check_frame(u32 frame, const asmjit::Label& miss);
+  /// EFLAGS. Returns the offset where the 32-bit immediate with the frame ends.
+  u32 check_frame(u32 frame, const asmjit::Label& miss);
   void emit_code_fills();
   asmjit::x86::Mem code_page() const {
     return asmjit::x86::qword_ptr(kState, ORRERY_SLOT(context_.layout, code_page));
@@ -242,6 +248,20 @@ class BlockEmitter {
   void code_address(const Gp& to, u64 offset);
   u64 end_of(const GuestInsn& g) const { return request_.start + g.offset + g.insn.length; }
   static bool in_page(u64 offset) { return offset < memory::kPageBytes; }
+
+  /// What the functions of these names say of an instruction of the block, said once.
+  struct FlagFacts {
+    u64 defined, read;
+    bool changes;
+    FlagRecipe recipe;
+  };
+  const FlagFacts& facts_of(const GuestInsn& g) const {
+    return facts_[static_cast<size_t>(&g - insns_.data())];
+  }
+  u64 flags_defined(const GuestInsn& g) const { return facts_of(g).defined; }
+  u64 flags_read(const GuestInsn& g) const { return facts_of(g).read; }
+  bool changes_flags(const GuestInsn& g) const { return facts_of(g).changes; }
+  const FlagRecipe& recipe_of(const GuestInsn& g) const { return facts_of(g).recipe; }
 
   // flags.cpp
   /// Before EFLAGS are used up: they are saved, or a recipe will do.
@@ -554,6 +574,7 @@ class BlockEmitter {
   const unsigned word_;  // bytes of a pointer and of a stack slot: 8, or 4 in 32-bit code
   std::span<GuestInsn> insns_;
   EmittedBlock& out_;
+  std::vector<FlagFacts> facts_;
   size_t current_ = 0;
   Flags flags_ = Flags::kImage;
   /// AF is 1, whatever EFLAGS say, behind a shift on a host that clears it (host_profile.h).

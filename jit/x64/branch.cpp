@@ -64,8 +64,7 @@ void BlockEmitter::conditional_jump(const GuestInsn& g) {
     final_jump(g, target);
     return;
   }
-  PendingLink& link = new_link(target);
-  link.in_line = false;
+  PendingLink& link = new_link(target, LinkPath::kCold);
   link.ticks_back = static_cast<u32>(insns_.size() - current_ - 1) + paid_ahead(turn_);
   leave_by_handler(link);
   if (a_.emit(host_instruction(g.z.mnemonic), link.entry) != kErrorOk) failed_ = true;
@@ -81,8 +80,7 @@ void BlockEmitter::jump_by_count(const GuestInsn& g) {
   }
   // A recipe for the flags may need what is counted.
   if (g.z.mnemonic == ZYDIS_MNEMONIC_LOOP) save_flags();
-  PendingLink& link = new_link(target);
-  link.in_line = false;
+  PendingLink& link = new_link(target, LinkPath::kCold);
   link.ticks_back = static_cast<u32>(insns_.size() - current_ - 1) + paid_ahead(turn_);
   const Label to = link.entry;
   leave_by_handler(link);
@@ -116,8 +114,8 @@ void BlockEmitter::final_jump(const GuestInsn& g, u64 target) {
   flush_x87_pointers();
   PendingLink& link = new_link(target);
   link.opcode_bytes = 2;
-  a_.bind(link.jump);
-  if (a_.long_().emit(jump, link.exit) != kErrorOk) failed_ = true;
+  link.jump = static_cast<u32>(a_.offset());
+  if (a_.long_().emit(jump, exit_of(link)) != kErrorOk) failed_ = true;
 }
 
 void BlockEmitter::push_constant(u64 value) {

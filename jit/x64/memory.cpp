@@ -61,8 +61,7 @@ void BlockEmitter::check_group(u8 number, bool keep_eflags) {
   const GroupedAccess& here = groups_.accesses[group.first];
   const Flags flags = flags_;
   if (keep_eflags) flags_ = Flags::kImage;
-  PendingLink& link = new_link(request_.start + insns_[current_].offset);
-  link.in_line = false;
+  PendingLink& link = new_link(request_.start + insns_[current_].offset, LinkPath::kCold);
   link.ticks_back = static_cast<u32>(insns_.size() - current_) + paid_ahead(turn_);
   link.key_bits = block_key::kNoGroups;
   flags_ = flags;
