@@ -108,13 +108,13 @@ const Insn* Interpreter::fetch(Vcpu& cpu, unsigned& count) {
 void Interpreter::run_trace(Vcpu& cpu, const Insn* insns, unsigned count) {
   const Insn* insn = insns;
   const Insn* const end = insns + count;
-  cpu.trace_stale = false;
+  cpu.trace_stale = 0;
   while (true) {
     cpu.state.gpr[kRip] += insn->length;
     const Outcome outcome = insn->handler(cpu, *insn);
     if (outcome == Outcome::kNext) [[likely]] {
       ++insn;
-      if (--cpu.ticks_left <= 0 || insn == end || cpu.trace_stale) return;
+      if (--cpu.ticks_left <= 0 || insn == end || cpu.trace_stale != 0) return;
       continue;
     }
     switch (outcome) {
@@ -146,7 +146,7 @@ void Interpreter::step(Vcpu& cpu) {
   const Shadow shadow = s.shadow;
   const u64 from = s.gpr[kRip];
   // INTn and the like push RF as it was; every completed instruction clears it, but the ones that load it.
-  cpu.trace_stale = false;
+  cpu.trace_stale = 0;
   s.gpr[kRip] += insn->length;
   const bool had_rf = resume;
   if (had_rf) s.rflags &= ~rflags::RF;

@@ -381,7 +381,7 @@ class Vcpu final : public memory::FrameListener, public memory::MapListener {
   /// Makes the engine look at interrupts, shadows and stops before the next instruction.
   void set_attention() {
     attention_ = true;
-    trace_stale = true;
+    trace_stale |= kTraceLost;
   }
   bool attention() const { return attention_; }
   void clear_attention() { attention_ = false; }
@@ -389,10 +389,10 @@ class Vcpu final : public memory::FrameListener, public memory::MapListener {
   void end_slice_soon();
   /// This vCPU gives up the rest of its quantum (PAUSE, HLT, MWAIT).
   bool yield_requested = false;
-  /// Leave the running trace after this instruction: attention is wanted, its code has changed, or its page
-  /// is no longer in the TLB. So every engine acts at the same instruction.
+  /// Leave the running trace after this instruction: attention is wanted or its page is no longer in the TLB
+  /// (kTraceLost), or code has been written, this or other. So every engine acts at the same instruction.
+  static constexpr u8 kTraceLost = 1, kCodeWritten = 2;
   u8 trace_stale = 0;
-  static constexpr u8 kCodeWritten = 2;  // what it is if nothing but a store to code has set it
 
   // ---- Interrupt inputs ----
   void set_nmi();

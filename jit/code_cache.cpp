@@ -241,10 +241,12 @@ void CodeCache::code_written(memory::Frame frame, u64 offset, u64 size) {
   bool hit = false, anew = false;
   for (u32 at = found->second.head; at != kNone; at = block(at / 2).next_in_frame[at % 2]) {
     const Block& b = block(at / 2);
-    // As in the decode cache: an invalid instruction at the end may depend on bytes behind it.
+    // As in the decode cache: an invalid instruction at the end may depend on bytes behind it. (A patched
+    // block has none.)
+    const u32 behind = b.patched ? 0 : 15;
     const bool is_first = at % 2 == 0;
     const u8* const first = is_first ? b.host : page;
-    const u32 bytes = is_first ? b.bytes + 15u : 15u;
+    const u32 bytes = is_first ? b.bytes + behind : behind;
     const bool overlaps = start < first + bytes && start + size > first;
     hit = hit || overlaps;
     if (overlaps && !all && b.patched) {

@@ -2,7 +2,8 @@
 // per machine, shared by its vCPUs.
 //
 // A frame that holds translated bytes carries frame_flag::kTranslated; a store to it drops just the blocks
-// that it overlaps. A dropped block's code stays in the arena until its unit is evicted, so a vCPU that is
+// that it overlaps; but for those that read the constant that it changes, and those that come back as easily
+// (patched_blocks.h). A dropped block's code stays in the arena until its unit is evicted, so a vCPU that is
 // inside one can leave it in peace; nothing leads to it any more but JumpTable::targets and calls' returns,
 // and whoever comes from there leaves at once.
 //

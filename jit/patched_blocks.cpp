@@ -54,10 +54,10 @@ u8 live_constant_bytes(const GuestInsn& g, const u8* code) {
 
 namespace {
 
-/// A block that stays makes every store to its page a slow one. Where many constants change at a time that is
-/// dearer than to come back.
+/// A block that stays makes every store to its page a slow one. Where many words of its code have changed
+/// since it came back last, that is dearer than to come back again.
 constexpr u32 kMostStays = 64, kFewStays = 1;
-constexpr unsigned kFewConstants = 4;
+constexpr unsigned kFewWords = 4;
 
 }  // namespace
 
@@ -113,7 +113,7 @@ PatchedBlocks::Revival PatchedBlocks::revive(u64 place, const u8* code) {
   }
   std::memcpy(p.code.data(), code, p.code.size());
   p.dropped = false;
-  p.stays = changed > kFewConstants ? kFewStays : kMostStays;
+  p.stays = changed > kFewWords ? kFewStays : kMostStays;
   return {.kind = Revival::Kind::kSame, .id = p.id, .entry = p.entry};
 }
 

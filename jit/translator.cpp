@@ -136,6 +136,12 @@ struct Translator::Impl {
   /// `key_bits`: kNoGroups or 0. `arrived`: this is a run of a place that has no block, and may translate it.
   BlockId find_block(cpu::Vcpu& cpu, u32 key_bits, bool arrived = true);
   BlockId translate(cpu::Vcpu& cpu, const u8* host, u32 key);
+  /// The place at `host` is none for blocks that read their constants: for a while its code is translated
+  /// only if it stays as it is.
+  void leave_to_interpreter(const u8* host, u32 key) {
+    decode_cache.rewrites(host, key & block_key::kDecodeMask) = cpu::DecodeCache::kNoRewrites;
+    rewritten[rewritten_slot(host)] = 1;
+  }
   /// A dropped block of this place that holds again.
   BlockId find_revived(const u8* host, u32 key);
   /// Shortens what has been scanned at `host` to what lies before another block.
@@ -184,7 +190,6 @@ struct Translator::Impl {
   x64::EmittedBlock emitted;
   std::vector<cpu::Insn> insns;
   std::vector<u16> offsets;
-  bool was_dropped = false;     // the block that was left with ExitKind::kGone
   LinkId pending_link = kNone;  // leads to the block that is looked for next
   Statistics stats;
   File listing, perf_map;
@@ -303,8 +308,7 @@ BlockId Translator::Impl::find_revived(const u8* host, u32 key) {
     case Kind::kSame:
       return cache.find(host, key);
     case Kind::kReshaped:
-      decode_cache.rewrites(host, key & block_key::kDecodeMask) = cpu::DecodeCache::kNoRewrites;
-      rewritten[rewritten_slot(host)] = 1;
+      leave_to_interpreter(host, key);
       return kNone;
   }
   return kNone;
@@ -360,6 +364,11 @@ BlockId Translator::Impl::translate(cpu::Vcpu& cpu, const u8* host, u32 key) {
     scanner.scan_one(crossing, key & block_key::kDecodeMask, scanned);
     if (scanned.empty() || scanned[0].insn.length <= in_page) return kNone;
   }
+  const bool patched = is_patched(host, key & block_key::kDecodeMask);
+  if (patched && (second_page != nullptr || !scanned.back().valid)) {
+    leave_to_interpreter(host, key);
+    return kNone;
+  }
   end_before_known(host, key);
   const x64::IndirectStubs indirect = stubs_for(key);
   u32 next_underflow = 0;
@@ -379,8 +388,6 @@ BlockId Translator::Impl::translate(cpu::Vcpu& cpu, const u8* host, u32 key) {
                                     .single_cpu = cpu.services().cpu_count == 1,
                                     .host_profile = host_profile};
   for (GuestInsn& g : scanned) g.plan = x64::make_plan(context, key, g);
-  const bool patched =
-      second_page == nullptr && scanned.back().valid && is_patched(host, key & block_key::kDecodeMask);
   for (GuestInsn& g : scanned) g.reads_constant = patched && live_constant_bytes(g, host + g.offset) != 0;
   if (config.sabotage) std::for_each(scanned.begin(), scanned.end(), config.sabotage);
   CodeArena& arena = cache.arena();
@@ -511,7 +518,7 @@ x64::Resume Translator::Impl::run_site(cpu::Vcpu& cpu, SiteId id) {
   const bool vectors = b.uses_vectors;
   const u32 block_key_then = b.key;
   ++(site.native ? stats.misses : stats.handlers)[insn.row];
-  cpu.trace_stale = false;
+  cpu.trace_stale = 0;
   switch (insn.handler(cpu, insn)) {
     case cpu::Outcome::kNext:
       --cpu.ticks_left;
@@ -614,8 +621,9 @@ ExitKind Translator::Impl::enter(cpu::Vcpu& cpu, BlockId id) {
     case ExitKind::kGone: {
       const Block& gone = cache.block(cache.block_at(at - 1));
       set_rip(cpu, gone.offset_in_page);
-      was_dropped = gone.host == nullptr;
       CodeCache::forget_target(cpu.jump_table.targets[block_key::view_of(gone.key)], cpu.state.rip());
+      // What is there now may be entered. (One of two pages is still itself.)
+      if (gone.host == nullptr) return ExitKind::kLeft;
       break;
     }
     case ExitKind::kIndirect:
@@ -649,7 +657,7 @@ cpu::EngineExit Translator::run(cpu::Vcpu& cpu, bool skip_breakpoint) {
       impl.interpreter.run_one_trace(cpu);
     } else {
       const ExitKind kind = impl.enter(cpu, id);
-      interpret = kind == ExitKind::kBudget || (kind == ExitKind::kGone && !impl.was_dropped);
+      interpret = kind == ExitKind::kBudget || kind == ExitKind::kGone;
     }
   }
   impl.pending_link = kNone;

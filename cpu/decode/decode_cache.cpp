@@ -1,11 +1,13 @@
 #include "cpu/decode/decode_cache.h"
 
+#include <xxhash.h>
+
 #include "cpu/isa/table.h"
 
 namespace orrery::cpu {
 
 DecodeCache::DecodeCache(memory::Ram& ram, const CpuModel& model)
-    : ram_(ram), decoder_(model), traces_(1u << kSlotBits), counts_(1u << kRunsBits) {
+    : ram_(ram), decoder_(model), traces_(1u << kSlotBits), counts_(1u << kRunsBits), dropped_(kDropped) {
   pool_.reserve(kPoolInsns);  // traces point into it
   ram_.add_listener(*this);
 }
@@ -57,10 +59,21 @@ const Trace* DecodeCache::build(const u8* host, const u8* host_end, u32 key) {
                    .bytes = static_cast<u16>(at - host),
                    .count = static_cast<u8>(count),
                    .key = static_cast<u8>(key)};
+  note_built(traces_[slot]);
   if (traces.head != 0) traces_[traces.head - 1].previous_in_frame = slot + 1;
   traces.head = slot + 1;
   if ((ram_.flags(frame) & memory::frame_flag::kCode) == 0) ram_.set_flag(frame, memory::frame_flag::kCode);
   return &traces_[slot];
+}
+
+u32 DecodeCache::checksum_of(const Trace& t) { return static_cast<u32>(XXH3_64bits(t.host, t.bytes)); }
+
+void DecodeCache::note_built(const Trace& t) {
+  Dropped& before = dropped_at(t.host, t.key);
+  if (before.host != t.host || before.key != t.key) return;
+  before.host = nullptr;
+  u8& times = rewrites(t.host, t.key);
+  if (before.checksum != checksum_of(t) && times != kMostRewrites) ++times;
 }
 
 void DecodeCache::code_written(memory::Frame frame, u64 offset, u64 size) {
@@ -77,7 +90,7 @@ void DecodeCache::code_written(memory::Frame frame, u64 offset, u64 size) {
       hit = hit || overlaps;
       if (!overlaps && !all) continue;
       runs(t.host, t.key) = 0;
-      if (u8& times = rewrites(t.host, t.key); times != kMostRewrites) ++times;
+      dropped_at(t.host, t.key) = {.host = t.host, .key = t.key, .checksum = checksum_of(t)};
       drop(found->second, at - 1);
     }
     found->second.writes.note(hit);

@@ -46,10 +46,11 @@ class DecodeCache final : public memory::FrameListener {
   /// it stays. Few places share a count.
   u8& runs(const u8* host, u32 key) { return counts_of(host, key).runs; }
 
-  /// How often stores have taken a trace at `host` away; whoever translates it sets it as it likes. Stores
-  /// leave kMostRewrites as it is, and count on from kNoRewrites until that is 0.
+  /// How often a trace at `host` was not what a store had taken away there: a translator's, too, which sets
+  /// it as it likes. Counting ends at kMostRewrites, and goes on from kNoRewrites until that is 0.
   u8& rewrites(const u8* host, u32 key) { return counts_of(host, key).rewrites; }
   static constexpr u8 kMostRewrites = 127, kNoRewrites = 128;
+  static_assert(kNoRewrites == kMostRewrites + 1);
 
   // memory::FrameListener
   void frame_guarded(memory::Frame) override {}
@@ -81,6 +82,17 @@ class DecodeCache final : public memory::FrameListener {
   };
   Counts& counts_of(const u8* host, u32 key) { return counts_[hash_of(host, key) >> (64 - kRunsBits)]; }
   HostVector<Counts> counts_;
+  /// What stores have taken away last.
+  struct Dropped {
+    const u8* host;
+    u32 key, checksum;
+  };
+  static constexpr unsigned kDropped = 4096;
+  Dropped& dropped_at(const u8* host, u32 key) { return dropped_[slot_of(host, key) % kDropped]; }
+  static u32 checksum_of(const Trace& t);
+  /// Counts `t`, which has been built, if it is another than the one that a store took away.
+  void note_built(const Trace& t);
+  HostVector<Dropped> dropped_;
   HostVector<Insn> pool_;  // its size is what has been used
   std::unordered_map<memory::Frame, FrameTraces> frames_;
 };

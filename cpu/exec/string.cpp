@@ -102,7 +102,7 @@ Outcome repeat_groups(Vcpu& cpu, const Insn& insn, Group group, Quick at_once) {
     set_address_reg(cpu, kRcx, count - done, mask);
     if (count == done) return Outcome::kNext;
     // This group's tick; the last group's is the instruction's own.
-    if (--cpu.ticks_left <= 0 || cpu.attention() || cpu.trace_stale) return restart(cpu);
+    if (--cpu.ticks_left <= 0 || cpu.attention() || cpu.trace_stale != 0) return restart(cpu);
   }
 }
 
@@ -230,7 +230,7 @@ Outcome repeat_each(Vcpu& cpu, const Insn& insn, Iterate iterate) {
       const bool zf = (cpu.state.rflags & rflags::ZF) != 0;
       if (zf != insn.has(insn_flag::kRep)) return Outcome::kNext;
     }
-    if (--cpu.ticks_left <= 0 || cpu.attention() || cpu.trace_stale) return restart(cpu);
+    if (--cpu.ticks_left <= 0 || cpu.attention() || cpu.trace_stale != 0) return restart(cpu);
   }
 }
 

@@ -116,7 +116,7 @@ bool Vcpu::translate(u64 linear, Access access, Privilege privilege, u64& physic
     if (evicted.page != TlbEntry::kInvalid) {
       // Fetching needs the entry of the code page: without it the next instruction is fetched anew.
       const u64 code = (long64_ ? 0 : state.seg[kCs].base) + state.gpr[kRip] - 1;
-      if (align_down(code, u64{1} << evicted.size_log2) == evicted.page) trace_stale = true;
+      if (align_down(code, u64{1} << evicted.size_log2) == evicted.page) trace_stale |= kTraceLost;
       if (evicted.size_log2 == 12) {
         for (FastBank& bank : banks_) bank.flush_page(evicted.page);
       } else {
@@ -453,7 +453,7 @@ void Vcpu::code_written(memory::Frame, u64, u64) { trace_stale |= kCodeWritten; 
 
 void Vcpu::map_changed() {
   flush_fast();
-  trace_stale = true;
+  trace_stale |= kTraceLost;
 }
 
 void Vcpu::debug_points_changed() {

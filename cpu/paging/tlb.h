@@ -166,7 +166,8 @@ class FastBank {
   };
   void fill(u64 page, u64 host, const Rights& rights) {
     const unsigned i = index_of(page);
-    forget_refused(page);
+    if (rights.read && refused_[0] == page) refused_[0] = kNotAPage;
+    if (rights.write && refused_[1] == page) refused_[1] = kNotAPage;
     unlist_writer(i);
     FastView::Entry& entry = view_.entries[i];
     entry.read_page = rights.read ? page : invalid_page(i);

@@ -30,6 +30,7 @@ struct Ran {
   u64 hash = 0;
   std::string text;
   std::string message;
+  std::string statistics;
 };
 
 Ran run_program(const std::string& name, EngineKind engine = EngineKind::kInterpreter) {
@@ -59,6 +60,7 @@ Ran run_program(const std::string& name, EngineKind engine = EngineKind::kInterp
   ran.tick = (*vm)->tick();
   ran.hash = (*vm)->state_hash();
   ran.message = (*vm)->stop_message();
+  ran.statistics = (*vm)->engine_statistics();
   return ran;
 }
 
@@ -94,6 +96,19 @@ TEST_P(GuestProgram, EnginesAgree) {
   EXPECT_EQ(interpreted.tick, translated.tick);
   EXPECT_EQ(interpreted.text, translated.text);
   EXPECT_EQ(interpreted.hash, translated.hash);
+}
+
+// 300 rounds with some twenty functions: few are translated more than once or twice.
+TEST(PatchedBlocks, ComeBackInsteadOfBeingTranslated) {
+  const std::string text = run_program("smc_constants", EngineKind::kJit).statistics;
+  const auto number_in = [&text](const char* pattern, std::string_view line) {
+    unsigned long dropped = 0, number = 0;
+    const size_t at = text.find(line);
+    return at != std::string::npos && std::sscanf(text.c_str() + at, pattern, &dropped, &number) == 2 ? number
+                                                                                                      : 0;
+  };
+  EXPECT_GT(number_in("blocks dropped %lu, %lu", "blocks dropped"), 1000u) << text;
+  EXPECT_LT(number_in("blocks translated %lu guest instructions %lu", "blocks translated"), 2000u) << text;
 }
 #endif
 

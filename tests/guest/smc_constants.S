@@ -132,6 +132,28 @@ ahead_end:
         CHECK(%rcx, $0x12)
 1:      movb    $0xb8, move_32_end - 5
 
+        // A constant behind which nothing is an instruction, and data straight behind code.
+        movl    %ebx, broken_end - 4
+        xorl    %edi, %edi
+        call    broken
+        CHECK(%rax, %r9)
+        movl    %ebx, behind
+        call    move_64
+        CHECK(%rax, %rbx)
+        // Through the alias, and by a string store.
+        notl    %ecx
+        movabsq $USER + move_to_state_end - 4, %rsi
+        movl    %ecx, (%rsi)
+        call    move_to_state
+        movl    %ecx, %ecx
+        CHECK(%r11, %rcx)
+        movl    $test_end - 4, %edi
+        movl    %ebx, %eax
+        stosl
+        movl    $0, %edi
+        call    test_
+        CHECK(%rdx, $1)
+
         // A function written as a whole, called more than once: xor, add, xor .. with other constants. In one of
         // 128 rounds two of them change places.
         movl    $FREE + 0x5000, %edi
@@ -190,6 +212,7 @@ move_64:
         movabsq $0x1111111122222222, %rax
 move_64_end:
         ret
+behind: .long   0
         .balign 64
 move_to_state:
         movl    $0x11111111, %r11d
@@ -253,6 +276,15 @@ lea_state_end:
 lea_32: leal    0x11111111(%rdi), %eax
 lea_32_end:
         ret
+        .balign 64
+broken: movl    $0x11111111, %eax
+broken_end:
+        testl   %edi, %edi
+        jnz     1f
+        ret
+1:      .byte   0x0f, 0xff, 0xff                // ud0
+        .balign 64
+        .long   -1, -1
         .balign 64
 subtract:
         movl    $0, %edx
