@@ -116,6 +116,51 @@ TEST_F(CodeCacheTest, AStoreDropsWhatItOverlapsInEitherPage) {
   EXPECT_FALSE(translated(0x1000));
 }
 
+TEST_F(CodeCacheTest, ADroppedBlockComesBackWithItsCodeAndItsPage) {
+  using Kind = PatchedBlocks::Revival::Kind;
+  const u8* const code = ram->data() + 0x1800;
+  const BlockId id = add(0x1800), other = add(0x2800);
+  std::vector<GuestInsn> insns(1);
+  insns[0].offset = 0;
+  insns[0].insn.length = 4;
+  cache.add_patched(id, insns);
+  u8* const entry = cache.arena().writable(cache.block(id).code);
+  std::memcpy(entry, "entry", kCallBytes);
+  cache.connect(cache.block(other).first_link, id);
+  // What lies straight behind it is no part of it.
+  ram->note_write(0x1804, 1);
+  EXPECT_EQ(cache.find(code, 0), id);
+  ram->note_write(0x1803, 1);
+  EXPECT_EQ(cache.find(code, 0), kNone);
+  EXPECT_FALSE(translated(0x1000));
+  EXPECT_NE(std::memcmp(entry, "entry", kCallBytes), 0);
+  EXPECT_TRUE(cache.overwritten.empty());
+
+  EXPECT_EQ(cache.revive(code, 0), Kind::kSame);
+  EXPECT_EQ(cache.find(code, 0), id);
+  EXPECT_TRUE(translated(0x1000));
+  EXPECT_EQ(std::memcmp(entry, "entry", kCallBytes), 0);
+  EXPECT_EQ(leads_to(other), cache.block(other).code + 64) << "whoever led there has to find it again";
+  cache.connect(cache.block(other).first_link, id);
+  EXPECT_EQ(leads_to(other), cache.block(id).code);
+
+  ram->note_write(0x1800, 1);
+  ram->data()[0x1800] = 1;
+  EXPECT_EQ(cache.revive(code, 0), Kind::kReshaped);
+  EXPECT_EQ(cache.find(code, 0), kNone);
+}
+
+TEST_F(CodeCacheTest, ADroppedBlockGoesWithItsUnit) {
+  const BlockId id = add(0x1800);
+  std::vector<GuestInsn> insns(1);
+  insns[0].offset = 0;
+  insns[0].insn.length = 4;
+  cache.add_patched(id, insns);
+  ram->note_write(0x1800, 1);
+  while (cache.units_evicted == 0) add(0x9000);
+  EXPECT_EQ(cache.revive(ram->data() + 0x1800, 0), PatchedBlocks::Revival::Kind::kUnknown);
+}
+
 TEST_F(CodeCacheTest, WhoEntersADroppedBlockLeaves) {
   const BlockId one = add(0x1800), two = add(0x2800);
   const auto leads_out = [&](BlockId id) {
