@@ -37,7 +37,7 @@ struct GuestInsn {
   bool valid = true;      // false: its handler raises a fault (#UD, #NM, #GP), whatever its bytes say
   bool followed = false;  // a jump forward within its page, behind which the block goes on at its target
   Plan plan = Plan::kHandler;
-  bool reads_constant = false;  // from the guest's memory, when it runs (patched_blocks.h)
+  u8 live_constant = 0;  // bytes of its constant that it reads from the guest's memory when it runs; 0: none
   u64 flags_live_after = 0;
 };
 

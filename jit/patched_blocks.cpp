@@ -67,9 +67,8 @@ void PatchedBlocks::add(u64 place, BlockId id, const u8* code, const std::vector
   Patched& p = blocks_[place];
   p = {.id = id, .stays = kMostStays, .code = {code, code + bytes}, .kept = std::vector<u8>(bytes, 0xff)};
   for (const GuestInsn& g : insns) {
-    if (!g.reads_constant) continue;
-    const u8 constant = live_constant_bytes(g, code + g.offset);
-    std::fill_n(p.kept.begin() + g.offset + g.insn.length - constant, constant, u8{0});
+    if (g.plan != Plan::kRewrite) continue;  // its handler has the constant as it was decoded
+    std::fill_n(p.kept.begin() + g.offset + g.insn.length - g.live_constant, g.live_constant, u8{0});
   }
 }
 
@@ -92,7 +91,6 @@ void PatchedBlocks::note_drop(u64 place, const Entry& entry) {
 }
 
 PatchedBlocks::Revival PatchedBlocks::revive(u64 place, const u8* code) {
-  if (blocks_.empty()) return {};
   const auto found = blocks_.find(place);
   if (found == blocks_.end() || !found->second.dropped) return {};
   Patched& p = found->second;

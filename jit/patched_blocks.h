@@ -3,7 +3,6 @@
 // else leaves it as it is; and one that was dropped comes back if all else is there again.
 #pragma once
 
-#include <optional>
 #include <unordered_map>
 #include <vector>
 

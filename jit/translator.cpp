@@ -138,7 +138,7 @@ struct Translator::Impl {
   BlockId translate(cpu::Vcpu& cpu, const u8* host, u32 key);
   /// The place at `host` is none for blocks that read their constants: for a while its code is translated
   /// only if it stays as it is.
-  void leave_to_interpreter(const u8* host, u32 key) {
+  void distrust_constants(const u8* host, u32 key) {
     decode_cache.rewrites(host, key & block_key::kDecodeMask) = cpu::DecodeCache::kNoRewrites;
     rewritten[rewritten_slot(host)] = 1;
   }
@@ -308,7 +308,7 @@ BlockId Translator::Impl::find_revived(const u8* host, u32 key) {
     case Kind::kSame:
       return cache.find(host, key);
     case Kind::kReshaped:
-      leave_to_interpreter(host, key);
+      distrust_constants(host, key);
       return kNone;
   }
   return kNone;
@@ -366,7 +366,7 @@ BlockId Translator::Impl::translate(cpu::Vcpu& cpu, const u8* host, u32 key) {
   }
   const bool patched = is_patched(host, key & block_key::kDecodeMask);
   if (patched && (second_page != nullptr || !scanned.back().valid)) {
-    leave_to_interpreter(host, key);
+    distrust_constants(host, key);
     return kNone;
   }
   end_before_known(host, key);
@@ -388,7 +388,7 @@ BlockId Translator::Impl::translate(cpu::Vcpu& cpu, const u8* host, u32 key) {
                                     .single_cpu = cpu.services().cpu_count == 1,
                                     .host_profile = host_profile};
   for (GuestInsn& g : scanned) g.plan = x64::make_plan(context, key, g);
-  for (GuestInsn& g : scanned) g.reads_constant = patched && live_constant_bytes(g, host + g.offset) != 0;
+  for (GuestInsn& g : scanned) g.live_constant = patched ? live_constant_bytes(g, host + g.offset) : u8{0};
   if (config.sabotage) std::for_each(scanned.begin(), scanned.end(), config.sabotage);
   CodeArena& arena = cache.arena();
   while (true) {

@@ -77,7 +77,7 @@ std::optional<Access> access_of(u64 start, const GuestInsn& g) {
 
 std::optional<i64> constant_move(const GuestInsn& g) {
   const cpu::OperandView& to = g.operands[0];
-  if (g.plan != Plan::kRewrite || g.reads_constant || to.type != ZYDIS_OPERAND_TYPE_REGISTER ||
+  if (g.plan != Plan::kRewrite || g.live_constant != 0 || to.type != ZYDIS_OPERAND_TYPE_REGISTER ||
       register_class(to.reg.value) != (word_bytes(g) == 8 ? ZYDIS_REGCLASS_GPR64 : ZYDIS_REGCLASS_GPR32)) {
     return std::nullopt;
   }

@@ -22,7 +22,6 @@
 #include "jit/block.h"
 #include "jit/block_scan.h"
 #include "jit/host_profile.h"
-#include "jit/patched_blocks.h"
 #include "jit/x64/stubs.h"
 
 namespace orrery::jit::x64 {
@@ -465,7 +464,7 @@ class BlockEmitter {
   /// The same behind `g`.
   void keep_what_was_stored(const GuestInsn& g, i32 displacement);
   void load_effective_address(const GuestInsn& g);
-  /// The constant of `g`, one with reads_constant, into kScratch, as `bytes` bytes.
+  /// The live constant of `g` into kScratch, as `bytes` bytes.
   void read_constant(const GuestInsn& g, unsigned bytes);
   void load_guest(const Gp& host, u8 guest) { a_.mov(host, asmjit::x86::qword_ptr(kState, 8 * guest)); }
   /// The host register that has the guest's, or `temporary`, which it is loaded into.

@@ -83,7 +83,7 @@ FlagRecipe stored_to_memory(const GuestInsn& g) {
 }  // namespace
 
 FlagRecipe recipe_of(const GuestInsn& g) {
-  if (g.plan != Plan::kRewrite || g.reads_constant || flags_defined(g) != cpu::rflags::kArithmetic ||
+  if (g.plan != Plan::kRewrite || g.live_constant != 0 || flags_defined(g) != cpu::rflags::kArithmetic ||
       g.insn.has(cpu::insn_flag::kLock))
     return {};
   using Kind = FlagRecipe::Kind;

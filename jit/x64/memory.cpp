@@ -27,7 +27,7 @@ void BlockEmitter::linear_address(const cpu::OperandView::Memory& mem, unsigned 
     const u32 shift = mem.scale == 8 ? 3 : mem.scale == 4 ? 2 : mem.scale == 2 ? 1 : 0;
     const Gp base = has_base ? value_of(guest_number(mem.base), kAddress) : Gp();
     const Gp index = has_index ? value_of(guest_number(mem.index), kIndex) : Gp();
-    if (g.reads_constant) {
+    if (g.live_constant != 0) {
       read_constant(g, 8);
       if (has_index) a_.lea(kScratch, ptr(kScratch, index, shift));
       a_.lea(result, has_base ? ptr(base, kScratch) : ptr(kScratch));

@@ -133,9 +133,8 @@ unsigned BlockEmitter::operand_in_state(const GuestInsn& g) const {
 }
 
 void BlockEmitter::read_constant(const GuestInsn& g, unsigned bytes) {
-  const u8 constant = live_constant_bytes(g, request_.host + g.offset);
-  a_.mov(kScratch, reinterpret_cast<u64>(request_.host) + g.offset + g.insn.length - constant);
-  if (constant < bytes) {
+  a_.mov(kScratch, reinterpret_cast<u64>(request_.host) + g.offset + g.insn.length - g.live_constant);
+  if (g.live_constant < bytes) {
     a_.movsxd(kScratch, dword_ptr(kScratch));
   } else {
     a_.mov(gp(kScratchId, bytes), ptr(kScratch, 0, bytes));
@@ -321,7 +320,7 @@ void BlockEmitter::rewrite(const GuestInsn& g) {
         operands[count++] = ptr(kAddress, displacement, memory->size / 8);
         break;
       case ZYDIS_OPERAND_TYPE_IMMEDIATE:
-        if (g.reads_constant) {
+        if (g.live_constant != 0) {
           read_constant(g, g.operands[0].size / 8);
           const bool whole = in_state == 0 && g.z.mnemonic == ZYDIS_MNEMONIC_MOV;
           operands[count++] = gp(kScratchId, whole ? 8 : g.operands[0].size / 8);

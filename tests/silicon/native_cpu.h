@@ -37,6 +37,8 @@ class NativeCpu {
   static bool is_zen();
   /// One of those before Zen 4: BSF and BSR change ZF alone, and FXRSTOR64 takes FIP and FDP as 48 bits.
   static bool is_before_zen4();
+  /// Whether all that is undefined is as the profile has it.
+  static bool has_profile() { return is_zen() && !is_before_zen4(); }
   /// The bits of MXCSR that the host has. [SDM1 11.6.6]
   static u32 mxcsr_mask();
   /// Whether the host has all that the vector forms of `row` need; `wide`: those with YMM operands.

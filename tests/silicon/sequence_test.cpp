@@ -216,7 +216,7 @@ TEST(Sequences, HostInterpreterAndTranslatorAgree) {
   const u64 count = setting("ORRERY_SEQUENCES", 20000), first = setting("ORRERY_SEQUENCE_SEED", 0);
   // On a host of another profile, what all vendors define alike is compared with it, and everything between
   // the engines, in turns.
-  const bool same_profile = NativeCpu::is_zen() && !NativeCpu::is_before_zen4();
+  const bool same_profile = NativeCpu::has_profile();
   const char* const group = std::getenv("ORRERY_SEQUENCE_GROUP");
   const std::string_view favoured = group == nullptr ? "" : group;
   const SequenceMaker wide(Mode::k64, true, favoured), narrow(Mode::k32, true, favoured);
@@ -282,7 +282,7 @@ TEST(Sequences, HostIsGuarded) {
 
 TEST(Sequences, CorpusAgrees) {
   // Hosts of other profiles have other undefined flags.
-  const bool with_host = NativeCpu::is_zen() && !NativeCpu::is_before_zen4();
+  const bool with_host = NativeCpu::has_profile();
   Bench bench;
   u64 cases = 0;
   for (const auto& entry : std::filesystem::directory_iterator(ORRERY_SILICON_CORPUS)) {

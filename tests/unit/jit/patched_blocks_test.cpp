@@ -24,7 +24,7 @@ struct PatchedBlocksTest : testing::Test {
     scanner.scan(page.data(), page.data() + page.size(), cpu::decode_key::kBits64, kMaxBlockInsns, insns);
     for (GuestInsn& g : insns) {
       g.plan = Plan::kRewrite;
-      g.reads_constant = live_constant_bytes(g, page.data() + g.offset) != 0;
+      g.live_constant = live_constant_bytes(g, page.data() + g.offset);
     }
   }
   unsigned constant_of(std::initializer_list<u8> code) {
