@@ -146,14 +146,19 @@ void BlockEmitter::emit_insns() {
 }
 
 void BlockEmitter::emit_insn(GuestInsn& g) {
-  delays_stack_ = is_cleared_push_or_pop(g);
-  if (!delays_stack_ && g.plan != Plan::kNothing) settle_stack();
+  // The x87 pointers may be counted from RSP.
+  const bool may_delay = x87_pointers_ == X87Pointers{};
+  if (const auto by = mere_stack_move(g); by && may_delay) {
+    stack_moves_ += *by;
+    return;
+  }
+  const bool leaves_alone = may_delay && leaves_stack_alone(g);
+  delays_stack_ = leaves_alone || (may_delay && is_grouped_push_or_pop(g));
+  if (!leaves_alone) settle_stack();
   emit_hoisted_checks();
   save_before(g);
   keep_x87_pointers(g);
-  // What is not known to leave kAddress alone but for its access.
-  const bool holds = g.plan == Plan::kNothing || g.plan == Plan::kStack ||
-                     (g.plan == Plan::kRewrite && g.z.mnemonic != ZYDIS_MNEMONIC_LEA) || is_call_or_return(g);
+  const bool holds = leaves_address_alone(g);
   if (!holds) held_group_ = GroupedAccess::kNoGroup;
   switch (g.plan) {
     case Plan::kHandler:
@@ -201,6 +206,7 @@ void BlockEmitter::emit_insn(GuestInsn& g) {
 
 Label BlockEmitter::site(bool resumes) {
   DCHECK(flags_ != Flags::kHost);
+  DCHECK(!resumes || stack_moves_ == 0);
   if (!has_site()) new_site(resumes);
   return sites_.back().entry;
 }
@@ -218,7 +224,8 @@ void BlockEmitter::new_site(bool resumes) {
                     .flags = Flags::kImage,
                     .recipe = flags_ == Flags::kRecipe ? producer_ : kNoProducer,
                     .x87_loaded = false,
-                    .pointers = x87_pointers_});
+                    .pointers = x87_pointers_,
+                    .stack_moves = stack_moves_});
 }
 
 // Behind a site, the second version of a loop goes on in the first.
@@ -278,7 +285,8 @@ BlockEmitter::PendingLink& BlockEmitter::new_link(u64 target, LinkPath path) {
                     .turn = turn_,
                     .in_line = in_line,
                     .call = false,
-                    .pointers = x87_pointers_});
+                    .pointers = x87_pointers_,
+                    .stack_moves = stack_moves_});
   return links_.back();
 }
 
@@ -356,6 +364,7 @@ void BlockEmitter::emit_site(size_t number) {
     a_.bind(s.entry);
     if (s.recipe != kNoProducer) emit_recipe_to_image(s.recipe);
     store_x87_pointers(s.pointers);
+    emit_stack_moves(s.stack_moves);
     if (s.turn != 0) emit_exchange_back();
     call_stub(context_.stubs.called_site);
     s.exit = static_cast<u32>(a_.offset());
@@ -415,6 +424,7 @@ void BlockEmitter::emit_cold() {
         emit_save_flags();
       }
       store_x87_pointers(link.pointers);
+      emit_stack_moves(link.stack_moves);
       if (link.turn != 0) emit_exchange_back();
       emit_page_guard(link);
       give_back(link.ticks_back);

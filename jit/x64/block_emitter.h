@@ -141,9 +141,12 @@ class BlockEmitter {
     size_t recipe;         // for the flags at `entry`; kNoProducer: the image has them
     bool x87_loaded;       // when the code behind runs
     X87Pointers pointers;  // at `entry`
+    i32 stack_moves;       // likewise
     u32 exit = 0;          // Site::exit
     /// Whoever leaves here need not do anything first.
-    bool leaves_at_once() const { return recipe == kNoProducer && turn == 0 && pointers == X87Pointers{}; }
+    bool leaves_at_once() const {
+      return recipe == kNoProducer && turn == 0 && pointers == X87Pointers{} && stack_moves == 0;
+    }
     /// Nothing has to be loaded on the way back.
     bool resumes_behind() const {
       return !in_line && !x87_loaded && (flags == Flags::kImage || flags == Flags::kRecipe);
@@ -165,6 +168,7 @@ class BlockEmitter {
     bool in_line;
     bool call;                  // not a jump
     X87Pointers pointers;       // at `entry`
+    i32 stack_moves;            // likewise
     u8 opcode_bytes = 1;        // of what is patched
     bool leads_out = false;     // Link::leads_out
     size_t refill = kNoRefill;  // the one whose `miss` is `entry`, if there is one
@@ -260,6 +264,10 @@ class BlockEmitter {
   u64 flags_defined(const GuestInsn& g) const { return facts_of(g).defined; }
   u64 flags_read(const GuestInsn& g) const { return facts_of(g).read; }
   bool changes_flags(const GuestInsn& g) const { return facts_of(g).changes; }
+  /// Jcc, run natively.
+  bool is_jcc(const GuestInsn& g) const {
+    return g.plan == Plan::kBranch && flags_read(g) != 0;
+  }
   const FlagRecipe& recipe_of(const GuestInsn& g) const { return facts_of(g).recipe; }
 
   // flags.cpp
@@ -390,6 +398,8 @@ class BlockEmitter {
   /// linear address into kAddress. May use kIndex, kScratch and EFLAGS, saving flags that are wanted.
   template <class Address>
   i32 access(unsigned bytes, bool write, unsigned alignment, Address address);
+  /// Whether `g` does not use kAddress but for its access.
+  bool leaves_address_alone(const GuestInsn& g) const;
   /// Whether kAddress is sure to stay that of group number `number` from its check to its last access.
   bool stays_held(u8 number) const;
   /// The check of group number `number`, before the current instruction.
@@ -511,20 +521,26 @@ class BlockEmitter {
   Gp word(const Gp& reg) const { return gp(reg.id(), word_); }
   /// The address of the stack's next slot into kAddress.
   void slot_below(const Gp& sp) { a_.lea(word(kAddress), asmjit::x86::ptr(sp, -static_cast<i32>(word_))); }
-  /// Moves the guest's RSP on: at once, or with what comes next.
+  /// Moves the guest's RSP on: at once, or when the next instruction looks at it.
   void move_stack(i32 by) {
     stack_moves_ += by;
     if (!delays_stack_) settle_stack();
   }
   /// Brings RSP to where the instructions before have moved it.
-  void settle_stack() {
-    if (stack_moves_ == 0) return;
+  void settle_stack() { emit_stack_moves(std::exchange(stack_moves_, 0)); }
+  /// Leaves EFLAGS alone.
+  void emit_stack_moves(i32 by) {
     const Gp sp = gp(kHostOf[cpu::kRsp], 8);
-    a_.lea(word(sp), asmjit::x86::ptr(sp, std::exchange(stack_moves_, 0)));
+    if (by != 0) a_.lea(word(sp), asmjit::x86::ptr(sp, by));
   }
-  /// Whether `g`, the current instruction, pushes or pops where a check has been before: nobody looks at RSP
-  /// there, so that a run of them moves it once.
-  bool is_cleared_push_or_pop(const GuestInsn& g) const;
+  /// Whether `g`, the current instruction, is a push or pop behind whose handler the block is left, so that RSP
+  /// may move on later.
+  bool is_grouped_push_or_pop(const GuestInsn& g) const;
+  /// Whether `g`, the current instruction, may run while RSP has still to be moved on: it does not look at it
+  /// but for accesses that a check before has cleared, and whoever leaves the block there moves it first.
+  bool leaves_stack_alone(const GuestInsn& g) const;
+  /// By how much `g` moves RSP, if that is all that anybody notices of it.
+  std::optional<i32> mere_stack_move(const GuestInsn& g) const;
   void push(const GuestInsn& g);
   void pop(const GuestInsn& g);
   void leave();

@@ -134,6 +134,7 @@ void BlockEmitter::push_for_call(const Gp& address, i32 offset, const Gp& back) 
   a_.mov(ptr(address, offset, word_), word(back));
   if (in_page(end_of(insns_.back()))) a_.push(back);
   move_stack(-static_cast<i32>(word_));
+  settle_stack();
 }
 
 void BlockEmitter::load_target(const GuestInsn& g, const Label& miss) {
@@ -270,6 +271,7 @@ void BlockEmitter::ret(const GuestInsn& g) {
                          ? static_cast<i32>(g.operands[0].imm.value.u & 0xffff)
                          : 0;
   move_stack(static_cast<i32>(word_) + extra);
+  settle_stack();
   set_bad_target(ExitKind::kBadReturn);
   a_.ret();
   ended_ = true;

@@ -162,7 +162,7 @@ bool BlockEmitter::uses_flags_up(const GuestInsn& g) const {
 bool BlockEmitter::are_saved_from(size_t from) const {
   for (size_t i = from; i < insns_.size(); ++i) {
     const GuestInsn& g = insns_[i];
-    if (g.plan == Plan::kBranch && flags_read(g) != 0) {
+    if (is_jcc(g)) {
       if (i + 1 == insns_.size()) return !is_loop();
       continue;  // its way out saves them
     }

@@ -29,7 +29,7 @@ void BlockEmitter::find_loop() {
     const GuestInsn& g = insns_[i];
     if (g.plan == Plan::kNothing) continue;
     // A jump out, but not one whose handler runs.
-    if (g.plan == Plan::kBranch && flags_read(g) != 0) continue;
+    if (is_jcc(g)) continue;
     if (g.plan != Plan::kRewrite && g.plan != Plan::kStack && g.plan != Plan::kX87) return;
     if (g.plan != Plan::kStack && changes_flags(g)) {
       producer = flags_defined(g) == cpu::rflags::kArithmetic ? i : kNoProducer;

@@ -92,23 +92,50 @@ void BlockEmitter::check_group(u8 number, bool keep_eflags) {
   kept_windows_ |= 1u << number;
 }
 
+bool BlockEmitter::leaves_address_alone(const GuestInsn& g) const {
+  switch (g.plan) {
+    case Plan::kNothing:
+    case Plan::kStack:
+      return true;
+    case Plan::kBranch:
+      return is_jcc(g) || is_call_or_return(g);
+    case Plan::kRewrite:
+      break;
+    default:
+      return false;
+  }
+  if (g.z.mnemonic != ZYDIS_MNEMONIC_LEA) return true;
+  const cpu::OperandView& to = g.operands[0];
+  const cpu::OperandView::Memory& mem = g.operands[1].mem;
+  const auto in_host = [this](ZydisRegister reg) {
+    return reg == ZYDIS_REGISTER_NONE || reg == ZYDIS_REGISTER_RIP || reg == ZYDIS_REGISTER_EIP ||
+           host_of(guest_number(reg)) != kNoHost;
+  };
+  return to.size >= 32 && in_host(to.reg.value) && in_host(mem.base);
+}
+
 bool BlockEmitter::stays_held(u8 number) const {
   const MemoryGroup& group = groups_.groups[number];
   if (x87_pointers_.data != nullptr) return false;  // who stores them makes their address in kAddress
   for (size_t i = group.check; i <= group.last; ++i) {
     const GuestInsn& g = insns_[i];
     const bool ours = groups_.accesses[i].group == number;
-    if (g.plan == Plan::kNothing) continue;
-    if (is_call_or_return(g) && i == group.last) continue;
-    if (g.plan == Plan::kStack) {
-      if (!ours || g.operands[0].type == ZYDIS_OPERAND_TYPE_MEMORY) return false;
-      continue;
+    if (!leaves_address_alone(g) || has_hoisted_check_of_another(i, number)) return false;
+    switch (g.plan) {
+      case Plan::kBranch:
+        if (is_call_or_return(g) && i != group.last) return false;
+        break;
+      case Plan::kStack:
+        if (!ours || g.operands[0].type == ZYDIS_OPERAND_TYPE_MEMORY) return false;
+        break;
+      case Plan::kRewrite:
+        // Three registers that live in the state would have kAddress as well.
+        if (needs_x87(g) || g.z.operand_count_visible > 2 || (memory_operand(g) != nullptr && !ours))
+          return false;
+        break;
+      default:
+        break;
     }
-    // Three registers that live in the state would have kAddress as well.
-    const bool simple = g.plan == Plan::kRewrite && g.z.mnemonic != ZYDIS_MNEMONIC_LEA && !needs_x87(g) &&
-                        g.z.operand_count_visible <= 2;
-    if (!simple || (memory_operand(g) != nullptr && !ours) || has_hoisted_check_of_another(i, number))
-      return false;
   }
   return true;
 }
@@ -221,7 +248,7 @@ bool BlockEmitter::keeps_eflags() const {
   for (size_t i = current_; i < insns_.size(); ++i) {
     const GuestInsn& g = insns_[i];
     if (g.plan == Plan::kNothing || g.plan == Plan::kStack) continue;
-    if (g.plan == Plan::kBranch && flags_read(g) != 0) return true;
+    if (is_jcc(g)) return true;
     if (g.plan != Plan::kRewrite) return false;
     if (flags_read(g) != 0) return true;
     if (flags_defined(g) == cpu::rflags::kArithmetic) return false;

@@ -20,14 +20,46 @@ void BlockEmitter::emit_stack(const GuestInsn& g) {
   }
 }
 
-bool BlockEmitter::is_cleared_push_or_pop(const GuestInsn& g) const {
-  if (g.plan != Plan::kStack || !groups_.is_member(current_) || has_hoisted_check(current_)) return false;
+bool BlockEmitter::is_grouped_push_or_pop(const GuestInsn& g) const {
+  if (g.plan != Plan::kStack || groups_.accesses[current_].group == GroupedAccess::kNoGroup) return false;
   if (g.z.mnemonic != ZYDIS_MNEMONIC_PUSH && g.z.mnemonic != ZYDIS_MNEMONIC_POP) return false;
-  // The x87 pointers may be counted from RSP.
-  if (x87_pointers_ != X87Pointers{}) return false;
   const cpu::OperandView& o = g.operands[0];
   return o.type == ZYDIS_OPERAND_TYPE_IMMEDIATE ||
          (o.type == ZYDIS_OPERAND_TYPE_REGISTER && guest_number(o.reg.value) != cpu::kRsp);
+}
+
+bool BlockEmitter::leaves_stack_alone(const GuestInsn& g) const {
+  if (has_hoisted_check(current_)) return false;
+  switch (g.plan) {
+    case Plan::kNothing:
+      return true;
+    case Plan::kStack:
+      return is_grouped_push_or_pop(g) && groups_.is_member(current_);
+    case Plan::kBranch:
+      if (is_call_or_return(g)) return groups_.is_member(current_);
+      return is_jcc(g) && current_ + 1 < insns_.size();
+    case Plan::kRewrite:
+      break;
+    default:
+      return false;
+  }
+  if (needs_x87(g) || uses_flags_up(g)) return false;
+  const cpu::OperandView* const accessed = memory_operand(g);
+  for (unsigned i = 0; i < g.z.operand_count; ++i) {
+    const cpu::OperandView& o = g.operands[i];
+    if (o.type == ZYDIS_OPERAND_TYPE_REGISTER && register_bit(o.reg.value) == 1u << cpu::kRsp) return false;
+    if (o.type != ZYDIS_OPERAND_TYPE_MEMORY || &o == accessed) continue;
+    if (((register_bit(o.mem.base) | register_bit(o.mem.index)) >> cpu::kRsp & 1) != 0) return false;
+  }
+  return true;
+}
+
+std::optional<i32> BlockEmitter::mere_stack_move(const GuestInsn& g) const {
+  constexpr i64 kMost = 1 << 20;
+  if (has_hoisted_check(current_) || g.flags_live_after != 0) return {};
+  const auto by = constant_move(g);
+  if (!by || guest_number(g.operands[0].reg.value) != cpu::kRsp) return {};
+  return std::abs(*by) <= kMost ? std::optional(static_cast<i32>(*by)) : std::nullopt;
 }
 
 void BlockEmitter::push(const GuestInsn& g) {
