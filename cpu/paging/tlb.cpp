@@ -183,7 +183,7 @@ void FastBank::drop_writes_to(u64 host_page) {
   }
   for (u16 i = first_writer(host_page); i != kNoWriter;) {
     FastView::Entry& entry = view_.entries[i];
-    const u16 next = entry.next_writer;
+    const u16 next = neighbours_[i].next;
     if (entry.host == host_page) {
       unlist_writer(i);
       entry.write_page = invalid_page(i);

@@ -76,7 +76,8 @@ class Tlb {
 };
 
 /// The quick entries of one privilege view, by FastBank::index_of: an access is let through when
-/// (linear - page) <= 4096 - access bytes; its host address is that difference plus `host`.
+/// (linear - page) <= 4096 - access bytes; its host address is that difference plus `host`, or the linear
+/// address plus `distance`.
 struct FastView {
   // So many because a program's heap, libraries and stack lie anywhere to one another: of 8192, most fills
   // displaced a page in use.
@@ -86,13 +87,11 @@ struct FastView {
     u64 read_page;
     u64 write_page;
     u64 host;
-    // The entries that let writes through to host pages of the same hash: FastBank's.
-    u16 next_writer, previous_writer;
-    u32 unused;  // an entry lies in one cache line
+    u64 distance;
   };
   std::array<Entry, kEntries> entries;
 };
-static_assert(sizeof(FastView::Entry) == 32);
+static_assert(sizeof(FastView::Entry) == 32);  // it lies in one cache line
 
 /// The same for code pages, which have entries of their own: data does not evict them. An entry is the page's
 /// address plus the number of its frame of RAM, which is below kFrames. Pages of one index are twice that
@@ -173,6 +172,7 @@ class FastBank {
     entry.read_page = rights.read ? page : invalid_page(i);
     entry.write_page = rights.write ? page : invalid_page(i);
     entry.host = host;
+    entry.distance = host - page;
     global_[i] = rights.global;
     (rights.global ? global_fills_ : fills_).note(i);
     if (rights.write) list_writer(i);
@@ -191,31 +191,24 @@ class FastBank {
 
  private:
   static FastView::Entry no_entry(unsigned i) {
-    return {.read_page = invalid_page(i),
-            .write_page = invalid_page(i),
-            .host = 0,
-            .next_writer = kNoWriter,
-            .previous_writer = kNoWriter,
-            .unused = 0};
+    return {.read_page = invalid_page(i), .write_page = invalid_page(i), .host = 0, .distance = 0};
   }
   /// An entry that lets writes through is in the list of its host page's hash.
   static constexpr u16 kNoWriter = 0xffff;
   static_assert(FastView::kEntries <= kNoWriter);
   u16& first_writer(u64 host_page) { return writers_[(host_page >> 12) & FastView::kIndexMask]; }
   void list_writer(unsigned i) {
-    FastView::Entry& entry = view_.entries[i];
-    u16& first = first_writer(entry.host);
-    entry.next_writer = first;
-    entry.previous_writer = kNoWriter;
-    if (first != kNoWriter) view_.entries[first].previous_writer = static_cast<u16>(i);
+    u16& first = first_writer(view_.entries[i].host);
+    neighbours_[i] = {.next = first, .previous = kNoWriter};
+    if (first != kNoWriter) neighbours_[first].previous = static_cast<u16>(i);
     first = static_cast<u16>(i);
   }
   void unlist_writer(unsigned i) {
     const FastView::Entry& entry = view_.entries[i];
     if (entry.write_page == invalid_page(i)) return;
-    const u16 next = entry.next_writer, previous = entry.previous_writer;
-    (previous == kNoWriter ? first_writer(entry.host) : view_.entries[previous].next_writer) = next;
-    if (next != kNoWriter) view_.entries[next].previous_writer = previous;
+    const auto [next, previous] = neighbours_[i];
+    (previous == kNoWriter ? first_writer(entry.host) : neighbours_[previous].next) = next;
+    if (next != kNoWriter) neighbours_[next].previous = previous;
   }
   void forget_refused() { refused_.fill(kNotAPage); }
   void forget_refused(u64 page) { std::replace(refused_.begin(), refused_.end(), page, u64{kNotAPage}); }
@@ -250,7 +243,12 @@ class FastBank {
   static void for_each(Fills& fills, unsigned all, Each each);
   Fills fills_, global_fills_, code_fills_, global_code_fills_;
   std::array<bool, FastView::kEntries> global_{};
+  /// Entries that let writes through to host pages of one hash are in a list: its first, and the others.
   std::array<u16, FastView::kEntries> writers_;
+  struct Neighbours {
+    u16 next, previous;
+  };
+  std::array<Neighbours, FastView::kEntries> neighbours_{};
   std::array<bool, FastCode::kEntries> code_global_{};
 };
 

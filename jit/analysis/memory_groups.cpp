@@ -102,7 +102,8 @@ namespace {
 
 class Finder {
  public:
-  Finder(u64 start, std::span<const GuestInsn> insns) : start_(start), insns_(insns) {
+  Finder(u64 start, std::span<const GuestInsn> insns, size_t most)
+      : start_(start), insns_(insns), most_(most) {
     out_.accesses.resize(insns.size());
   }
   MemoryGroups run() {
@@ -127,6 +128,7 @@ class Finder {
     const i64 position = absolute ? a.displacement : moving_[a.base].shift + a.displacement;
     const i64 page = absolute ? position >> 12 : 0;
     const u32 version = absolute ? 0 : moving_[a.base].version;
+    out_.accesses[i] = {GroupedAccess::kNoGroup, a.base, a.displacement, position, a.bytes};
     // An absolute access that crosses its page can't share the page's check.
     if (absolute && ((position + a.bytes - 1) >> 12) != page) return;
     const i64 end = position + a.bytes;
@@ -143,7 +145,7 @@ class Finder {
       group.high = high;
       group.last = static_cast<u16>(i);
       group.write = group.write || a.write;
-      out_.accesses[i] = {open.group, a.base, a.displacement, position, a.bytes};
+      out_.accesses[i].group = open.group;
       return;
     }
     if (out_.groups.size() >= GroupedAccess::kNoGroup) return;
@@ -151,7 +153,7 @@ class Finder {
     const auto index = static_cast<u16>(i);
     out_.groups.push_back({index, index, a.write, position, end, index});
     open_.push_back({a.base, version, page, number, a.displacement, position});
-    out_.accesses[i] = {number, a.base, a.displacement, position, a.bytes};
+    out_.accesses[i].group = number;
   }
 
   void follow(const GuestInsn& g) {
@@ -190,7 +192,7 @@ class Finder {
   void drop_singles() {
     std::vector<MemoryGroup> kept;
     std::vector<u8> renumbered(out_.groups.size(), GroupedAccess::kNoGroup);
-    for (size_t n = 0; n < out_.groups.size() && kept.size() < kMaxGroups; ++n) {
+    for (size_t n = 0; n < out_.groups.size() && kept.size() < most_; ++n) {
       if (out_.groups[n].first == out_.groups[n].last) continue;
       renumbered[n] = static_cast<u8>(kept.size());
       kept.push_back(out_.groups[n]);
@@ -203,6 +205,7 @@ class Finder {
 
   const u64 start_;
   std::span<const GuestInsn> insns_;
+  const size_t most_;
   MemoryGroups out_;
   std::vector<OpenGroup> open_;
   Moving moving_[16];
@@ -218,10 +221,7 @@ bool MemoryGroups::open_behind(size_t i) const {
 }
 
 MemoryGroups find_memory_groups(u64 start, std::span<const GuestInsn> insns, bool enabled) {
-  if (enabled) return Finder(start, insns).run();
-  MemoryGroups none;
-  none.accesses.resize(insns.size());
-  return none;
+  return Finder(start, insns, enabled ? kMaxGroups : 0).run();
 }
 
 }  // namespace orrery::jit

@@ -26,12 +26,13 @@ struct MemoryGroup {
 /// Where an instruction accesses memory: `base` + `displacement` now, `position` counted as its group counts.
 struct GroupedAccess {
   u8 group = kNoGroup;
-  u8 base = 0;           // guest register; kCodeBase: the page of the code; kAbsoluteBase: address 0
+  u8 base = kNoBase;     // guest register; kCodeBase: the page of the code; kAbsoluteBase: address 0
   i64 displacement = 0;  // of the access, from the base's value now
   i64 position = 0;
   u16 bytes = 0;
   static constexpr u8 kNoGroup = 0xff;
   static constexpr u8 kCodeBase = 16, kAbsoluteBase = 17;
+  static constexpr u8 kNoBase = 0xff;  // there is no access, or none so simple
 };
 
 struct MemoryGroups {
@@ -50,7 +51,7 @@ struct MemoryGroups {
 std::optional<i64> constant_move(const GuestInsn& g);
 
 /// Groups of two accesses and more in a block that begins at `start` of its page. `enabled`: false gives
-/// none.
+/// none, but says where each accesses memory.
 MemoryGroups find_memory_groups(u64 start, std::span<const GuestInsn> insns, bool enabled);
 
 }  // namespace orrery::jit

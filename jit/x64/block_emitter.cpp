@@ -391,7 +391,7 @@ void BlockEmitter::emit_cold() {
       if (word_ == 8) emit_canonical_check(a_, kAddress, unknown_call_->miss);
       code_address(kScratch, end_of(insns_.back()));
       a_.mov(kIndex, call_slot());
-      push_for_call(kIndex, unknown_call_->offset, kScratch);
+      push_for_call(ptr(kIndex, unknown_call_->offset, word_), kScratch);
       a_.call(address_of(request_.indirect.jump));
       a_.jmp(found_return_);
     } else {

@@ -183,13 +183,25 @@ class BlockEmitter {
     i64 position;
     unsigned alignment;
   };
+  /// Where the host finds an access that has been checked: from kAddress on, which is its address, or, if
+  /// there is a `base`, the distance from what that register has.
+  struct HostPlace {
+    i32 offset = 0;
+    Gp base = {};
+    asmjit::x86::Mem of(unsigned bytes) const {
+      return base.isValid() ? asmjit::x86::ptr(base, kAddress, 0, offset, bytes)
+                            : asmjit::x86::ptr(kAddress, offset, bytes);
+    }
+  };
   /// An access outside of the page that it was compared with.
   struct Refill {
     asmjit::Label cold, checked, miss;
-    asmjit::x86::Mem page;      // what has been subtracted from kAddress
+    asmjit::x86::Mem page;      // what has been subtracted from kAddress or, by distance, from kIndex
     std::optional<i32> recent;  // the RecentPage, from kState on; else the quick TLB's entry at kIndex
     unsigned bytes, alignment;
     bool write;
+    bool by_distance;   // kAddress is where the quick TLB's entry is, and becomes its distance;
+    bool keeps_linear;  // and nothing was subtracted: kIndex is the linear address, and stays it
     bool keeps_eflags;  // they are live, and `kept` has what belongs in rcx
     size_t site;        // whose entry `miss` is; kNoSite: it is another place
   };
@@ -394,10 +406,22 @@ class BlockEmitter {
   /// base changes EFLAGS.
   void linear_address(const cpu::OperandView::Memory& mem, unsigned address_width, const GuestInsn& g,
                       const Gp& to);
-  /// Makes kAddress plus the result the host address of the current instruction's access; `address` puts its
-  /// linear address into kAddress. May use kIndex, kScratch and EFLAGS, saving flags that are wanted.
+  /// Checks the current instruction's access, unless that has been done, and says where the host finds it;
+  /// `address` puts its linear address into a register. May use kIndex, kScratch and EFLAGS, saving flags that
+  /// are wanted.
   template <class Address>
-  i32 access(unsigned bytes, bool write, unsigned alignment, Address address);
+  HostPlace access(unsigned bytes, bool write, unsigned alignment, Address address);
+  /// The host register with what instruction `index` counts its address from, if its check may leave a
+  /// distance in kAddress; so the address is not waited for so long.
+  Gp base_for_distance(size_t index) const;
+  HostPlace place_by_distance(const Gp& base) const;
+  /// Whether the address of `g`, the current instruction, may stay in kIndex until memory is accessed, for
+  /// want of a base that has it.
+  bool may_keep_linear(const GuestInsn& g) const;
+  /// `place` without a base: kAddress becomes the address, and is that of no group any more.
+  HostPlace without_base(const HostPlace& place);
+  /// Whether `g` cannot access memory by a base.
+  bool needs_address(const GuestInsn& g) const;
   /// Whether `g` does not use kAddress but for its access.
   bool leaves_address_alone(const GuestInsn& g) const;
   /// Whether kAddress is sure to stay that of group number `number` from its check to its last access.
@@ -439,7 +463,7 @@ class BlockEmitter {
     return context_.layout.recent_pages[view_] + static_cast<i32>(number * sizeof(cpu::RecentPage));
   }
   i32 recent_page(size_t index, bool write) const;
-  void check_alignment(unsigned alignment, const asmjit::Label& miss);
+  void check_alignment(const Gp& address, unsigned alignment, const asmjit::Label& miss);
   /// Checks `bytes` at kAddress against the quick TLB and makes it a host address; what does not pass goes to
   /// `miss`. Uses kIndex, kScratch and EFLAGS. The access is the current instruction's, or that of `index`.
   void check_access(unsigned bytes, bool write, unsigned alignment, const asmjit::Label& miss) {
@@ -447,6 +471,15 @@ class BlockEmitter {
   }
   void check_access_of(size_t index, unsigned bytes, bool write, unsigned alignment,
                        const asmjit::Label& miss);
+  /// The same for `bytes` at `base` plus `displacement`: kAddress becomes the distance from there to the host.
+  void check_by_distance(const Gp& base, i32 displacement, unsigned bytes, bool write, unsigned alignment,
+                         const asmjit::Label& miss);
+  /// The same for what is at kIndex, which stays there. Uses kScratch, too.
+  void check_at_index(unsigned bytes, bool write, unsigned alignment, const asmjit::Label& miss);
+  /// The field of the quick TLB's entry that kAddress says where it is.
+  asmjit::x86::Mem entry_at_address(size_t offset) const {
+    return asmjit::x86::qword_ptr(kState, kAddress, 0, context_.layout.views[view_] + static_cast<i32>(offset));
+  }
   /// Of `label`: the site whose entry it is, or kNoSite.
   size_t site_of(const asmjit::Label& label) const {
     return has_site() && sites_.back().entry.id() == label.id() ? sites_.size() - 1 : kNoSite;
@@ -470,9 +503,9 @@ class BlockEmitter {
   // rewrite.cpp
   void rewrite(const GuestInsn& g);
   /// Keeps what keeps_for_flags says, before `g` runs; whether that has run `g` as well.
-  bool keep_for_flags(const GuestInsn& g, i32 displacement);
+  bool keep_for_flags(const GuestInsn& g, const HostPlace& place);
   /// The same behind `g`.
-  void keep_what_was_stored(const GuestInsn& g, i32 displacement);
+  void keep_what_was_stored(const GuestInsn& g, const HostPlace& place);
   void load_effective_address(const GuestInsn& g);
   /// The live constant of `g` into kScratch, as `bytes` bytes.
   void read_constant(const GuestInsn& g, unsigned bytes);
@@ -506,9 +539,9 @@ class BlockEmitter {
   /// Ends the block with a link.
   void leave_to(u64 target);
   void push_constant(u64 value);
-  /// Pushes the guest's return address `back`: onto its stack, at `offset` from the host address `address`
-  /// on, and onto the host's, if `land` will look at it.
-  void push_for_call(const Gp& address, i32 offset, const Gp& back);
+  /// Pushes the guest's return address `back`: into `slot` of its stack, and onto the host's, if `land` will
+  /// look at it.
+  void push_for_call(const asmjit::x86::Mem& slot, const Gp& back);
   /// Where the host address of the stack's slot waits while an indirect call looks for its target.
   asmjit::x86::Mem call_slot() const { return asmjit::x86::qword_ptr(kState, 8 * cpu::kRip); }
   /// Into kIndex: how the block's last instruction leaves if its target is not canonical.
@@ -519,8 +552,10 @@ class BlockEmitter {
   // stack.cpp
   void emit_stack(const GuestInsn& g);
   Gp word(const Gp& reg) const { return gp(reg.id(), word_); }
-  /// The address of the stack's next slot into kAddress.
-  void slot_below(const Gp& sp) { a_.lea(word(kAddress), asmjit::x86::ptr(sp, -static_cast<i32>(word_))); }
+  /// The address of the stack's next slot.
+  void slot_below(const Gp& to) {
+    a_.lea(word(to), asmjit::x86::ptr(gp(kHostOf[cpu::kRsp], 8), -static_cast<i32>(word_)));
+  }
   /// Moves the guest's RSP on: at once, or when the next instruction looks at it.
   void move_stack(i32 by) {
     stack_moves_ += by;
@@ -603,8 +638,9 @@ class BlockEmitter {
   std::vector<u32> starts_;
   MemoryGroups groups_;
   std::vector<Aligned> aligned_;
-  u8 held_group_ = GroupedAccess::kNoGroup;   // whose host address is in kAddress
+  u8 held_group_ = GroupedAccess::kNoGroup;   // whose host address, or distance, is in kAddress
   u32 kept_windows_ = 0;                      // bit n: and in window(n)
+  u32 by_distance_ = 0;                       // bit n: it is the distance for group n
   X87Pointers x87_pointers_, loop_pointers_;  // now; at a loop's jump back
   bool x87_loaded_ = false;
   asmjit::Label overflow_, has_room_;     // of the host's stack, at the block's call
@@ -633,20 +669,31 @@ class BlockEmitter {
 };
 
 template <class Address>
-i32 BlockEmitter::access(unsigned bytes, bool write, unsigned alignment, Address address) {
+BlockEmitter::HostPlace BlockEmitter::access(unsigned bytes, bool write, unsigned alignment,
+                                             Address address) {
   const GroupedAccess& grouped = groups_.accesses[current_];
   if (grouped.group == GroupedAccess::kNoGroup) {
     held_group_ = GroupedAccess::kNoGroup;
     if (alignment == 1 && keeps_eflags()) {
-      address();
+      address(kAddress);
       check_keeping_eflags(bytes, write, site_for_image());
-      return 0;
+      return {};
     }
     before_check();
-    address();
-    check_access(bytes, write, alignment, site(true));
+    HostPlace place;
+    if (const Gp base = base_for_distance(current_); base.isValid() && !needs_address(insns_[current_])) {
+      check_by_distance(base, static_cast<i32>(grouped.displacement), bytes, write, alignment, site(true));
+      place = place_by_distance(base);
+    } else if (may_keep_linear(insns_[current_])) {
+      address(kIndex);
+      check_at_index(bytes, write, alignment, site(true));
+      place.base = kIndex;
+    } else {
+      address(kAddress);
+      check_access(bytes, write, alignment, site(true));
+    }
     after_check();
-    return 0;
+    return place;
   }
   const MemoryGroup& group = groups_.groups[grouped.group];
   if (group.check == current_) {
@@ -660,17 +707,19 @@ i32 BlockEmitter::access(unsigned bytes, bool write, unsigned alignment, Address
     a_.mov(kAddress, asmjit::x86::qword_ptr(kState, window(grouped.group)));
   }
   held_group_ = grouped.group;
-  const auto offset = static_cast<i32>(grouped.position - group.low);
+  const bool by_distance = (by_distance_ >> grouped.group & 1) != 0;
+  const HostPlace place = by_distance ? place_by_distance(gp(host_of(grouped.base), 8))
+                                      : HostPlace{.offset = static_cast<i32>(grouped.position - group.low)};
   if (alignment > 1 && !known_to_be_aligned(grouped, alignment)) {
     before_check();
-    const asmjit::x86::Gp low = offset % static_cast<i32>(alignment) == 0 ? kAddress.r32() : kIndex.r32();
-    if (low == kIndex.r32()) a_.lea(low, asmjit::x86::ptr(kAddress, offset));
-    a_.test(low, alignment - 1);
-    a_.jnz(site(true));
+    const bool as_it_is = !by_distance && place.offset % static_cast<i32>(alignment) == 0;
+    const Gp low = as_it_is ? kAddress : kIndex;
+    if (!as_it_is) a_.lea(low, place.of(bytes));
+    check_alignment(low, alignment, site(true));
     after_check();
     aligned_.push_back({grouped.group, grouped.position, alignment});
   }
-  return offset;
+  return by_distance && needs_address(insns_[current_]) ? without_base(place) : place;
 }
 
 /// Whether `g` runs natively, but for its operands: x87 by Plan::kX87, MMX by Plan::kRewrite.

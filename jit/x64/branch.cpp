@@ -119,19 +119,18 @@ void BlockEmitter::final_jump(const GuestInsn& g, u64 target) {
 }
 
 void BlockEmitter::push_constant(u64 value) {
-  const Gp sp = gpq(kHostOf[cpu::kRsp]);
-  const i32 at = access(word_, true, 1, [&] { slot_below(sp); });
+  const HostPlace slot = access(word_, true, 1, [&](const Gp& to) { slot_below(to); });
   if (word_ == 4 || static_cast<u64>(static_cast<i64>(static_cast<i32>(value))) == value) {
-    a_.mov(ptr(kAddress, at, word_), static_cast<i32>(value));
+    a_.mov(slot.of(word_), static_cast<i32>(value));
   } else {
     a_.mov(kScratch, value);
-    a_.mov(qword_ptr(kAddress, at), kScratch);
+    a_.mov(slot.of(8), kScratch);
   }
   move_stack(-static_cast<i32>(word_));
 }
 
-void BlockEmitter::push_for_call(const Gp& address, i32 offset, const Gp& back) {
-  a_.mov(ptr(address, offset, word_), word(back));
+void BlockEmitter::push_for_call(const Mem& slot, const Gp& back) {
+  a_.mov(slot, word(back));
   if (in_page(end_of(insns_.back()))) a_.push(back);
   move_stack(-static_cast<i32>(word_));
   settle_stack();
@@ -167,7 +166,9 @@ void BlockEmitter::jump_indirect(const GuestInsn& g, bool call) {
     // The stack is checked first, so that nothing has changed if the call can't go on. Its address waits in
     // the state.
     make_room_for_return();
-    slot.offset = access(word_, true, 1, [&] { slot_below(gpq(kHostOf[cpu::kRsp])); });
+    const HostPlace place = access(word_, true, 1, [&](const Gp& to) { slot_below(to); });
+    DCHECK(!place.base.isValid());
+    slot.offset = place.offset;
     slot.miss = miss;
     a_.mov(call_slot(), kAddress);
   }
@@ -175,7 +176,7 @@ void BlockEmitter::jump_indirect(const GuestInsn& g, bool call) {
   // What the table has is canonical. The jump is one of its own here: the host's predictor knows it from
   // others.
   unknown_ = a_.newLabel();
-  const Mem code = emit_find_target(a_, context_.layout, request_.key, unknown_);
+  const Mem code = emit_find_target(a_, context_.layout, request_.key, context_.has_pext, unknown_);
   if (!call) {
     emit_move_to_page(a_, context_.layout);
     a_.jmp(code);
@@ -185,7 +186,7 @@ void BlockEmitter::jump_indirect(const GuestInsn& g, bool call) {
   code_address(kScratch, end_of(g));
   emit_move_to_page(a_, context_.layout);
   a_.mov(kAddress, call_slot());
-  push_for_call(kAddress, slot.offset, kScratch);
+  push_for_call(ptr(kAddress, slot.offset, word_), kScratch);
   a_.call(code);
   unknown_call_ = slot;
   land(g, false);
@@ -200,10 +201,10 @@ void BlockEmitter::call_relative(const GuestInsn& g, u64 target) {
   const u64 page = align_down(target, memory::kPageBytes);
   if (page != 0) leave_by_handler(links_[link]);
   make_room_for_return();
-  const i32 at = access(word_, true, 1, [&] { slot_below(gpq(kHostOf[cpu::kRsp])); });
+  const Mem slot = access(word_, true, 1, [&](const Gp& to) { slot_below(to); }).of(word_);
   if (page == 0) {
     code_address(kScratch, end_of(g));
-    push_for_call(kAddress, at, kScratch);
+    push_for_call(slot, kScratch);
   } else {
     code_address(kScratch, page);
     links_[link].frame = check_frame(Link::kNoFrame, miss);
@@ -212,7 +213,7 @@ void BlockEmitter::call_relative(const GuestInsn& g, u64 target) {
     } else {
       code_address(kIndex, end_of(g));
     }
-    push_for_call(kAddress, at, kIndex);
+    push_for_call(slot, kIndex);
     a_.mov(code_page(), kScratch);
   }
   emit_link(links_[link]);
@@ -263,8 +264,8 @@ void BlockEmitter::ret(const GuestInsn& g) {
   const Gp sp = gpq(kHostOf[cpu::kRsp]);
   save_flags();
   site(false);
-  const i32 at = access(word_, false, 1, [&] { a_.mov(word(kAddress), word(sp)); });
-  a_.mov(word(kAddress), ptr(kAddress, at, word_));
+  const HostPlace slot = access(word_, false, 1, [&](const Gp& to) { a_.mov(word(to), word(sp)); });
+  a_.mov(word(kAddress), slot.of(word_));
   flags_ = Flags::kImage;
   const auto extra = g.operands[0].type == ZYDIS_OPERAND_TYPE_IMMEDIATE &&
                              g.operands[0].visibility == ZYDIS_OPERAND_VISIBILITY_EXPLICIT

@@ -65,25 +65,29 @@ void BlockEmitter::check_group(u8 number, bool keep_eflags) {
   link.ticks_back = static_cast<u32>(insns_.size() - current_) + paid_ahead(turn_);
   link.key_bits = block_key::kNoGroups;
   flags_ = flags;
-  const i64 down = here.position - group.low;
-  if (here.base == GroupedAccess::kCodeBase) {
-    code_address(kAddress, static_cast<u64>(here.displacement - down));
-  } else if (here.base == GroupedAccess::kAbsoluteBase) {
-    if (word_ == 8) {
-      a_.mov(kAddress, here.displacement - down);
-    } else {
-      a_.mov(kAddress.r32(), static_cast<u32>(here.displacement - down));
-    }
-  } else {
-    const Gp base = value_of(here.base, kAddress);
-    a_.lea(word(kAddress), ptr(base, static_cast<i32>(here.displacement - down)));
-  }
   const Label miss = link.entry;
   const auto span = static_cast<unsigned>(group.high - group.low);
-  if (keep_eflags) {
-    check_keeping_eflags(span, group.write, miss);
+  const auto lowest = here.displacement - (here.position - group.low);
+  const Gp base = keep_eflags ? Gp() : base_for_distance(group.first);
+  if (base.isValid()) {
+    by_distance_ |= 1u << number;
+    check_by_distance(base, static_cast<i32>(lowest), span, group.write, 1, miss);
   } else {
-    check_access_of(group.first, span, group.write, 1, miss);
+    by_distance_ &= ~(1u << number);
+    if (here.base == GroupedAccess::kCodeBase) {
+      code_address(kAddress, static_cast<u64>(lowest));
+    } else if (here.base != GroupedAccess::kAbsoluteBase) {
+      a_.lea(word(kAddress), ptr(value_of(here.base, kAddress), static_cast<i32>(lowest)));
+    } else if (word_ == 8) {
+      a_.mov(kAddress, lowest);
+    } else {
+      a_.mov(kAddress.r32(), static_cast<u32>(lowest));
+    }
+    if (keep_eflags) {
+      check_keeping_eflags(span, group.write, miss);
+    } else {
+      check_access_of(group.first, span, group.write, 1, miss);
+    }
   }
   link.refill = refills_.size() - 1;
   kept_windows_ &= ~(1u << number);
@@ -130,7 +134,7 @@ bool BlockEmitter::stays_held(u8 number) const {
         break;
       case Plan::kRewrite:
         // Three registers that live in the state would have kAddress as well.
-        if (needs_x87(g) || g.z.operand_count_visible > 2 || (memory_operand(g) != nullptr && !ours))
+        if (needs_address(g) || needs_x87(g) || g.z.operand_count_visible > 2 || (memory_operand(g) != nullptr && !ours))
           return false;
         break;
       default:
@@ -138,6 +142,52 @@ bool BlockEmitter::stays_held(u8 number) const {
     }
   }
   return true;
+}
+
+Gp BlockEmitter::base_for_distance(size_t index) const {
+  const u8 base = groups_.accesses[index].base;
+  if (word_ != 8 || base >= GroupedAccess::kCodeBase || stays_in_page(index)) return {};
+  return host_of(base) == kNoHost ? Gp() : gp(host_of(base), 8);
+}
+
+BlockEmitter::HostPlace BlockEmitter::place_by_distance(const Gp& base) const {
+  const GroupedAccess& access = groups_.accesses[current_];
+  const i32 moved = access.base == cpu::kRsp ? stack_moves_ : 0;
+  return {.offset = static_cast<i32>(access.displacement) + moved, .base = base};
+}
+
+// What comes between the check and the access must not need kIndex.
+bool BlockEmitter::may_keep_linear(const GuestInsn& g) const {
+  if (g.plan != Plan::kRewrite || word_ != 8 || stays_in_page(current_) || is_shift(g.z.mnemonic)) return false;
+  if (flags_read(g) != 0 || (changes_flags(g) && flags_defined(g) != cpu::rflags::kArithmetic)) return false;
+  const cpu::OperandView::Memory& mem = memory_operand(g)->mem;
+  const bool in_code = mem.base == ZYDIS_REGISTER_RIP || mem.base == ZYDIS_REGISTER_EIP;
+  if (in_code || (mem.base == ZYDIS_REGISTER_NONE && mem.index == ZYDIS_REGISTER_NONE)) return false;
+  for (unsigned i = 0; i < g.z.operand_count; ++i) {
+    const cpu::OperandView& o = g.operands[i];
+    if (o.type != ZYDIS_OPERAND_TYPE_REGISTER) continue;
+    if (lives_in_state(o) || is_high_byte(o.reg.value)) return false;
+  }
+  return true;
+}
+
+BlockEmitter::HostPlace BlockEmitter::without_base(const HostPlace& place) {
+  a_.lea(kAddress, place.of(8));
+  held_group_ = GroupedAccess::kNoGroup;
+  return {};
+}
+
+// Its base may be another when memory is accessed, or it is encoded here.
+bool BlockEmitter::needs_address(const GuestInsn& g) const {
+  if (g.plan == Plan::kX87) return true;
+  if (g.plan != Plan::kRewrite) return false;
+  const u8 base = groups_.accesses[static_cast<size_t>(&g - insns_.data())].base;
+  for (unsigned i = 0; i < g.z.operand_count; ++i) {
+    const cpu::OperandView& o = g.operands[i];
+    if (o.type == ZYDIS_OPERAND_TYPE_REGISTER && is_high_byte(o.reg.value)) return true;
+  }
+  return recipe_of(g).kind == FlagRecipe::Kind::kStoreKept && base < GroupedAccess::kCodeBase &&
+         (registers_written(g) >> base & 1) != 0;
 }
 
 void BlockEmitter::emit_hoisted_checks() {
@@ -227,13 +277,70 @@ void BlockEmitter::check_access_of(size_t index, unsigned bytes, bool write, uns
                       .bytes = bytes,
                       .alignment = alignment,
                       .write = write,
+                      .by_distance = false,
+                      .keeps_linear = false,
                       .keeps_eflags = false,
                       .site = site_of(miss)};
   a_.sub(kAddress, page);
   a_.cmp(kAddress, 4096 - bytes);
   a_.ja(refill.cold);
-  check_alignment(alignment, miss);
+  check_alignment(kAddress, alignment, miss);
   a_.add(kAddress, host);
+  a_.bind(refill.checked);
+  refills_.push_back(refill);
+}
+
+// The access waits for neither subtraction nor addition.
+void BlockEmitter::check_by_distance(const Gp& base, i32 displacement, unsigned bytes, bool write,
+                                     unsigned alignment, const Label& miss) {
+  const Refill refill{.cold = a_.newLabel(),
+                      .checked = a_.newLabel(),
+                      .miss = miss,
+                      .page = entry_at_address(fast_page_field(write)),
+                      .recent = std::nullopt,
+                      .bytes = bytes,
+                      .alignment = alignment,
+                      .write = write,
+                      .by_distance = true,
+                      .keeps_linear = false,
+                      .keeps_eflags = false,
+                      .site = site_of(miss)};
+  if (displacement == 0) {
+    find_entry(kAddress, base);
+    a_.mov(kIndex, base);
+  } else {
+    a_.lea(kIndex, ptr(base, displacement));
+    find_entry(kAddress, kIndex);
+  }
+  a_.sub(kIndex, refill.page);
+  a_.cmp(kIndex, 4096 - bytes);
+  a_.ja(refill.cold);
+  check_alignment(kIndex, alignment, miss);
+  a_.mov(kAddress, entry_at_address(offsetof(cpu::FastView::Entry, distance)));
+  a_.bind(refill.checked);
+  refills_.push_back(refill);
+}
+
+void BlockEmitter::check_at_index(unsigned bytes, bool write, unsigned alignment, const Label& miss) {
+  const Refill refill{.cold = a_.newLabel(),
+                      .checked = a_.newLabel(),
+                      .miss = miss,
+                      .page = entry_at_address(fast_page_field(write)),
+                      .recent = std::nullopt,
+                      .bytes = bytes,
+                      .alignment = alignment,
+                      .write = write,
+                      .by_distance = true,
+                      .keeps_linear = true,
+                      .keeps_eflags = false,
+                      .site = site_of(miss)};
+  find_entry(kAddress, kIndex);
+  a_.mov(kScratch, kIndex);
+  a_.sub(kScratch, refill.page);
+  a_.cmp(kScratch, 4096 - bytes);
+  a_.ja(refill.cold);
+  check_alignment(kScratch, alignment, miss);
+  a_.mov(kAddress, entry_at_address(offsetof(cpu::FastView::Entry, distance)));
   a_.bind(refill.checked);
   refills_.push_back(refill);
 }
@@ -272,6 +379,8 @@ void BlockEmitter::check_keeping_eflags(unsigned bytes, bool write, const Label&
                       .bytes = bytes,
                       .alignment = 1,
                       .write = write,
+                      .by_distance = false,
+                      .keeps_linear = false,
                       .keeps_eflags = true,
                       .site = site_of(miss)};
   const Label within = a_.newLabel();
@@ -303,9 +412,9 @@ void BlockEmitter::check_keeping_eflags(unsigned bytes, bool write, const Label&
   image_ = kNoProducer;
 }
 
-void BlockEmitter::check_alignment(unsigned alignment, const Label& miss) {
+void BlockEmitter::check_alignment(const Gp& address, unsigned alignment, const Label& miss) {
   if (alignment == 1) return;
-  a_.test(kAddress.r32(), alignment - 1);
+  a_.test(address.r32(), alignment - 1);
   a_.jnz(miss);
 }
 
@@ -319,20 +428,22 @@ void BlockEmitter::emit_refill(const Refill& r, bool falls_through) {
     emit_save_flags();
     a_.add(kAddress, r.page);  // it is not kIndex that says where that is
     a_.mov(kScratch.r32(), 4096 - r.bytes);
-    call_stub(stubs.indexed);
+    call_stub(stubs.indexed.whole);
   } else {
+    const Stubs::Refills::Kind& stub = r.by_distance ? stubs.distance : r.recent ? stubs.recent : stubs.indexed;
     if (r.recent) a_.lea(kIndex, ptr(kState, *r.recent));
     if (r.alignment == 1 && r.bytes <= 32 && std::has_single_bit(r.bytes)) {
       const auto size = static_cast<unsigned>(std::countr_zero(r.bytes));
-      call_stub((r.recent ? stubs.recent_of : stubs.indexed_of)[size]);
+      call_stub(r.keeps_linear ? stubs.linear_of[size] : stub.of[size]);
     } else if (r.alignment == 1) {
       a_.mov(kScratch.r32(), 4096 - r.bytes);
-      call_stub(r.recent ? stubs.recent_less : stubs.indexed_less);
+      call_stub(r.keeps_linear ? stub.whole : stub.less);
     } else {
-      a_.add(kAddress, r.page);
-      check_alignment(r.alignment, r.miss);
+      const Gp linear = r.by_distance ? kIndex : kAddress;
+      if (!r.keeps_linear) a_.add(linear, r.page);
+      check_alignment(linear, r.alignment, r.miss);
       a_.mov(kScratch.r32(), 4096 - r.bytes);
-      call_stub(r.recent ? stubs.recent : stubs.indexed);
+      call_stub(stub.whole);
     }
   }
   if (falls_through && !leaves && !r.keeps_eflags) {

@@ -157,7 +157,7 @@ void BlockEmitter::load_effective_address(const GuestInsn& g) {
 }
 
 // Behind its check, so that whoever leaves there still finds what the instruction before has kept.
-bool BlockEmitter::keep_for_flags(const GuestInsn& g, i32 displacement) {
+bool BlockEmitter::keep_for_flags(const GuestInsn& g, const HostPlace& place) {
   if (recipe_of(g).kind == FlagRecipe::Kind::kStoreKept) return false;
   const Mem slot = qword_ptr(kState, flags_operand(static_cast<i32>(kept_operand(g))));
   kept_ |= u64{1} << current_;
@@ -166,7 +166,7 @@ bool BlockEmitter::keep_for_flags(const GuestInsn& g, i32 displacement) {
     return false;
   }
   const unsigned bytes = memory_operand(g)->size / 8;
-  const Mem from = ptr(kAddress, displacement, bytes);
+  const Mem from = place.of(bytes);
   const Gp value = gp(kScratchId, bytes);
   if (bytes < 4) {
     a_.movzx(kScratch.r32(), from);
@@ -181,11 +181,11 @@ bool BlockEmitter::keep_for_flags(const GuestInsn& g, i32 displacement) {
   return true;
 }
 
-void BlockEmitter::keep_what_was_stored(const GuestInsn& g, i32 displacement) {
+void BlockEmitter::keep_what_was_stored(const GuestInsn& g, const HostPlace& place) {
   if (recipe_of(g).kind != FlagRecipe::Kind::kStoreKept || !keeps_for_flags(g)) return;
   kept_ |= u64{1} << current_;
   const unsigned bytes = memory_operand(g)->size / 8;
-  const Mem stored = ptr(kAddress, displacement, bytes);
+  const Mem stored = place.of(bytes);
   if (bytes < 4) {
     a_.movzx(kScratch.r32(), stored);
   } else {
@@ -204,16 +204,16 @@ void BlockEmitter::rewrite(const GuestInsn& g) {
     held_group_ = GroupedAccess::kNoGroup;
     need_x87();
   }
-  i32 displacement = 0;
+  HostPlace found;
   if (memory != nullptr) {
     const unsigned bytes = memory->size / 8;
     const bool write = (memory->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE) != 0;
-    displacement = access(bytes, write, required_alignment(g, bytes),
-                          [&] { linear_address(memory->mem, g.z.address_width, g, kAddress); });
+    found = access(bytes, write, required_alignment(g, bytes),
+                   [&](const Gp& to) { linear_address(memory->mem, g.z.address_width, g, to); });
   }
   if (keeps_operand(current_)) {
     const Gp value = gp(kScratchId, memory->size / 8);
-    a_.mov(value, ptr(kAddress, displacement, memory->size / 8));
+    a_.mov(value, found.of(memory->size / 8));
     a_.mov(qword_ptr(kState, ORRERY_SLOT(context_.layout, kept_operand)), kScratch);
     compare_kept(g, value);
     flags_ = Flags::kHost;
@@ -221,7 +221,7 @@ void BlockEmitter::rewrite(const GuestInsn& g) {
     producer_ = current_;
     return;
   }
-  if (keeps_for_flags(g) && keep_for_flags(g, displacement)) return;
+  if (keeps_for_flags(g) && keep_for_flags(g, found)) return;
   const u64 kept = cpu::rflags::kArithmetic & ~flags_defined(g);
   const bool changes = changes_flags(g);
   const bool keeps = changes && (g.flags_live_after & kept) != 0;
@@ -317,7 +317,7 @@ void BlockEmitter::rewrite(const GuestInsn& g) {
         break;
       }
       case ZYDIS_OPERAND_TYPE_MEMORY:
-        operands[count++] = ptr(kAddress, displacement, memory->size / 8);
+        operands[count++] = found.of(memory->size / 8);
         break;
       case ZYDIS_OPERAND_TYPE_IMMEDIATE:
         if (g.live_constant != 0) {
@@ -343,9 +343,9 @@ void BlockEmitter::rewrite(const GuestInsn& g) {
     if (memory == nullptr) {
       a_.mov(kScratch, gpq(operands[0].id()));
     } else if (const unsigned bytes = memory->size / 8; bytes < 4) {
-      a_.movzx(kScratch.r32(), ptr(kAddress, displacement, bytes));
+      a_.movzx(kScratch.r32(), found.of(bytes));
     } else {
-      a_.mov(gp(kScratchId, bytes), ptr(kAddress, displacement, bytes));
+      a_.mov(gp(kScratchId, bytes), found.of(bytes));
     }
   }
   if (is_stepped(g)) {
@@ -355,7 +355,7 @@ void BlockEmitter::rewrite(const GuestInsn& g) {
   }
   if (failed_) return;
   if (swapped) a_.xchg(gpb_lo(*swapped), gpb_hi(*swapped));
-  keep_what_was_stored(g, displacement);
+  keep_what_was_stored(g, found);
   if (repeats_last_step(g)) repeat_last_step(g, gp(operands[0].id(), g.operands[0].size / 8));
   for (unsigned i = 0; i < placed_count; ++i) {
     if (placed[i].store) store_guest(placed[i].guest, placed[i].host);

@@ -44,7 +44,9 @@ bool BlockEmitter::leaves_stack_alone(const GuestInsn& g) const {
       return false;
   }
   if (needs_x87(g) || uses_flags_up(g)) return false;
+  constexpr i64 kFarthest = 1 << 30;  // from where RSP has still to go
   const cpu::OperandView* const accessed = memory_operand(g);
+  if (accessed != nullptr && std::abs(accessed->mem.disp.value) > kFarthest) return false;
   for (unsigned i = 0; i < g.z.operand_count; ++i) {
     const cpu::OperandView& o = g.operands[i];
     if (o.type == ZYDIS_OPERAND_TYPE_REGISTER && register_bit(o.reg.value) == 1u << cpu::kRsp) return false;
@@ -68,7 +70,6 @@ void BlockEmitter::push(const GuestInsn& g) {
     push_constant(g.insn.imm);
     return;
   }
-  const Gp sp = gpq(kHostOf[cpu::kRsp]);
   if (o.type == ZYDIS_OPERAND_TYPE_MEMORY) {
     // The value waits in the state while the stack is checked.
     held_group_ = GroupedAccess::kNoGroup;
@@ -79,38 +80,38 @@ void BlockEmitter::push(const GuestInsn& g) {
     after_check();
     a_.mov(word(kAddress), ptr(kAddress, 0, word_));
     a_.mov(value, kAddress);
-    const i32 at = access(word_, true, 1, [&] { slot_below(sp); });
+    const HostPlace slot = access(word_, true, 1, [&](const Gp& to) { slot_below(to); });
     a_.mov(kScratch, value);
-    a_.mov(ptr(kAddress, at, word_), word(kScratch));
+    a_.mov(slot.of(word_), word(kScratch));
     move_stack(-static_cast<i32>(word_));
     return;
   }
   const u8 guest = guest_number(o.reg.value);
-  const i32 at = access(word_, true, 1, [&] { slot_below(sp); });
-  a_.mov(ptr(kAddress, at, word_), word(value_of(guest, kScratch)));
+  const HostPlace slot = access(word_, true, 1, [&](const Gp& to) { slot_below(to); });
+  a_.mov(slot.of(word_), word(value_of(guest, kScratch)));
   move_stack(-static_cast<i32>(word_));
 }
 
 void BlockEmitter::pop(const GuestInsn& g) {
   const Gp sp = gpq(kHostOf[cpu::kRsp]);
   const u8 guest = guest_number(g.operands[0].reg.value);
-  const i32 at = access(word_, false, 1, [&] { a_.mov(word(kAddress), word(sp)); });
-  // POP RSP reads the new value from where RSP points before.
-  if (guest != cpu::kRsp) move_stack(static_cast<i32>(word_));
+  const HostPlace slot = access(word_, false, 1, [&](const Gp& to) { a_.mov(word(to), word(sp)); });
   if (host_of(guest) != kNoHost) {
-    a_.mov(gp(host_of(guest), word_), ptr(kAddress, at, word_));
+    a_.mov(gp(host_of(guest), word_), slot.of(word_));
   } else {
-    a_.mov(kScratch, qword_ptr(kAddress, at));
+    a_.mov(word(kScratch), slot.of(word_));
     store_guest(guest, kScratch);
   }
+  // POP RSP has moved it elsewhere.
+  if (guest != cpu::kRsp) move_stack(static_cast<i32>(word_));
 }
 
 void BlockEmitter::leave() {
   const Gp sp = gpq(kHostOf[cpu::kRsp]);
   const Gp bp = gpq(kHostOf[cpu::kRbp]);
-  const i32 at = access(word_, false, 1, [&] { a_.mov(word(kAddress), word(bp)); });
+  const HostPlace slot = access(word_, false, 1, [&](const Gp& to) { a_.mov(word(to), word(bp)); });
   a_.lea(word(sp), ptr(bp, static_cast<i32>(word_)));
-  a_.mov(word(bp), ptr(kAddress, at, word_));
+  a_.mov(word(bp), slot.of(word_));
 }
 
 }  // namespace orrery::jit::x64

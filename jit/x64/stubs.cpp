@@ -113,13 +113,16 @@ Imm host_address(const CodeArena& arena, u32 offset) {
   return imm(reinterpret_cast<u64>(arena.executable(offset)));
 }
 
+enum class RefillKind : u8 { kIndexed, kRecent, kDistance };
+
 /// What a refill that fails does: it leaves as `called_site`, if there is one, or returns without ZF.
-u32 emit_refill(CodeArena& arena, const cpu::Vcpu::Layout& layout, unsigned view, bool write, bool recent,
+u32 emit_refill(CodeArena& arena, const cpu::Vcpu::Layout& layout, unsigned view, bool write, RefillKind kind,
                 std::optional<u32> called_site) {
   const auto field = [&](size_t offset) {
     return qword_ptr(kState, rax, 0, layout.views[view] + static_cast<i32>(offset));
   };
   const Mem page = field(fast_page_field(write)), first = kept(layout, 0), second = kept(layout, 1);
+  const Gp linear = kind == RefillKind::kDistance ? kIndex : kAddress;
   return emit_stub(arena, [&](Assembler& a) {
     const Label probe = a.newLabel(), absent = a.newLabel(), fail = a.newLabel();
     const auto give_up = [&] {
@@ -133,20 +136,24 @@ u32 emit_refill(CodeArena& arena, const cpu::Vcpu::Layout& layout, unsigned view
     a.bind(probe);
     a.mov(first, rax);
     a.mov(second, rcx);
-    emit_entry_offset(a, rax, kAddress);
-    a.mov(rcx, kAddress);
+    emit_entry_offset(a, rax, linear);
+    a.mov(rcx, linear);
     a.sub(rcx, page);
     a.cmp(rcx, kScratch);
     a.ja(absent);
-    a.mov(rax, field(offsetof(cpu::FastView::Entry, host)));
-    if (recent) {
-      a.mov(qword_ptr(kIndex, offsetof(cpu::RecentPage, host)), rax);
-      a.sub(kAddress, rcx);
-      a.mov(qword_ptr(kIndex, offsetof(cpu::RecentPage, page)), kAddress);
-      a.mov(byte_ptr(kState, layout.recent_used[view]), 1);
+    if (kind == RefillKind::kDistance) {
+      a.mov(kAddress, field(offsetof(cpu::FastView::Entry, distance)));
+    } else {
+      a.mov(rax, field(offsetof(cpu::FastView::Entry, host)));
+      if (kind == RefillKind::kRecent) {
+        a.mov(qword_ptr(kIndex, offsetof(cpu::RecentPage, host)), rax);
+        a.sub(kAddress, rcx);
+        a.mov(qword_ptr(kIndex, offsetof(cpu::RecentPage, page)), kAddress);
+        a.mov(byte_ptr(kState, layout.recent_used[view]), 1);
+      }
+      a.add(rax, rcx);
+      a.mov(kAddress, rax);
     }
-    a.add(rax, rcx);
-    a.mov(kAddress, rax);
     a.mov(rax, first);
     a.mov(rcx, second);
     a.cmp(eax, eax);
@@ -154,13 +161,13 @@ u32 emit_refill(CodeArena& arena, const cpu::Vcpu::Layout& layout, unsigned view
     a.bind(absent);
     a.cmp(rcx, 4095);
     a.jbe(fail);  // it goes on in the next page
-    a.mov(rcx, kAddress);
+    a.mov(rcx, linear);
     a.and_(rcx, -4096);
     a.cmp(rcx, qword_ptr(kState, layout.refused_pages[view] + (write ? 8 : 0)));
     a.je(fail);
     a.mov(rax, first);
     a.mov(rcx, second);
-    call_find(a, layout, write ? ORRERY_SLOT(layout, fill_write) : ORRERY_SLOT(layout, fill_read), kAddress);
+    call_find(a, layout, write ? ORRERY_SLOT(layout, fill_write) : ORRERY_SLOT(layout, fill_read), linear);
     a.je(probe);
     give_up();
     a.bind(fail);
@@ -170,27 +177,25 @@ u32 emit_refill(CodeArena& arena, const cpu::Vcpu::Layout& layout, unsigned view
   });
 }
 
-// A sieve looks for another page at every other store: both kinds are whole, without a call within.
-Stubs::Refills emit_refills(CodeArena& arena, const cpu::Vcpu::Layout& layout, unsigned view, bool write,
-                            std::optional<u32> called_site) {
-  Stubs::Refills out{.indexed = emit_refill(arena, layout, view, write, false, called_site),
-                     .recent = emit_refill(arena, layout, view, write, true, called_site)};
-  const Mem indexed =
-      qword_ptr(kState, kIndex, 0, layout.views[view] + static_cast<i32>(fast_page_field(write)));
-  const Mem recent = qword_ptr(kIndex, offsetof(cpu::RecentPage, page));
-  const auto emit_less = [&](const Mem& page, u32 rest, unsigned bytes) {
+// A sieve looks for another page at every other store: all kinds are whole, without a call within.
+Stubs::Refills::Kind emit_refills(CodeArena& arena, const cpu::Vcpu::Layout& layout, unsigned view, bool write,
+                                  RefillKind kind, std::optional<u32> called_site) {
+  const bool by_distance = kind == RefillKind::kDistance;
+  const Gp linear = by_distance ? kIndex : kAddress;
+  const Mem entry = qword_ptr(kState, by_distance ? kAddress : kIndex, 0,
+                              layout.views[view] + static_cast<i32>(fast_page_field(write)));
+  const Mem page =
+      kind == RefillKind::kRecent ? qword_ptr(kIndex, offsetof(cpu::RecentPage, page)) : entry;
+  Stubs::Refills::Kind out{.whole = emit_refill(arena, layout, view, write, kind, called_site)};
+  const auto emit_less = [&](unsigned bytes) {
     return emit_stub(arena, [&](Assembler& a) {
-      a.add(kAddress, page);
+      a.add(linear, page);
       if (bytes != 0) a.mov(kScratch.r32(), 4096 - bytes);
-      a.jmp(host_address(arena, rest));
+      a.jmp(host_address(arena, out.whole));
     });
   };
-  out.indexed_less = emit_less(indexed, out.indexed, 0);
-  out.recent_less = emit_less(recent, out.recent, 0);
-  for (unsigned n = 0; n < Stubs::Refills::kSizes; ++n) {
-    out.indexed_of[n] = emit_less(indexed, out.indexed, 1u << n);
-    out.recent_of[n] = emit_less(recent, out.recent, 1u << n);
-  }
+  out.less = emit_less(0);
+  for (unsigned n = 0; n < Stubs::Refills::kSizes; ++n) out.of[n] = emit_less(1u << n);
   return out;
 }
 
@@ -336,15 +341,16 @@ using JumpTable = cpu::Vcpu::JumpTable;
 
 using Targets = cpu::Vcpu::JumpTable::Targets;
 
-/// Where the entry of `address` is in Targets::entries, in bytes. Uses EFLAGS.
-void emit_target_offset(Assembler& a, const Gp& offset, const Gp& address) {
-  constexpr unsigned kBytesShift = 4;
-  static_assert(sizeof(Targets::Target) == 1u << kBytesShift);
-  a.mov(offset.r32(), address.r32());
-  a.shr(offset.r32(), Targets::kFold);
-  a.xor_(offset.r32(), address.r32());
-  a.and_(offset.r32(), Targets::kEntries - 1);
-  a.shl(offset.r32(), kBytesShift);
+/// Targets::place_of `address`. Uses EFLAGS.
+void emit_target_place(Assembler& a, const Gp& place, const Gp& address, bool has_rorx) {
+  if (has_rorx) {
+    a.rorx(place.r32(), address.r32(), Targets::kFold);
+  } else {
+    a.mov(place.r32(), address.r32());
+    a.shr(place.r32(), Targets::kFold);
+  }
+  a.xor_(place.r32(), address.r32());
+  a.and_(place.r32(), Targets::kPlaceMask);
 }
 
 Mem targets_field(const cpu::Vcpu::Layout& layout, u32 key, size_t field) {
@@ -352,9 +358,10 @@ Mem targets_field(const cpu::Vcpu::Layout& layout, u32 key, size_t field) {
   return qword_ptr(kState, layout.jump_table + static_cast<i32>(offsetof(JumpTable, targets) + view + field));
 }
 
-Mem target_field(const cpu::Vcpu::Layout& layout, u32 key, const Gp& offset, size_t field) {
+Mem target_field(const cpu::Vcpu::Layout& layout, u32 key, const Gp& place, size_t field) {
+  static_assert(sizeof(Targets::Target) == 2 * 8);
   Mem at = targets_field(layout, key, offsetof(Targets, entries) + field);
-  at.setIndex(offset);
+  at.setIndex(place, 3);
   return at;
 }
 
@@ -390,8 +397,9 @@ Mem emit_find_place(Assembler& a, const cpu::Vcpu::Layout& layout, u32 key, cons
 
 // Nothing of what leads to the target waits for anything but the address: the host has guessed it, but the
 // sooner it knows better the less is lost.
-Mem emit_find_target(Assembler& a, const cpu::Vcpu::Layout& layout, u32 key, const Label& miss) {
-  emit_target_offset(a, kIndex, kAddress);
+Mem emit_find_target(Assembler& a, const cpu::Vcpu::Layout& layout, u32 key, bool has_rorx,
+                     const Label& miss) {
+  emit_target_place(a, kIndex, kAddress, has_rorx);
   a.cmp(target_field(layout, key, kIndex, offsetof(Targets::Target, linear)), kAddress);
   a.jne(miss);
   return target_field(layout, key, kIndex, offsetof(Targets::Target, code));
@@ -524,9 +532,22 @@ Stubs emit_stubs(CodeArena& arena, const cpu::Vcpu::Layout& layout) {
   });
   for (unsigned view = 0; view < 3; ++view) {
     for (const bool write : {false, true}) {
-      auto& refills = stubs.refills[view][write ? 1 : 0];
-      refills[0] = emit_refills(arena, layout, view, write, std::nullopt);
-      refills[1] = emit_refills(arena, layout, view, write, stubs.called_site);
+      for (const bool leaves : {false, true}) {
+        const auto called_site = leaves ? std::optional(stubs.called_site) : std::nullopt;
+        const auto emit_kind = [&](RefillKind kind) {
+          return emit_refills(arena, layout, view, write, kind, called_site);
+        };
+        Stubs::Refills& refills = stubs.refills[view][write ? 1 : 0][leaves ? 1 : 0];
+        refills.indexed = emit_kind(RefillKind::kIndexed);
+        refills.recent = emit_kind(RefillKind::kRecent);
+        refills.distance = emit_kind(RefillKind::kDistance);
+        for (unsigned n = 0; n < Stubs::Refills::kSizes; ++n) {
+          refills.linear_of[n] = emit_stub(arena, [&](Assembler& a) {
+            a.mov(kScratch.r32(), 4096 - (1u << n));
+            a.jmp(host_address(arena, refills.distance.whole));
+          });
+        }
+      }
     }
   }
   stubs.fill_code = emit_fill_code(arena, layout);
@@ -554,7 +575,7 @@ u32 emit_indirect_jump(CodeArena& arena, const cpu::Vcpu::Layout& layout, const 
     a.mov(dword_ptr(kState, ORRERY_SLOT(layout, bad_target)), kIndex.r32());
     a.bind(look);
     a.mov(kIndex, emit_find_place(a, layout, key, miss));
-    emit_target_offset(a, kScratch, kAddress);
+    emit_target_place(a, kScratch, kAddress, false);
     a.mov(field(offsetof(Targets::Target, linear)), kAddress);
     a.mov(field(offsetof(Targets::Target, code)), kIndex);
     a.mov(kIndex, count);

@@ -46,13 +46,19 @@ struct Stubs {
   /// the linear address, kScratch holds 4096 - bytes, and for the latter kIndex points at it. ZF: kAddress
   /// has the host address, and the RecentPage its page. Leaves everything else but EFLAGS alone.
   struct Refills {
-    u32 indexed = 0, recent = 0;
-    /// The same before what was subtracted from the address is added again: kIndex is where the entry is in
-    /// the quick TLB, or points at the RecentPage.
-    u32 indexed_less = 0, recent_less = 0;
-    /// Likewise, and before kScratch is set, for 1, 2, 4, 8, 16 and 32 bytes.
     static constexpr unsigned kSizes = 6;
-    u32 indexed_of[kSizes] = {}, recent_of[kSizes] = {};
+    struct Kind {
+      u32 whole = 0;
+      /// The same before what was subtracted from the address is added again: kIndex is where the entry is in
+      /// the quick TLB, or points at the RecentPage.
+      u32 less = 0;
+      /// Likewise, and before kScratch is set, for 1, 2, 4, 8, 16 and 32 bytes.
+      u32 of[kSizes] = {};
+    };
+    /// `distance`: kAddress and kIndex change places in all this; then kAddress has the entry's distance.
+    Kind indexed, recent, distance;
+    /// `distance.whole` before kScratch is set.
+    u32 linear_of[kSizes] = {};
   };
   /// By privilege view; [1]: of a write; [1]: instead of returning without ZF, it leaves as `called_site`.
   Refills refills[3][2][2];
@@ -97,9 +103,10 @@ constexpr size_t fast_page_field(bool write) {
   return write ? offsetof(cpu::FastView::Entry, write_page) : offsetof(cpu::FastView::Entry, read_page);
 }
 /// Where the address of the translation of a guest RIP in kAddress is, for blocks with `key`; to `miss`, with
-/// kAddress as it was, if JumpTable::targets does not have it. Uses kIndex and EFLAGS.
+/// kAddress as it was, if JumpTable::targets does not have it. Uses kIndex and EFLAGS. `has_rorx`: the host
+/// has BMI2.
 asmjit::x86::Mem emit_find_target(asmjit::x86::Assembler& a, const cpu::Vcpu::Layout& layout, u32 key,
-                                  const asmjit::Label& miss);
+                                  bool has_rorx, const asmjit::Label& miss);
 /// Moves on to the page of the guest RIP in kAddress, which is lost. Uses EFLAGS.
 void emit_move_to_page(asmjit::x86::Assembler& a, const cpu::Vcpu::Layout& layout);
 /// To `miss` unless bits 47 to 63 of `address` are equal. Uses kScratch and EFLAGS.

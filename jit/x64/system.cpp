@@ -152,14 +152,13 @@ void BlockEmitter::change_view(const GuestInsn& g) {
 // PUSHFD and PUSHFQ: the arithmetic flags come from the image, the others from the state, VM and RF are 0.
 void BlockEmitter::push_flags() {
   using namespace cpu::rflags;
-  const Gp sp = gpq(kHostOf[cpu::kRsp]);
   const i32 image = ORRERY_SLOT(context_.layout, flags_image);
   if (image_ != kPlain) {
     need_flags();
     emit_save_flags();
     image_ = kPlain;
   }
-  slot_below(sp);
+  slot_below(kAddress);
   check_access(word_, true, 1, site(true));
   a_.mov(kScratch.r32(), dword_ptr(kState, ORRERY_STATE(rflags)));
   a_.and_(kScratch.r32(), static_cast<u32>(~(kArithmetic | VM | RF)));

@@ -172,8 +172,11 @@ void BlockEmitter::x87(const GuestInsn& g) {
   i32 displacement = 0;
   if (memory != nullptr) {
     const bool write = (memory->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE) != 0;
-    displacement = access(memory->size / 8, write, 1,
-                          [&] { linear_address(memory->mem, g.z.address_width, g, kAddress); });
+    const HostPlace place = access(memory->size / 8, write, 1, [&](const Gp& to) {
+      linear_address(memory->mem, g.z.address_width, g, to);
+    });
+    DCHECK(!place.base.isValid());
+    displacement = place.offset;
   }
   if (g.z.mnemonic == ZYDIS_MNEMONIC_FLDCW) {
     // A control word that does not mask all exceptions is the handler's, and so is what follows.
