@@ -76,8 +76,8 @@ class Vcpu final : public memory::FrameListener, public memory::MapListener {
         u64 code;
       };
       static constexpr unsigned kEntries = 16384;
-      /// Where `linear` stands, times two. What is called lies at multiples of 16 mostly: bits from further up
-      /// help.
+      /// Where `linear` stands, times two. What is called lies at multiples of 16 mostly: bits from further
+      /// up help.
       static constexpr unsigned kFold = 9;
       static constexpr u32 kPlaceMask = 2 * (kEntries - 1);
       static constexpr u32 place_of(u64 linear) {

@@ -277,9 +277,7 @@ class BlockEmitter {
   u64 flags_read(const GuestInsn& g) const { return facts_of(g).read; }
   bool changes_flags(const GuestInsn& g) const { return facts_of(g).changes; }
   /// Jcc, run natively.
-  bool is_jcc(const GuestInsn& g) const {
-    return g.plan == Plan::kBranch && flags_read(g) != 0;
-  }
+  bool is_jcc(const GuestInsn& g) const { return g.plan == Plan::kBranch && flags_read(g) != 0; }
   const FlagRecipe& recipe_of(const GuestInsn& g) const { return facts_of(g).recipe; }
 
   // flags.cpp
@@ -407,8 +405,8 @@ class BlockEmitter {
   void linear_address(const cpu::OperandView::Memory& mem, unsigned address_width, const GuestInsn& g,
                       const Gp& to);
   /// Checks the current instruction's access, unless that has been done, and says where the host finds it;
-  /// `address` puts its linear address into a register. May use kIndex, kScratch and EFLAGS, saving flags that
-  /// are wanted.
+  /// `address` puts its linear address into a register. May use kIndex, kScratch and EFLAGS, saving flags
+  /// that are wanted.
   template <class Address>
   HostPlace access(unsigned bytes, bool write, unsigned alignment, Address address);
   /// The host register with what instruction `index` counts its address from, if its check may leave a
@@ -471,14 +469,16 @@ class BlockEmitter {
   }
   void check_access_of(size_t index, unsigned bytes, bool write, unsigned alignment,
                        const asmjit::Label& miss);
-  /// The same for `bytes` at `base` plus `displacement`: kAddress becomes the distance from there to the host.
+  /// The same for `bytes` at `base` plus `displacement`: kAddress becomes the distance from there to the
+  /// host.
   void check_by_distance(const Gp& base, i32 displacement, unsigned bytes, bool write, unsigned alignment,
                          const asmjit::Label& miss);
   /// The same for what is at kIndex, which stays there. Uses kScratch, too.
   void check_at_index(unsigned bytes, bool write, unsigned alignment, const asmjit::Label& miss);
   /// The field of the quick TLB's entry that kAddress says where it is.
   asmjit::x86::Mem entry_at_address(size_t offset) const {
-    return asmjit::x86::qword_ptr(kState, kAddress, 0, context_.layout.views[view_] + static_cast<i32>(offset));
+    return asmjit::x86::qword_ptr(kState, kAddress, 0,
+                                  context_.layout.views[view_] + static_cast<i32>(offset));
   }
   /// Of `label`: the site whose entry it is, or kNoSite.
   size_t site_of(const asmjit::Label& label) const {
@@ -568,8 +568,8 @@ class BlockEmitter {
     const Gp sp = gp(kHostOf[cpu::kRsp], 8);
     if (by != 0) a_.lea(word(sp), asmjit::x86::ptr(sp, by));
   }
-  /// Whether `g`, the current instruction, is a push or pop behind whose handler the block is left, so that RSP
-  /// may move on later.
+  /// Whether `g`, the current instruction, is a push or pop behind whose handler the block is left, so that
+  /// RSP may move on later.
   bool is_grouped_push_or_pop(const GuestInsn& g) const;
   /// Whether `g`, the current instruction, may run while RSP has still to be moved on: it does not look at it
   /// but for accesses that a check before has cleared, and whoever leaves the block there moves it first.

@@ -134,7 +134,8 @@ bool BlockEmitter::stays_held(u8 number) const {
         break;
       case Plan::kRewrite:
         // Three registers that live in the state would have kAddress as well.
-        if (needs_address(g) || needs_x87(g) || g.z.operand_count_visible > 2 || (memory_operand(g) != nullptr && !ours))
+        if (needs_address(g) || needs_x87(g) || g.z.operand_count_visible > 2 ||
+            (memory_operand(g) != nullptr && !ours))
           return false;
         break;
       default:
@@ -158,7 +159,8 @@ BlockEmitter::HostPlace BlockEmitter::place_by_distance(const Gp& base) const {
 
 // What comes between the check and the access must not need kIndex.
 bool BlockEmitter::may_keep_linear(const GuestInsn& g) const {
-  if (g.plan != Plan::kRewrite || word_ != 8 || stays_in_page(current_) || is_shift(g.z.mnemonic)) return false;
+  if (g.plan != Plan::kRewrite || word_ != 8 || stays_in_page(current_) || is_shift(g.z.mnemonic))
+    return false;
   if (flags_read(g) != 0 || (changes_flags(g) && flags_defined(g) != cpu::rflags::kArithmetic)) return false;
   const cpu::OperandView::Memory& mem = memory_operand(g)->mem;
   const bool in_code = mem.base == ZYDIS_REGISTER_RIP || mem.base == ZYDIS_REGISTER_EIP;
@@ -430,7 +432,9 @@ void BlockEmitter::emit_refill(const Refill& r, bool falls_through) {
     a_.mov(kScratch.r32(), 4096 - r.bytes);
     call_stub(stubs.indexed.whole);
   } else {
-    const Stubs::Refills::Kind& stub = r.by_distance ? stubs.distance : r.recent ? stubs.recent : stubs.indexed;
+    const Stubs::Refills::Kind& stub = r.by_distance ? stubs.distance
+                                       : r.recent    ? stubs.recent
+                                                     : stubs.indexed;
     if (r.recent) a_.lea(kIndex, ptr(kState, *r.recent));
     if (r.alignment == 1 && r.bytes <= 32 && std::has_single_bit(r.bytes)) {
       const auto size = static_cast<unsigned>(std::countr_zero(r.bytes));

@@ -178,14 +178,13 @@ u32 emit_refill(CodeArena& arena, const cpu::Vcpu::Layout& layout, unsigned view
 }
 
 // A sieve looks for another page at every other store: all kinds are whole, without a call within.
-Stubs::Refills::Kind emit_refills(CodeArena& arena, const cpu::Vcpu::Layout& layout, unsigned view, bool write,
-                                  RefillKind kind, std::optional<u32> called_site) {
+Stubs::Refills::Kind emit_refills(CodeArena& arena, const cpu::Vcpu::Layout& layout, unsigned view,
+                                  bool write, RefillKind kind, std::optional<u32> called_site) {
   const bool by_distance = kind == RefillKind::kDistance;
   const Gp linear = by_distance ? kIndex : kAddress;
   const Mem entry = qword_ptr(kState, by_distance ? kAddress : kIndex, 0,
                               layout.views[view] + static_cast<i32>(fast_page_field(write)));
-  const Mem page =
-      kind == RefillKind::kRecent ? qword_ptr(kIndex, offsetof(cpu::RecentPage, page)) : entry;
+  const Mem page = kind == RefillKind::kRecent ? qword_ptr(kIndex, offsetof(cpu::RecentPage, page)) : entry;
   Stubs::Refills::Kind out{.whole = emit_refill(arena, layout, view, write, kind, called_site)};
   const auto emit_less = [&](unsigned bytes) {
     return emit_stub(arena, [&](Assembler& a) {

@@ -2,39 +2,14 @@
    end, by a jump out, by a fault in the middle, and by an access that needs a handler, all registers are what they must be.
    What they are is logged at FREE + LOG, so that the engines' memories say whether they agree; sums are checked as well. */
 #include "guest.inc"
+#include "log.inc"
 
-        .set    LOG, 0x400000
         .set    DATA_AT, FREE + 0x10000
         .set    U, 0x1400000                    // 2 MiB that are not mapped
 
         .data
-log:    .quad   FREE + LOG
-kept:   .quad   0
 turns:  .quad   0
         .text
-
-        .macro  log_registers
-        movq    %rax, kept
-        movq    log, %rax
-        .set    .Lat, 8
-        .irp    reg, rcx, rdx, rbx, rsp, rbp, rsi, rdi, r8, r9, r10, r11, r12, r13, r14, r15
-        movq    %\reg, .Lat(%rax)
-        .set    .Lat, .Lat + 8
-        .endr
-        pushfq
-        popq    (%rax)
-        addq    $8 * 16, log
-        movq    kept, %rax
-        .endm
-
-        // Other registers than those that a loop sets itself.
-        .macro  mark_registers
-        .set    .Lmark, 0x11223344
-        .irp    reg, rax, rcx, rdx, rbx, rbp, rsi, rdi, r8, r9, r10, r11, r12, r13, r14, r15
-        movq    $.Lmark, %\reg
-        .set    .Lmark, (.Lmark * 5 + 0x1234567) & 0x7fffffff
-        .endr
-        .endm
 
 main64: movl    $DATA_AT, %edi                  // 0, 3, 6, ... in every eighth byte
         xorl    %eax, %eax

@@ -365,6 +365,13 @@ kept_flags:
         precise __LINE__, PF, 2, U, RDI, GOOD, U-8, "addq %rax, (%rdi) ; incl %r9d ; btq $3, %r8", "movq %rdx, 8(%rdi)"
         precise __LINE__, PF, 0, U, RDI, GOOD, U-4, "negl (%rdi) ; rorl $1, %r9d", "adcl 4(%rdi), %edx"
         precise __LINE__, PF, 2, UEND-8, RSP, STACK, UEND+8, "subq %rax, %rdx ; pushq %rax ; decq %r9", "pushq %rdx"
+        // RSP has been moved on where nobody looked at it.
+        precise __LINE__, PF, 0, U, RDI, GOOD, U, "pushq %rax ; movq %rcx, %rdx ; pushq %rbx ; subq $24, %rsp ; xorl %esi, %esi ; pushq %r13 ; addq %r8, %r9", \
+                "movq (%rdi), %rax"
+        precise __LINE__, PF, 2, U, RDI, GOOD, U, "popq %rax ; leaq 8(%rcx), %rdx ; popq %rbx ; addq $40, %rsp ; cmpq %rcx, %rdx", "addq %rax, (%rdi)"
+        precise __LINE__, PF, 0, U, RDI, GOOD, U, "pushq %rax ; cmpq %rax, %rax ; jne body_done ; pushq %rbx ; decl %ecx", "subq (%rdi), %rax"
+        precise __LINE__, PF, 0, U, RDI, GOOD, U, "pushq %rax ; pushq %rcx ; movq 8(%rsp), %rbx ; popq %rdx ; movq %rdx, (%rsp) ; testl %ecx, %ecx", "pushq (%rdi)"
+        precise __LINE__, PF, 3, RO, RDI, GOOD, RO, "pushq %rax ; subq $64, %rsp ; movq %rbx, 8(%rsp) ; addq $16, %rsp ; orl %ecx, %edx", "movb %ah, (%rdi)"
         ret
 
 number_cases:
