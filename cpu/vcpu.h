@@ -133,7 +133,7 @@ class Vcpu final : public memory::FrameListener, public memory::MapListener {
     u64 bad_target = 0;      // how a jump or return leaves whose target is not canonical
     u64 code_page = 0;       // linear address of the page that the running block lies in
     u64 vectors_loaded = 0;  // the guest's vector registers and MXCSR are in the host's
-    u64 windows[6] = {};     // host addresses that one check has cleared for several accesses of a block
+    u64 windows[6] = {};  // host addresses, or distances, of what one check has cleared for several accesses
     // The arithmetic flags, as jit/flags_image.h has them.
     u64 flags_image = 0;
     u64 flags_operands[2] = {};

@@ -91,7 +91,7 @@ struct FastView {
   };
   std::array<Entry, kEntries> entries;
 };
-static_assert(sizeof(FastView::Entry) == 32);  // it lies in one cache line
+static_assert(sizeof(FastView::Entry) == 32);  // two lie in a cache line
 
 /// The same for code pages, which have entries of their own: data does not evict them. An entry is the page's
 /// address plus the number of its frame of RAM, which is below kFrames. Pages of one index are twice that
@@ -248,7 +248,7 @@ class FastBank {
   struct Neighbours {
     u16 next, previous;
   };
-  std::array<Neighbours, FastView::kEntries> neighbours_{};
+  std::array<Neighbours, FastView::kEntries> neighbours_{};  // of those entries only
   std::array<bool, FastCode::kEntries> code_global_{};
 };
 

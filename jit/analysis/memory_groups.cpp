@@ -102,8 +102,8 @@ namespace {
 
 class Finder {
  public:
-  Finder(u64 start, std::span<const GuestInsn> insns, size_t most)
-      : start_(start), insns_(insns), most_(most) {
+  Finder(u64 start, std::span<const GuestInsn> insns, size_t max_groups)
+      : start_(start), insns_(insns), max_groups_(max_groups) {
     out_.accesses.resize(insns.size());
   }
   MemoryGroups run() {
@@ -118,7 +118,7 @@ class Finder {
       if (g.plan == Plan::kBranch) last_jump_ = i;
       follow(g);
     }
-    drop_singles();
+    keep_groups();
     return std::move(out_);
   }
 
@@ -189,10 +189,10 @@ class Finder {
     }
   }
 
-  void drop_singles() {
+  void keep_groups() {
     std::vector<MemoryGroup> kept;
     std::vector<u8> renumbered(out_.groups.size(), GroupedAccess::kNoGroup);
-    for (size_t n = 0; n < out_.groups.size() && kept.size() < most_; ++n) {
+    for (size_t n = 0; n < out_.groups.size() && kept.size() < max_groups_; ++n) {
       if (out_.groups[n].first == out_.groups[n].last) continue;
       renumbered[n] = static_cast<u8>(kept.size());
       kept.push_back(out_.groups[n]);
@@ -205,7 +205,7 @@ class Finder {
 
   const u64 start_;
   std::span<const GuestInsn> insns_;
-  const size_t most_;
+  const size_t max_groups_;
   MemoryGroups out_;
   std::vector<OpenGroup> open_;
   Moving moving_[16];
@@ -220,8 +220,8 @@ bool MemoryGroups::open_behind(size_t i) const {
                      [i](const MemoryGroup& g) { return g.check <= i && g.last > i; });
 }
 
-MemoryGroups find_memory_groups(u64 start, std::span<const GuestInsn> insns, bool enabled) {
-  return Finder(start, insns, enabled ? kMaxGroups : 0).run();
+MemoryGroups find_memory_groups(u64 start, std::span<const GuestInsn> insns, size_t max_groups) {
+  return Finder(start, insns, max_groups).run();
 }
 
 }  // namespace orrery::jit

@@ -50,8 +50,8 @@ struct MemoryGroups {
 /// By how much `g` moves its destination, of the mode's width, on, if that is a constant.
 std::optional<i64> constant_move(const GuestInsn& g);
 
-/// Groups of two accesses and more in a block that begins at `start` of its page. `enabled`: false gives
-/// none, but says where each accesses memory.
-MemoryGroups find_memory_groups(u64 start, std::span<const GuestInsn> insns, bool enabled);
+/// Where the instructions of a block that begins at `start` of its page access memory, and the first
+/// `max_groups` groups of two accesses and more.
+MemoryGroups find_memory_groups(u64 start, std::span<const GuestInsn> insns, size_t max_groups);
 
 }  // namespace orrery::jit

@@ -104,7 +104,8 @@ void BlockEmitter::analyse() {
   facts_.clear();
   for (const GuestInsn& g : insns_)
     facts_.push_back({jit::flags_defined(g), jit::flags_read(g), jit::changes_flags(g), x64::recipe_of(g)});
-  groups_ = find_memory_groups(request_.start, insns_, (request_.key & block_key::kNoGroups) == 0);
+  groups_ =
+      find_memory_groups(request_.start, insns_, (request_.key & block_key::kNoGroups) == 0 ? kMaxGroups : 0);
   hoist_checks();
   find_live_flags(insns_, [this](const GuestInsn& g) { return uses_flags_up(g); });
 }
@@ -206,7 +207,9 @@ void BlockEmitter::emit_insn(GuestInsn& g) {
 
 Label BlockEmitter::site(bool resumes) {
   DCHECK(flags_ != Flags::kHost);
+  // Whoever comes back would move RSP once more.
   DCHECK(!resumes || stack_moves_ == 0);
+  if (resumes && stack_moves_ != 0) failed_ = true;
   if (!has_site()) new_site(resumes);
   return sites_.back().entry;
 }
@@ -232,6 +235,7 @@ void BlockEmitter::new_site(bool resumes) {
 Label BlockEmitter::first_turn_resume(size_t index) const {
   const auto first =
       std::find_if(sites_.begin(), sites_.end(), [index](const PendingSite& s) { return s.index == index; });
+  CHECK(first != sites_.end());
   return first->resume;
 }
 

@@ -419,7 +419,7 @@ class BlockEmitter {
   /// `place` without a base: kAddress becomes the address, and is that of no group any more.
   HostPlace without_base(const HostPlace& place);
   /// Whether `g` cannot access memory by a base.
-  bool needs_address(const GuestInsn& g) const;
+  static bool needs_address(const GuestInsn& g);
   /// Whether `g` does not use kAddress but for its access.
   bool leaves_address_alone(const GuestInsn& g) const;
   /// Whether kAddress is sure to stay that of group number `number` from its check to its last access.

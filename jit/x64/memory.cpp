@@ -68,7 +68,11 @@ void BlockEmitter::check_group(u8 number, bool keep_eflags) {
   const Label miss = link.entry;
   const auto span = static_cast<unsigned>(group.high - group.low);
   const auto lowest = here.displacement - (here.position - group.low);
-  const Gp base = keep_eflags ? Gp() : base_for_distance(group.first);
+  // x87's operands would need the address made each time.
+  bool has_x87 = false;
+  for (size_t i = group.first; i <= group.last; ++i)
+    has_x87 |= groups_.accesses[i].group == number && insns_[i].plan == Plan::kX87;
+  const Gp base = keep_eflags || has_x87 ? Gp() : base_for_distance(group.first);
   if (base.isValid()) {
     by_distance_ |= 1u << number;
     check_by_distance(base, static_cast<i32>(lowest), span, group.write, 1, miss);
@@ -157,14 +161,16 @@ BlockEmitter::HostPlace BlockEmitter::place_by_distance(const Gp& base) const {
   return {.offset = static_cast<i32>(access.displacement) + moved, .base = base};
 }
 
-// What comes between the check and the access must not need kIndex.
+// Worth it where somebody waits for what is read. What `rewrite` does between the check and the access must
+// not need kIndex: no register that lives in the state, no flags to be loaded.
 bool BlockEmitter::may_keep_linear(const GuestInsn& g) const {
-  if (g.plan != Plan::kRewrite || word_ != 8 || stays_in_page(current_) || is_shift(g.z.mnemonic))
-    return false;
+  if (g.plan != Plan::kRewrite || word_ != 8 || stays_in_page(current_)) return false;
   if (flags_read(g) != 0 || (changes_flags(g) && flags_defined(g) != cpu::rflags::kArithmetic)) return false;
-  const cpu::OperandView::Memory& mem = memory_operand(g)->mem;
-  const bool in_code = mem.base == ZYDIS_REGISTER_RIP || mem.base == ZYDIS_REGISTER_EIP;
-  if (in_code || (mem.base == ZYDIS_REGISTER_NONE && mem.index == ZYDIS_REGISTER_NONE)) return false;
+  const cpu::OperandView& memory = *memory_operand(g);
+  if ((memory.actions & ZYDIS_OPERAND_ACTION_MASK_READ) == 0) return false;
+  const ZydisRegister base = memory.mem.base;
+  const bool in_code = base == ZYDIS_REGISTER_RIP || base == ZYDIS_REGISTER_EIP;
+  if (in_code || (base == ZYDIS_REGISTER_NONE && memory.mem.index == ZYDIS_REGISTER_NONE)) return false;
   for (unsigned i = 0; i < g.z.operand_count; ++i) {
     const cpu::OperandView& o = g.operands[i];
     if (o.type != ZYDIS_OPERAND_TYPE_REGISTER) continue;
@@ -179,17 +185,13 @@ BlockEmitter::HostPlace BlockEmitter::without_base(const HostPlace& place) {
   return {};
 }
 
-// Its base may be another when memory is accessed, or it is encoded here.
-bool BlockEmitter::needs_address(const GuestInsn& g) const {
+// AH to BH and the low bytes change places meanwhile; x87's operands are encoded here.
+bool BlockEmitter::needs_address(const GuestInsn& g) {
   if (g.plan == Plan::kX87) return true;
   if (g.plan != Plan::kRewrite) return false;
-  const u8 base = groups_.accesses[static_cast<size_t>(&g - insns_.data())].base;
-  for (unsigned i = 0; i < g.z.operand_count; ++i) {
-    const cpu::OperandView& o = g.operands[i];
-    if (o.type == ZYDIS_OPERAND_TYPE_REGISTER && is_high_byte(o.reg.value)) return true;
-  }
-  return recipe_of(g).kind == FlagRecipe::Kind::kStoreKept && base < GroupedAccess::kCodeBase &&
-         (registers_written(g) >> base & 1) != 0;
+  return std::any_of(g.operands, g.operands + g.z.operand_count, [](const auto& o) {
+    return o.type == ZYDIS_OPERAND_TYPE_REGISTER && is_high_byte(o.reg.value);
+  });
 }
 
 void BlockEmitter::emit_hoisted_checks() {
@@ -430,7 +432,7 @@ void BlockEmitter::emit_refill(const Refill& r, bool falls_through) {
     emit_save_flags();
     a_.add(kAddress, r.page);  // it is not kIndex that says where that is
     a_.mov(kScratch.r32(), 4096 - r.bytes);
-    call_stub(stubs.indexed.whole);
+    call_stub(stubs.indexed.of_address);
   } else {
     const Stubs::Refills::Kind& stub = r.by_distance ? stubs.distance
                                        : r.recent    ? stubs.recent
@@ -438,16 +440,16 @@ void BlockEmitter::emit_refill(const Refill& r, bool falls_through) {
     if (r.recent) a_.lea(kIndex, ptr(kState, *r.recent));
     if (r.alignment == 1 && r.bytes <= 32 && std::has_single_bit(r.bytes)) {
       const auto size = static_cast<unsigned>(std::countr_zero(r.bytes));
-      call_stub(r.keeps_linear ? stubs.linear_of[size] : stub.of[size]);
+      call_stub(r.keeps_linear ? stubs.distance_of_size[size] : stub.of_size[size]);
     } else if (r.alignment == 1) {
       a_.mov(kScratch.r32(), 4096 - r.bytes);
-      call_stub(r.keeps_linear ? stub.whole : stub.less);
+      call_stub(r.keeps_linear ? stub.of_address : stub.of_difference);
     } else {
       const Gp linear = r.by_distance ? kIndex : kAddress;
       if (!r.keeps_linear) a_.add(linear, r.page);
       check_alignment(linear, r.alignment, r.miss);
       a_.mov(kScratch.r32(), 4096 - r.bytes);
-      call_stub(stub.whole);
+      call_stub(stub.of_address);
     }
   }
   if (falls_through && !leaves && !r.keeps_eflags) {

@@ -24,8 +24,8 @@ inline constexpr u8 kHostOf[16] = {0, 1,       2,       3,       12, 5, 6,      
 
 inline constexpr u8 kAddressId = 11, kIndexId = 13, kScratchId = 14;
 inline const Gp kState = asmjit::x86::r15;
-inline const Gp kAddress = asmjit::x86::r11;  // a memory operand's address, then its host address
-inline const Gp kIndex = asmjit::x86::r13;
+inline const Gp kAddress = asmjit::x86::r11;  // a memory operand's host address, or its page's distance
+inline const Gp kIndex = asmjit::x86::r13;    // where an entry is, or the operand's linear address
 inline const Gp kScratch = asmjit::x86::r14;
 
 /// Host register `id` as 1, 2, 4 or 8 bytes.

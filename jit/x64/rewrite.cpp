@@ -242,7 +242,8 @@ void BlockEmitter::rewrite(const GuestInsn& g) {
   }
   if (keeps_of) a_.seto(byte_ptr(kState, ORRERY_SLOT(context_.layout, kept)));
 
-  // Guest registers that live in memory get the temporaries.
+  // Guest registers that live in memory get the temporaries. (Nobody does who waits in kIndex:
+  // may_keep_linear.)
   struct Placed {
     u8 guest;
     Gp host;

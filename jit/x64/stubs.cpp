@@ -185,16 +185,16 @@ Stubs::Refills::Kind emit_refills(CodeArena& arena, const cpu::Vcpu::Layout& lay
   const Mem entry = qword_ptr(kState, by_distance ? kAddress : kIndex, 0,
                               layout.views[view] + static_cast<i32>(fast_page_field(write)));
   const Mem page = kind == RefillKind::kRecent ? qword_ptr(kIndex, offsetof(cpu::RecentPage, page)) : entry;
-  Stubs::Refills::Kind out{.whole = emit_refill(arena, layout, view, write, kind, called_site)};
+  Stubs::Refills::Kind out{.of_address = emit_refill(arena, layout, view, write, kind, called_site)};
   const auto emit_less = [&](unsigned bytes) {
     return emit_stub(arena, [&](Assembler& a) {
       a.add(linear, page);
       if (bytes != 0) a.mov(kScratch.r32(), 4096 - bytes);
-      a.jmp(host_address(arena, out.whole));
+      a.jmp(host_address(arena, out.of_address));
     });
   };
-  out.less = emit_less(0);
-  for (unsigned n = 0; n < Stubs::Refills::kSizes; ++n) out.of[n] = emit_less(1u << n);
+  out.of_difference = emit_less(0);
+  for (unsigned n = 0; n < Stubs::Refills::kSizes; ++n) out.of_size[n] = emit_less(1u << n);
   return out;
 }
 
@@ -541,9 +541,9 @@ Stubs emit_stubs(CodeArena& arena, const cpu::Vcpu::Layout& layout) {
         refills.recent = emit_kind(RefillKind::kRecent);
         refills.distance = emit_kind(RefillKind::kDistance);
         for (unsigned n = 0; n < Stubs::Refills::kSizes; ++n) {
-          refills.linear_of[n] = emit_stub(arena, [&](Assembler& a) {
+          refills.distance_of_size[n] = emit_stub(arena, [&](Assembler& a) {
             a.mov(kScratch.r32(), 4096 - (1u << n));
-            a.jmp(host_address(arena, refills.distance.whole));
+            a.jmp(host_address(arena, refills.distance.of_address));
           });
         }
       }

@@ -42,23 +42,25 @@ struct Stubs {
   u32 called_site = 0, link = 0, budget = 0, gone = 0;
   u32 load_vectors = 0;  // called; uses EFLAGS
   u32 load_x87 = 0;      // called; uses the temporaries and EFLAGS
-  /// Called for an access whose page was not in the quick TLB, or not the one of its RecentPage: kAddress has
-  /// the linear address, kScratch holds 4096 - bytes, and for the latter kIndex points at it. ZF: kAddress
-  /// has the host address, and the RecentPage its page. Leaves everything else but EFLAGS alone.
+  /// Called for an access whose page was not in the quick TLB, or not the one of its RecentPage. ZF: it may
+  /// access memory now. They leave everything alone but what is said here, kScratch and EFLAGS.
   struct Refills {
     static constexpr unsigned kSizes = 6;
     struct Kind {
-      u32 whole = 0;
-      /// The same before what was subtracted from the address is added again: kIndex is where the entry is in
-      /// the quick TLB, or points at the RecentPage.
-      u32 less = 0;
+      /// The linear address is in kAddress, 4096 - bytes in kScratch, and for a RecentPage kIndex points at
+      /// it: kAddress becomes the host address, and the RecentPage that page's.
+      u32 of_address = 0;
+      /// The same with what was subtracted from the address still missing there: kIndex is where the entry is
+      /// in the quick TLB, or points at the RecentPage.
+      u32 of_difference = 0;
       /// Likewise, and before kScratch is set, for 1, 2, 4, 8, 16 and 32 bytes.
-      u32 of[kSizes] = {};
+      u32 of_size[kSizes] = {};
     };
-    /// `distance`: kAddress and kIndex change places in all this; then kAddress has the entry's distance.
+    /// `distance`: with kIndex for kAddress and the other way round, but that kAddress becomes the entry's
+    /// distance and kIndex stays.
     Kind indexed, recent, distance;
-    /// `distance.whole` before kScratch is set.
-    u32 linear_of[kSizes] = {};
+    /// `distance.of_address` before kScratch is set.
+    u32 distance_of_size[kSizes] = {};
   };
   /// By privilege view; [1]: of a write; [1]: instead of returning without ZF, it leaves as `called_site`.
   Refills refills[3][2][2];
@@ -103,8 +105,8 @@ constexpr size_t fast_page_field(bool write) {
   return write ? offsetof(cpu::FastView::Entry, write_page) : offsetof(cpu::FastView::Entry, read_page);
 }
 /// Where the address of the translation of a guest RIP in kAddress is, for blocks with `key`; to `miss`, with
-/// kAddress as it was, if JumpTable::targets does not have it. Uses kIndex and EFLAGS. `has_rorx`: the host
-/// has BMI2.
+/// kAddress as it was, if JumpTable::targets does not have it. Uses kIndex and EFLAGS. `has_rorx`: it
+/// may use BMI2.
 asmjit::x86::Mem emit_find_target(asmjit::x86::Assembler& a, const cpu::Vcpu::Layout& layout, u32 key,
                                   bool has_rorx, const asmjit::Label& miss);
 /// Moves on to the page of the guest RIP in kAddress, which is lost. Uses EFLAGS.

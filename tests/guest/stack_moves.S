@@ -55,7 +55,7 @@ rounds: incq    turns
         movl    $DATA_AT, %edx
         cmpxchgq %rdx, (%rax)
         movq    %rdx, 24(%rdx)
-        movl    $DATA_AT, %eax
+        movl    $DATA_AT + 0x120, %eax
         movb    %ah, 32(%rax)
         movb    33(%rax), %ah
         addb    %ah, 40(%rbx)
@@ -77,6 +77,9 @@ rounds: incq    turns
         andl    $0xf8, %ecx
         xaddq   %rcx, (%rbx,%rcx)
         movl    $7, %ecx
+        subq    %rcx, %rdx                      // flags that another block has left
+        jmp     2f
+2:      sbbq    (%rbx,%rcx,8), %rdx
         cmpq    %rbx, -16(%rbx,%rcx,8)
         adcq    8(%rbx,%rcx,8), %rdx
         cmovcq  (%rbx,%rcx,8), %rsi

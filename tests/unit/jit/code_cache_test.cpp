@@ -18,8 +18,7 @@ using Targets = cpu::Vcpu::JumpTable::Targets;
 void put(Targets& targets, u64 linear) {
   const u32 index = Targets::index_of(linear);
   targets.entries[index] = {.linear = linear, .code = 1};
-  if (targets.note_count < Targets::kNoted)
-    targets.noted[targets.note_count] = index * static_cast<u32>(sizeof(Targets::Target));
+  if (targets.note_count < Targets::kNoted) targets.noted[targets.note_count] = Targets::place_of(linear);
   ++targets.note_count;
 }
 

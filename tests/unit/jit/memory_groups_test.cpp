@@ -19,7 +19,7 @@ struct MemoryGroupsTest : testing::Test {
     std::copy(code.begin(), code.end(), page.data());
     scanner.scan(page.data(), page.data() + page.size(), cpu::decode_key::kBits64, kMaxBlockInsns, insns);
     for (GuestInsn& g : insns) g.plan = g.z.mnemonic == ZYDIS_MNEMONIC_JZ ? Plan::kBranch : Plan::kRewrite;
-    return find_memory_groups(0, insns, true);
+    return find_memory_groups(0, insns, kMaxGroups);
   }
 };
 
