@@ -196,14 +196,14 @@ class BlockEmitter {
   /// An access outside of the page that it was compared with.
   struct Refill {
     asmjit::Label cold, checked, miss;
-    asmjit::x86::Mem page;      // what has been subtracted from kAddress or, by distance, from kIndex
-    std::optional<i32> recent;  // the RecentPage, from kState on; else the quick TLB's entry at kIndex
+    asmjit::x86::Mem page;           // what has been subtracted from kAddress or, by distance, from kIndex
+    std::optional<i32> recent = {};  // the RecentPage, from kState on; else the quick TLB's entry at kIndex
     unsigned bytes, alignment;
     bool write;
-    bool by_distance;   // kAddress is where the quick TLB's entry is, and becomes its distance;
-    bool keeps_linear;  // and nothing was subtracted: kIndex is the linear address, and stays it
-    bool keeps_eflags;  // they are live, and `kept` has what belongs in rcx
-    size_t site;        // whose entry `miss` is; kNoSite: it is another place
+    bool by_distance = false;   // kAddress is where the quick TLB's entry is, and becomes its distance;
+    bool keeps_linear = false;  // and nothing was subtracted: kIndex is the linear address, and stays it
+    bool keeps_eflags = false;  // they are live, and `kept` has what belongs in rcx
+    size_t site;                // whose entry `miss` is; kNoSite: it is another place
   };
   /// A page of code that was not in the quick TLB, or leads to another frame, or whose link is not connected.
   struct CodeFill {
@@ -475,11 +475,9 @@ class BlockEmitter {
                          const asmjit::Label& miss);
   /// The same for what is at kIndex, which stays there. Uses kScratch, too.
   void check_at_index(unsigned bytes, bool write, unsigned alignment, const asmjit::Label& miss);
-  /// The field of the quick TLB's entry that kAddress says where it is.
-  asmjit::x86::Mem entry_at_address(size_t offset) const {
-    return asmjit::x86::qword_ptr(kState, kAddress, 0,
-                                  context_.layout.views[view_] + static_cast<i32>(offset));
-  }
+  /// Of both, from where kAddress says where the entry is. `linear` is lost: kIndex, or a copy of it.
+  void load_distance(const Gp& linear, unsigned bytes, bool write, unsigned alignment,
+                     const asmjit::Label& miss);
   /// Of `label`: the site whose entry it is, or kNoSite.
   size_t site_of(const asmjit::Label& label) const {
     return has_site() && sites_.back().entry.id() == label.id() ? sites_.size() - 1 : kNoSite;

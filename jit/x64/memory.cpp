@@ -164,19 +164,15 @@ BlockEmitter::HostPlace BlockEmitter::place_by_distance(const Gp& base) const {
 // Worth it where somebody waits for what is read. What `rewrite` does between the check and the access must
 // not need kIndex: no register that lives in the state, no flags to be loaded.
 bool BlockEmitter::may_keep_linear(const GuestInsn& g) const {
-  if (g.plan != Plan::kRewrite || word_ != 8 || stays_in_page(current_)) return false;
+  if (g.plan != Plan::kRewrite || word_ != 8 || stays_in_page(current_) || needs_address(g)) return false;
   if (flags_read(g) != 0 || (changes_flags(g) && flags_defined(g) != cpu::rflags::kArithmetic)) return false;
   const cpu::OperandView& memory = *memory_operand(g);
   if ((memory.actions & ZYDIS_OPERAND_ACTION_MASK_READ) == 0) return false;
   const ZydisRegister base = memory.mem.base;
   const bool in_code = base == ZYDIS_REGISTER_RIP || base == ZYDIS_REGISTER_EIP;
   if (in_code || (base == ZYDIS_REGISTER_NONE && memory.mem.index == ZYDIS_REGISTER_NONE)) return false;
-  for (unsigned i = 0; i < g.z.operand_count; ++i) {
-    const cpu::OperandView& o = g.operands[i];
-    if (o.type != ZYDIS_OPERAND_TYPE_REGISTER) continue;
-    if (lives_in_state(o) || is_high_byte(o.reg.value)) return false;
-  }
-  return true;
+  return std::none_of(g.operands, g.operands + g.z.operand_count,
+                      [this](const auto& o) { return lives_in_state(o); });
 }
 
 BlockEmitter::HostPlace BlockEmitter::without_base(const HostPlace& place) {
@@ -281,9 +277,6 @@ void BlockEmitter::check_access_of(size_t index, unsigned bytes, bool write, uns
                       .bytes = bytes,
                       .alignment = alignment,
                       .write = write,
-                      .by_distance = false,
-                      .keeps_linear = false,
-                      .keeps_eflags = false,
                       .site = site_of(miss)};
   a_.sub(kAddress, page);
   a_.cmp(kAddress, 4096 - bytes);
@@ -294,21 +287,8 @@ void BlockEmitter::check_access_of(size_t index, unsigned bytes, bool write, uns
   refills_.push_back(refill);
 }
 
-// The access waits for neither subtraction nor addition.
 void BlockEmitter::check_by_distance(const Gp& base, i32 displacement, unsigned bytes, bool write,
                                      unsigned alignment, const Label& miss) {
-  const Refill refill{.cold = a_.newLabel(),
-                      .checked = a_.newLabel(),
-                      .miss = miss,
-                      .page = entry_at_address(fast_page_field(write)),
-                      .recent = std::nullopt,
-                      .bytes = bytes,
-                      .alignment = alignment,
-                      .write = write,
-                      .by_distance = true,
-                      .keeps_linear = false,
-                      .keeps_eflags = false,
-                      .site = site_of(miss)};
   if (displacement == 0) {
     find_entry(kAddress, base);
     a_.mov(kIndex, base);
@@ -316,35 +296,36 @@ void BlockEmitter::check_by_distance(const Gp& base, i32 displacement, unsigned 
     a_.lea(kIndex, ptr(base, displacement));
     find_entry(kAddress, kIndex);
   }
-  a_.sub(kIndex, refill.page);
-  a_.cmp(kIndex, 4096 - bytes);
-  a_.ja(refill.cold);
-  check_alignment(kIndex, alignment, miss);
-  a_.mov(kAddress, entry_at_address(offsetof(cpu::FastView::Entry, distance)));
-  a_.bind(refill.checked);
-  refills_.push_back(refill);
+  load_distance(kIndex, bytes, write, alignment, miss);
 }
 
 void BlockEmitter::check_at_index(unsigned bytes, bool write, unsigned alignment, const Label& miss) {
+  find_entry(kAddress, kIndex);
+  a_.mov(kScratch, kIndex);
+  load_distance(kScratch, bytes, write, alignment, miss);
+}
+
+// The access waits for neither subtraction nor addition.
+void BlockEmitter::load_distance(const Gp& linear, unsigned bytes, bool write, unsigned alignment,
+                                 const Label& miss) {
+  const auto field = [this](size_t offset) {
+    return qword_ptr(kState, kAddress, 0, context_.layout.views[view_] + static_cast<i32>(offset));
+  };
   const Refill refill{.cold = a_.newLabel(),
                       .checked = a_.newLabel(),
                       .miss = miss,
-                      .page = entry_at_address(fast_page_field(write)),
-                      .recent = std::nullopt,
+                      .page = field(fast_page_field(write)),
                       .bytes = bytes,
                       .alignment = alignment,
                       .write = write,
                       .by_distance = true,
-                      .keeps_linear = true,
-                      .keeps_eflags = false,
+                      .keeps_linear = linear != kIndex,
                       .site = site_of(miss)};
-  find_entry(kAddress, kIndex);
-  a_.mov(kScratch, kIndex);
-  a_.sub(kScratch, refill.page);
-  a_.cmp(kScratch, 4096 - bytes);
+  a_.sub(linear, refill.page);
+  a_.cmp(linear, 4096 - bytes);
   a_.ja(refill.cold);
-  check_alignment(kScratch, alignment, miss);
-  a_.mov(kAddress, entry_at_address(offsetof(cpu::FastView::Entry, distance)));
+  check_alignment(linear, alignment, miss);
+  a_.mov(kAddress, field(offsetof(cpu::FastView::Entry, distance)));
   a_.bind(refill.checked);
   refills_.push_back(refill);
 }
@@ -379,12 +360,9 @@ void BlockEmitter::check_keeping_eflags(unsigned bytes, bool write, const Label&
                       .checked = a_.newLabel(),
                       .miss = miss,
                       .page = page,
-                      .recent = std::nullopt,
                       .bytes = bytes,
                       .alignment = 1,
                       .write = write,
-                      .by_distance = false,
-                      .keeps_linear = false,
                       .keeps_eflags = true,
                       .site = site_of(miss)};
   const Label within = a_.newLabel();
