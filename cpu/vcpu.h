@@ -227,9 +227,10 @@ class Vcpu final : public memory::FrameListener, public memory::MapListener {
     u64 linear = offset + flat_base_[segment];
     if (!long64_ && !segment_linear(segment, offset, sizeof(T), Access::kRead, linear)) return false;
     const unsigned i = FastBank::index_of(linear);
-    const u64 in_page = linear - view_->entries[i].read_page;
+    const u64 in_page = linear - view_->entries[i].read.page;
     if (in_page <= 4096 - sizeof(T)) [[likely]] {
-      __builtin_memcpy(&out, reinterpret_cast<const u8*>(view_->entries[i].host + in_page), sizeof(T));
+      __builtin_memcpy(&out, reinterpret_cast<const u8*>(linear + view_->entries[i].read.distance),
+                       sizeof(T));
       return true;
     }
     return read_slow(segment, linear, &out, sizeof(T));
@@ -239,9 +240,9 @@ class Vcpu final : public memory::FrameListener, public memory::MapListener {
     u64 linear = offset + flat_base_[segment];
     if (!long64_ && !segment_linear(segment, offset, sizeof(T), Access::kWrite, linear)) return false;
     const unsigned i = FastBank::index_of(linear);
-    const u64 in_page = linear - view_->entries[i].write_page;
+    const u64 in_page = linear - view_->entries[i].write.page;
     if (in_page <= 4096 - sizeof(T)) [[likely]] {
-      __builtin_memcpy(reinterpret_cast<u8*>(view_->entries[i].host + in_page), &value, sizeof(T));
+      __builtin_memcpy(reinterpret_cast<u8*>(linear + view_->entries[i].write.distance), &value, sizeof(T));
       return true;
     }
     return write_slow(segment, linear, &value, sizeof(T));
@@ -256,10 +257,10 @@ class Vcpu final : public memory::FrameListener, public memory::MapListener {
     u64 linear = offset + flat_base_[segment];
     if (!long64_ && !segment_linear(segment, offset, sizeof(T), Access::kWrite, linear)) return false;
     const unsigned i = FastBank::index_of(linear);
-    const u64 in_page = linear - view_->entries[i].write_page;
+    const u64 in_page = linear - view_->entries[i].write.page;
     target.linear = linear;
     if (in_page <= 4096 - sizeof(T)) [[likely]] {
-      target.host = reinterpret_cast<u8*>(view_->entries[i].host + in_page);
+      target.host = reinterpret_cast<u8*>(linear + view_->entries[i].write.distance);
       __builtin_memcpy(&old, target.host, sizeof(T));
       return true;
     }
@@ -277,10 +278,9 @@ class Vcpu final : public memory::FrameListener, public memory::MapListener {
   /// Host address of `bytes` (up to a page) at `linear`, if the quick TLB lets all of them through; else
   /// null.
   u8* quick_host(u64 linear, u64 bytes, Access access) {
-    const unsigned i = FastBank::index_of(linear);
-    const u64 in_page =
-        linear - (access == Access::kWrite ? view_->entries[i].write_page : view_->entries[i].read_page);
-    return in_page <= 4096 - bytes ? reinterpret_cast<u8*>(view_->entries[i].host + in_page) : nullptr;
+    const FastView::Entry& entry = view_->entries[FastBank::index_of(linear)];
+    const FastView::Mapping& mapping = access == Access::kWrite ? entry.write : entry.read;
+    return linear - mapping.page <= 4096 - bytes ? reinterpret_cast<u8*>(linear + mapping.distance) : nullptr;
   }
   /// Checks that `size` bytes at segment:offset can be written, raising what a write would; changes A/D bits
   /// only.
@@ -372,7 +372,7 @@ class Vcpu final : public memory::FrameListener, public memory::MapListener {
   /// Distances from `state`, in bytes, that translated code uses; the same for every Vcpu.
   struct Layout {
     i32 ticks_left, translator, x87_image, flat_bases, view, fill_bank, banks[3], views[3], codes[3],
-        recent_pages[3], recent_used[3], refused_pages[3], jump_table;
+        guesses[3], recent_pages[3], recent_used[3], refused_pages[3], jump_table;
   };
   Layout layout();
   DecodeCache& decode_cache() { return services_.decode_cache; }

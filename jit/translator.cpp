@@ -192,6 +192,7 @@ struct Translator::Impl {
   std::vector<u16> offsets;
   LinkId pending_link = kNone;  // leads to the block that is looked for next
   Statistics stats;
+  u32 next_guess = 0;  // of the next block (FastBank::guesses)
   File listing, perf_map;
 };
 
@@ -395,6 +396,7 @@ BlockId Translator::Impl::translate(cpu::Vcpu& cpu, const u8* host, u32 key) {
     emitted.sites.clear();
     emitted.links.clear();
     emitted.starts.clear();
+    emitted.guesses = 0;
     code.reset();
     code.init(asmjit::Environment::host(), reinterpret_cast<u64>(arena.executable(arena.used())));
     asmjit::x86::Assembler a(&code);
@@ -405,6 +407,7 @@ BlockId Translator::Impl::translate(cpu::Vcpu& cpu, const u8* host, u32 key) {
          .key = key,
          .first_site = cache.next_site(),
          .first_link = cache.next_link(),
+         .first_guess = next_guess,
          .indirect = indirect,
          .next_underflow = next_underflow,
          .host = host,
@@ -424,6 +427,7 @@ BlockId Translator::Impl::translate(cpu::Vcpu& cpu, const u8* host, u32 key) {
     const u32 at = arena.take(bytes);
     CHECK(code.copyFlattenedData(arena.writable(at), bytes) == asmjit::kErrorOk);
     emitter.finish(code);
+    next_guess += emitted.guesses;
     const u64 address = reinterpret_cast<u64>(arena.executable(at));
     if (listing || config.on_translation) {
       const std::string text = list_block(rip, second_page != nullptr ? crossing : host, scanned,

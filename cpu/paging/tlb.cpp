@@ -1,23 +1,6 @@
 #include "cpu/paging/tlb.h"
 
 namespace orrery::cpu {
-namespace {
-
-/// Where a RecentPage leads that has none: a page in the hole between the canonical halves (docs/limits.md),
-/// where reads find zeros and writes are lost.
-constexpr u64 kNowhere = 0x3c91'7be2'f05d'6000;
-struct NowherePages {
-  alignas(4096) u8 zeros[4096]{};
-  alignas(4096) u8 sink[4096]{};
-};
-
-/// For the read (even) or write (odd) that has number `i`.
-RecentPage nowhere(size_t i) {
-  static NowherePages pages;
-  return {kNowhere, reinterpret_cast<u64>(i % 2 == 0 ? pages.zeros : pages.sink)};
-}
-
-}  // namespace
 
 TlbEntry* Tlb::find(u64 linear, u16 pcid) {
   TlbEntry* set = &small_[small_set(linear) * kSmallWays];
@@ -141,16 +124,11 @@ void FastBank::for_each(Fills& fills, unsigned all, Each each) {
   fills.count = 0;
 }
 
-void FastBank::forget_recent() {
-  if (recent_used_ == 0) return;
-  for (size_t i = 0; i < recent_.size(); ++i) recent_[i] = nowhere(i);
-  recent_used_ = 0;
-}
-
-void FastBank::forget_recent_page(u64 page) {
-  for (size_t i = 0; i < recent_.size(); ++i) {
-    if (recent_[i].page == page) recent_[i] = nowhere(i);
-  }
+FastView::Entry FastBank::nowhere(bool beside) {
+  alignas(4096) static u8 zeros[4096], sink[4096];
+  const u64 page = invalid_page(beside ? kNowhereIndex : 0);
+  return {.read = {.page = page, .distance = reinterpret_cast<u64>(zeros) - page},
+          .write = {.page = page, .distance = reinterpret_cast<u64>(sink) - page}};
 }
 
 void FastBank::flush() {
@@ -178,15 +156,15 @@ void FastBank::flush_non_global() {
 void FastBank::drop_writes_to(u64 host_page) {
   if (recent_used_ != 0) {
     for (size_t i = 1; i < recent_.size(); i += 2) {
-      if (recent_[i].host == host_page) recent_[i] = nowhere(i);
+      if (recent_[i].host() == host_page) forget_recent(i);
     }
   }
   for (u16 i = first_writer(host_page); i != kNoWriter;) {
     FastView::Entry& entry = view_.entries[i];
     const u16 next = neighbours_[i].next;
-    if (entry.host == host_page) {
+    if (entry.write.host() == host_page) {
       unlist_writer(i);
-      entry.write_page = invalid_page(i);
+      entry.write = no_entry(i).write;
     }
     i = next;
   }

@@ -76,18 +76,19 @@ class Tlb {
 };
 
 /// The quick entries of one privilege view, by FastBank::index_of: an access is let through when
-/// (linear - page) <= 4096 - access bytes; its host address is that difference plus `host`, or the linear
-/// address plus `distance`.
+/// (linear - page) <= 4096 - access bytes, and the host has it at the linear address plus `distance`.
 struct FastView {
   // So many because a program's heap, libraries and stack lie anywhere to one another: of 8192, most fills
   // displaced a page in use.
   static constexpr unsigned kEntries = 32768;
   static constexpr u64 kIndexMask = kEntries - 1;
-  struct Entry {
-    u64 read_page;
-    u64 write_page;
-    u64 host;
+  struct Mapping {
+    u64 page;
     u64 distance;
+    u64 host() const { return page + distance; }
+  };
+  struct Entry {
+    Mapping read, write;
   };
   std::array<Entry, kEntries> entries;
 };
@@ -110,27 +111,27 @@ struct FastCode {
   u64 frame_of(u64 page) const { return entries[(page >> 12) & kIndexMask] - page; }
 };
 
-/// A page that some accesses of translated code touched last: a copy of a quick entry. An address lies in it
-/// when (linear - page) <= 4096 - access bytes; its host address is that difference plus `host`.
-struct RecentPage {
-  u64 page;
-  u64 host;
-};
-static_assert(sizeof(RecentPage) == 16);
-
 class FastBank {
  public:
   FastBank() {
+    for (const bool beside : {false, true}) none_[beside ? 1 : 0] = nowhere(beside);
     for (unsigned i = 0; i < FastView::kEntries; ++i) view_.entries[i] = no_entry(i);
     for (unsigned i = 0; i < FastCode::kEntries; ++i) clear_code(i);
+    guesses_.fill(view_.entries.data());
     recent_used_ = 1;
     forget_recent();
     writers_.fill(kNoWriter);
   }
-  /// Translated code spreads the accesses of loops over these: reads over the even ones, writes over the odd
-  /// ones.
+  FastBank(const FastBank&) = delete;
+  FastBank& operator=(const FastBank&) = delete;
+  /// Where translated code looks first for the pages of accesses that stay in theirs: at the entry that let
+  /// the last one through. It is compared as any other; where it is another page's that only takes longer.
+  static constexpr unsigned kGuesses = 16384;
+  const FastView::Entry** guesses() { return guesses_.data(); }
+  /// Copies of what let the last accesses of loops through. Translated code spreads them over these: reads
+  /// over the even ones, writes over the odd ones.
   static constexpr unsigned kRecentPages = 128;
-  RecentPage* recent_pages() { return recent_.data(); }
+  FastView::Mapping* recent_pages() { return recent_.data(); }
   /// Translated code sets it to 1 with every page that it puts in.
   u8& recent_used() { return recent_used_; }
   /// The pages of the last read and write that could not be filled for: trying again would be in vain.
@@ -154,8 +155,9 @@ class FastBank {
     return static_cast<unsigned>((linear >> 12) & FastView::kIndexMask);
   }
   FastView& view() { return view_; }
-  /// The page of an entry that can never match at index `i`: one that belongs at another index.
-  static u64 invalid_page(unsigned i) { return (~u64{i} & FastView::kIndexMask) << 12; }
+  /// The page that an entry at index `i` has where it has none: one of two in the hole between the canonical
+  /// halves, and not of that index. Who looks at an entry by a guess can find it there (docs/limits.md).
+  static constexpr u64 invalid_page(unsigned i) { return kNowhere + (i == kNowhereIndex ? 4096 : 0); }
   void invalidate(unsigned i) {
     unlist_writer(i);
     view_.entries[i] = no_entry(i);
@@ -169,10 +171,9 @@ class FastBank {
     if (rights.write && refused_[1] == page) refused_[1] = kNotAPage;
     unlist_writer(i);
     FastView::Entry& entry = view_.entries[i];
-    entry.read_page = rights.read ? page : invalid_page(i);
-    entry.write_page = rights.write ? page : invalid_page(i);
-    entry.host = host;
-    entry.distance = host - page;
+    const FastView::Mapping mapping{.page = page, .distance = host - page};
+    entry.read = rights.read ? mapping : no_entry(i).read;
+    entry.write = rights.write ? mapping : no_entry(i).write;
     global_[i] = rights.global;
     (rights.global ? global_fills_ : fills_).note(i);
     if (rights.write) list_writer(i);
@@ -190,30 +191,42 @@ class FastBank {
   void drop_writes_to(u64 host_page);
 
  private:
-  static FastView::Entry no_entry(unsigned i) {
-    return {.read_page = invalid_page(i), .write_page = invalid_page(i), .host = 0, .distance = 0};
-  }
+  static constexpr u64 kNowhere = 0x3c91'7be2'f05d'6000;
+  static constexpr unsigned kNowhereIndex = (kNowhere >> 12) & FastView::kIndexMask;
+  /// What an entry without a page has: reads find zeros there, or what was written, and writes are lost.
+  /// `beside`: at kNowhereIndex.
+  static FastView::Entry nowhere(bool beside);
+  const FastView::Entry& no_entry(unsigned i) const { return none_[i == kNowhereIndex ? 1 : 0]; }
   /// An entry that lets writes through is in the list of its host page's hash.
   static constexpr u16 kNoWriter = 0xffff;
   static_assert(FastView::kEntries <= kNoWriter);
   u16& first_writer(u64 host_page) { return writers_[(host_page >> 12) & FastView::kIndexMask]; }
   void list_writer(unsigned i) {
-    u16& first = first_writer(view_.entries[i].host);
+    u16& first = first_writer(view_.entries[i].write.host());
     neighbours_[i] = {.next = first, .previous = kNoWriter};
     if (first != kNoWriter) neighbours_[first].previous = static_cast<u16>(i);
     first = static_cast<u16>(i);
   }
   void unlist_writer(unsigned i) {
     const FastView::Entry& entry = view_.entries[i];
-    if (entry.write_page == invalid_page(i)) return;
+    if (entry.write.page == invalid_page(i)) return;
     const auto [next, previous] = neighbours_[i];
-    (previous == kNoWriter ? first_writer(entry.host) : neighbours_[previous].next) = next;
+    (previous == kNoWriter ? first_writer(entry.write.host()) : neighbours_[previous].next) = next;
     if (next != kNoWriter) neighbours_[next].previous = previous;
   }
   void forget_refused() { refused_.fill(kNotAPage); }
   void forget_refused(u64 page) { std::replace(refused_.begin(), refused_.end(), page, u64{kNotAPage}); }
-  void forget_recent();
-  void forget_recent_page(u64 page);
+  void forget_recent() {
+    if (recent_used_ == 0) return;
+    for (size_t i = 0; i < recent_.size(); ++i) forget_recent(i);
+    recent_used_ = 0;
+  }
+  void forget_recent(size_t i) { recent_[i] = i % 2 == 0 ? none_[0].read : none_[0].write; }
+  void forget_recent_page(u64 page) {
+    for (size_t i = 0; i < recent_.size(); ++i) {
+      if (recent_[i].page == page) forget_recent(i);
+    }
+  }
   /// The entry at `i` may be another page's, which has taken the place of the one that goes. If there is
   /// none, none has been since the last generation.
   void flush_code(unsigned i) {
@@ -224,8 +237,10 @@ class FastBank {
   void clear_code(unsigned i) { code_.entries[i] = FastCode::none(i); }
 
   alignas(64) FastView view_;
-  std::array<RecentPage, kRecentPages> recent_;
+  std::array<const FastView::Entry*, kGuesses> guesses_;
+  std::array<FastView::Mapping, kRecentPages> recent_;
   u8 recent_used_ = 0;
+  std::array<FastView::Entry, 2> none_;
   static constexpr u64 kNotAPage = 1;
   std::array<u64, 2> refused_{kNotAPage, kNotAPage};
   FastCode code_{};

@@ -77,6 +77,7 @@ struct EmittedBlock {
   std::vector<Link> links;  // likewise
   std::vector<u32> starts;  // where each instruction's code begins
   bool uses_vectors = false;
+  u32 guesses = 0;  // used from Request::first_guess on
 };
 
 /// The environment of an emission, the same for all blocks.
@@ -99,6 +100,7 @@ class BlockEmitter {
     u32 key = 0;
     SiteId first_site = 0;
     LinkId first_link = 0;
+    u32 first_guess = 0;  // FastBank::guesses
     IndirectStubs indirect;
     u32 next_underflow = 0;           // of the privilege view behind a block that ends with STAC or CLAC
     const u8* host = nullptr;         // the guest's code
@@ -193,17 +195,33 @@ class BlockEmitter {
                             : asmjit::x86::ptr(kAddress, offset, bytes);
     }
   };
-  /// An access outside of the page that it was compared with.
+  /// Where an access looks for its page, and how code addresses what is there: as an entry of the quick TLB,
+  /// of which a recent page is but one half.
+  struct PagePlace {
+    PageSource source = PageSource::kEntry;
+    i32 at = 0;  // of a guess or a recent page, from kState on
+  };
+  struct TlbEntry {
+    Gp base, index = {};
+    u32 shift = 0;
+    i32 offset = 0;
+    asmjit::x86::Mem field(i32 of) const {
+      return index.isValid() ? asmjit::x86::qword_ptr(base, index, shift, offset + of)
+                             : asmjit::x86::qword_ptr(base, offset + of);
+    }
+  };
+  /// An access outside of the page that it was compared with. Its linear address is in kAddress or, by
+  /// distance, in kIndex.
   struct Refill {
     asmjit::Label cold, checked, miss;
-    asmjit::x86::Mem page;           // what has been subtracted from kAddress or, by distance, from kIndex
-    std::optional<i32> recent = {};  // the RecentPage, from kState on; else the quick TLB's entry at kIndex
+    asmjit::x86::Mem page;  // of the entry
+    PagePlace place = {};
     unsigned bytes, alignment;
     bool write;
-    bool by_distance = false;   // kAddress is where the quick TLB's entry is, and becomes its distance;
-    bool keeps_linear = false;  // and nothing was subtracted: kIndex is the linear address, and stays it
-    bool keeps_eflags = false;  // they are live, and `kept` has what belongs in rcx
-    size_t site;                // whose entry `miss` is; kNoSite: it is another place
+    bool by_distance = false;    // kAddress says where the entry is, and becomes its distance
+    bool is_difference = false;  // `page` has been subtracted from the linear address
+    bool keeps_eflags = false;   // they are live, and `kept` has what belongs in rcx
+    size_t site;                 // whose entry `miss` is; kNoSite: it is another place
   };
   /// A page of code that was not in the quick TLB, or leads to another frame, or whose link is not connected.
   struct CodeFill {
@@ -450,17 +468,16 @@ class BlockEmitter {
     static_assert(std::extent_v<decltype(cpu::Vcpu::TranslatorSlots::windows)> == kMaxGroups);
     return ORRERY_SLOT(context_.layout, windows) + static_cast<i32>(8 * group);
   }
-  /// Where the entry of the page of `address` is in FastView, in bytes. Uses EFLAGS.
-  void find_entry(const Gp& offset, const Gp& address);
+  /// The entry at `place`, or that of the page of `address`; `temporary` says where it is. Uses EFLAGS.
+  TlbEntry find_entry(const PagePlace& place, bool write, const Gp& temporary, const Gp& address);
   /// The index of the page of `address` in FastCode. Uses EFLAGS.
   void find_code_index(const Gp& index, const Gp& address);
-  /// Whether instruction `index` may well access the page that it accessed last time.
-  bool stays_in_page(size_t index) const;
-  /// Where RecentPage `number` is, and the one that the access of instruction `index` has, from kState on.
-  i32 recent_page_at(u32 number) const {
-    return context_.layout.recent_pages[view_] + static_cast<i32>(number * sizeof(cpu::RecentPage));
-  }
-  i32 recent_page(size_t index, bool write) const;
+  /// Whether instruction `index` of a loop may well access the page that it accessed the turn before.
+  bool turn_stays_in_page(size_t index) const;
+  /// Whether its read, or write, may well access the page that it accessed last time.
+  bool stays_in_page(size_t index, bool write) const;
+  /// Where the read, or write, of instruction `index` looks for its page.
+  PagePlace page_place(size_t index, bool write);
   void check_alignment(const Gp& address, unsigned alignment, const asmjit::Label& miss);
   /// Checks `bytes` at kAddress against the quick TLB and makes it a host address; what does not pass goes to
   /// `miss`. Uses kIndex, kScratch and EFLAGS. The access is the current instruction's, or that of `index`.
@@ -471,13 +488,13 @@ class BlockEmitter {
                        const asmjit::Label& miss);
   /// The same for `bytes` at `base` plus `displacement`: kAddress becomes the distance from there to the
   /// host.
-  void check_by_distance(const Gp& base, i32 displacement, unsigned bytes, bool write, unsigned alignment,
-                         const asmjit::Label& miss);
+  void check_by_distance(size_t index, const Gp& base, i32 displacement, unsigned bytes, bool write,
+                         unsigned alignment, const asmjit::Label& miss);
   /// The same for what is at kIndex, which stays there. Uses kScratch, too.
   void check_at_index(unsigned bytes, bool write, unsigned alignment, const asmjit::Label& miss);
-  /// Of both, from where kAddress says where the entry is. `linear` is lost: kIndex, or a copy of it.
-  void load_distance(const Gp& linear, unsigned bytes, bool write, unsigned alignment,
-                     const asmjit::Label& miss);
+  /// Of both. `linear` is lost: kIndex, or a copy of it.
+  void load_distance(const Gp& linear, const PagePlace& place, const TlbEntry& entry, unsigned bytes,
+                     bool write, unsigned alignment, const asmjit::Label& miss);
   /// Of `label`: the site whose entry it is, or kNoSite.
   size_t site_of(const asmjit::Label& label) const {
     return has_site() && sites_.back().entry.id() == label.id() ? sites_.size() - 1 : kNoSite;
@@ -655,7 +672,9 @@ class BlockEmitter {
   std::vector<Exchange> exchanges_;  // of a loop's later turns
   std::array<u8, 16> host_of_ = std::to_array(kHostOf);
   std::vector<Refill> refills_;
-  size_t refilled_ = 0;  // those before it have been emitted, but for those that belong to no site
+  static constexpr u32 kNoGuess = ~u32{0};
+  std::vector<u32> guesses_;  // numbers of reads' and writes', by instruction
+  size_t refilled_ = 0;       // those before it have been emitted, but for those that belong to no site
   std::vector<CodeFill> code_fills_;
   u16 turn_ = 0;   // of the second version, from 1 on, while that is emitted ...
   u16 turns_ = 0;  // ... of so many
@@ -680,7 +699,8 @@ BlockEmitter::HostPlace BlockEmitter::access(unsigned bytes, bool write, unsigne
     before_check();
     HostPlace place;
     if (const Gp base = base_for_distance(current_); base.isValid() && !needs_address(insns_[current_])) {
-      check_by_distance(base, static_cast<i32>(grouped.displacement), bytes, write, alignment, site(true));
+      check_by_distance(current_, base, static_cast<i32>(grouped.displacement), bytes, write, alignment,
+                        site(true));
       place = place_by_distance(base);
     } else if (may_keep_linear(insns_[current_])) {
       address(kIndex);

@@ -1,8 +1,10 @@
 // Memory operands: the linear address, and its check.
 //
-// Most accesses look in the quick TLB. Those of a loop that steps little look whether they are in the page of
-// their RecentPage, which they may share. If that fails, a stub looks in the quick TLB, has that filled from
-// the TLB proper if need be, and notes the page; what it can't do is the handler's.
+// Each is compared with an entry of the quick TLB: that of its address, or, where it may well stay in its
+// page, the one that let it through last time, for which it need not wait. Loops have a copy of that, the
+// rest a pointer to it: the copies have to be searched when a page leaves, so they are few. If it is another
+// page's, a stub looks for that of the address, has it filled from the TLB proper if need be, and notes which
+// it was; what it can't do is the handler's.
 #include <bit>
 
 #include "jit/analysis/flag_liveness.h"
@@ -75,7 +77,7 @@ void BlockEmitter::check_group(u8 number, bool keep_eflags) {
   const Gp base = keep_eflags || has_x87 ? Gp() : base_for_distance(group.first);
   if (base.isValid()) {
     by_distance_ |= 1u << number;
-    check_by_distance(base, static_cast<i32>(lowest), span, group.write, 1, miss);
+    check_by_distance(group.first, base, static_cast<i32>(lowest), span, group.write, 1, miss);
   } else {
     by_distance_ &= ~(1u << number);
     if (here.base == GroupedAccess::kCodeBase) {
@@ -151,7 +153,7 @@ bool BlockEmitter::stays_held(u8 number) const {
 
 Gp BlockEmitter::base_for_distance(size_t index) const {
   const u8 base = groups_.accesses[index].base;
-  if (word_ != 8 || base >= GroupedAccess::kCodeBase || stays_in_page(index)) return {};
+  if (word_ != 8 || base >= GroupedAccess::kCodeBase) return {};
   return host_of(base) == kNoHost ? Gp() : gp(host_of(base), 8);
 }
 
@@ -164,7 +166,7 @@ BlockEmitter::HostPlace BlockEmitter::place_by_distance(const Gp& base) const {
 // Worth it where somebody waits for what is read. What `rewrite` does between the check and the access must
 // not need kIndex: no register that lives in the state, no flags to be loaded.
 bool BlockEmitter::may_keep_linear(const GuestInsn& g) const {
-  if (g.plan != Plan::kRewrite || word_ != 8 || stays_in_page(current_) || needs_address(g)) return false;
+  if (g.plan != Plan::kRewrite || word_ != 8 || needs_address(g)) return false;
   if (flags_read(g) != 0 || (changes_flags(g) && flags_defined(g) != cpu::rflags::kArithmetic)) return false;
   const cpu::OperandView& memory = *memory_operand(g);
   if ((memory.actions & ZYDIS_OPERAND_ACTION_MASK_READ) == 0) return false;
@@ -225,21 +227,42 @@ void BlockEmitter::hoist_checks() {
   }
 }
 
-i32 BlockEmitter::recent_page(size_t index, bool write) const {
-  // Spread by place; later turns of a loop use what its first has.
-  const u32 place = request_.frame << 12 | static_cast<u32>(request_.start + insns_[index].offset);
-  const u32 number = (place * 0x9e3779b1u) >> 26;
-  static_assert(cpu::FastBank::kRecentPages == 128);
-  return recent_page_at(2 * number + (write ? 1 : 0));
+BlockEmitter::PagePlace BlockEmitter::page_place(size_t index, bool write) {
+  if (turn_stays_in_page(index)) {
+    // Spread by place; later turns of a loop use what its first has.
+    const u32 place = request_.frame << 12 | static_cast<u32>(request_.start + insns_[index].offset);
+    const u32 number = 2 * ((place * 0x9e3779b1u) >> 26) + (write ? 1 : 0);
+    static_assert(cpu::FastBank::kRecentPages == 128);
+    return {.source = PageSource::kRecent,
+            .at = context_.layout.recent_pages[view_] +
+                  static_cast<i32>(number * sizeof(cpu::FastView::Mapping))};
+  }
+  if (!stays_in_page(index, write)) return {};
+  guesses_.resize(2 * insns_.size(), kNoGuess);
+  u32& number = guesses_[2 * index + (write ? 1 : 0)];
+  if (number == kNoGuess) number = (request_.first_guess + out_.guesses++) % cpu::FastBank::kGuesses;
+  return {.source = PageSource::kGuess,
+          .at = context_.layout.guesses[view_] + static_cast<i32>(number * sizeof(cpu::FastView::Entry*))};
 }
 
-void BlockEmitter::find_entry(const Gp& offset, const Gp& address) {
-  if (!context_.has_pext) {
-    emit_entry_offset(a_, offset, address);
-    return;
+BlockEmitter::TlbEntry BlockEmitter::find_entry(const PagePlace& place, bool write, const Gp& temporary,
+                                                const Gp& address) {
+  switch (place.source) {
+    case PageSource::kGuess:
+      a_.mov(temporary, qword_ptr(kState, place.at));
+      return {.base = temporary};
+    case PageSource::kRecent:
+      return {.base = kState, .offset = place.at - page_field(write)};
+    case PageSource::kEntry:
+      break;
   }
-  a_.rorx(offset.r32(), address.r32(), 12 - std::countr_zero(sizeof(cpu::FastView::Entry)));
-  a_.and_(offset.r32(), dword_ptr(kState, ORRERY_SLOT(context_.layout, index_mask)));
+  if (context_.has_pext) {
+    a_.rorx(temporary.r32(), address.r32(), 12 - std::countr_zero(sizeof(cpu::FastView::Entry)));
+    a_.and_(temporary.r32(), dword_ptr(kState, ORRERY_SLOT(context_.layout, index_mask)));
+  } else {
+    emit_entry_offset(a_, temporary, address);
+  }
+  return {.base = kState, .index = temporary, .offset = context_.layout.views[view_]};
 }
 
 void BlockEmitter::find_code_index(const Gp& index, const Gp& address) {
@@ -250,89 +273,101 @@ void BlockEmitter::find_code_index(const Gp& index, const Gp& address) {
   }
 }
 
-bool BlockEmitter::stays_in_page(size_t index) const {
+bool BlockEmitter::turn_stays_in_page(size_t index) const {
   const GuestInsn& g = insns_[index];
   if (!is_loop() || g.plan == Plan::kString || g.plan == Plan::kBitString) return false;
   const cpu::OperandView* const memory = memory_operand(g);
   return memory == nullptr || (turn_steps_little(memory->mem.base) && turn_steps_little(memory->mem.index));
 }
 
+// The stack, code and what lies beside it, data of a thread or of a processor: by function, so by place, they
+// are in few pages. What pointers lead to is not.
+bool BlockEmitter::stays_in_page(size_t index, bool write) const {
+  const GuestInsn& g = insns_[index];
+  const cpu::OperandView* const memory = memory_operand(g);
+  const bool pushes = write && (g.plan == Plan::kStack || g.plan == Plan::kBranch || g.plan == Plan::kSystem);
+  if (pushes || memory == nullptr || g.z.mnemonic == ZYDIS_MNEMONIC_LEAVE) return true;
+  if (memory->mem.index != ZYDIS_REGISTER_NONE) return false;
+  switch (memory->mem.base) {
+    case ZYDIS_REGISTER_NONE:
+    case ZYDIS_REGISTER_RIP:
+    case ZYDIS_REGISTER_EIP:
+    case ZYDIS_REGISTER_RSP:
+    case ZYDIS_REGISTER_ESP:
+      return true;
+    case ZYDIS_REGISTER_RBP:
+    case ZYDIS_REGISTER_EBP:
+      return memory->mem.disp.value < 0;  // it points at a frame
+    default:
+      return false;
+  }
+}
+
 void BlockEmitter::check_access_of(size_t index, unsigned bytes, bool write, unsigned alignment,
                                    const Label& miss) {
-  const bool recent = stays_in_page(index);
-  const i32 at = recent ? recent_page(index, write) : 0;
-  Mem page = qword_ptr(kState, at + static_cast<i32>(offsetof(cpu::RecentPage, page)));
-  Mem host = qword_ptr(kState, at + static_cast<i32>(offsetof(cpu::RecentPage, host)));
-  if (!recent) {
-    const i32 view = context_.layout.views[view_];
-    page = qword_ptr(kState, kIndex, 0, view + static_cast<i32>(fast_page_field(write)));
-    host = qword_ptr(kState, kIndex, 0, view + static_cast<i32>(offsetof(cpu::FastView::Entry, host)));
-    find_entry(kIndex, kAddress);
-  }
+  const PagePlace place = page_place(index, write);
+  const TlbEntry entry = find_entry(place, write, kIndex, kAddress);
   const Refill refill{.cold = a_.newLabel(),
                       .checked = a_.newLabel(),
                       .miss = miss,
-                      .page = page,
-                      .recent = recent ? std::optional(at) : std::nullopt,
+                      .page = entry.field(page_field(write)),
+                      .place = place,
                       .bytes = bytes,
                       .alignment = alignment,
                       .write = write,
                       .site = site_of(miss)};
-  a_.sub(kAddress, page);
-  a_.cmp(kAddress, 4096 - bytes);
+  a_.mov(kScratch, kAddress);
+  a_.sub(kScratch, refill.page);
+  a_.cmp(kScratch, 4096 - bytes);
   a_.ja(refill.cold);
-  check_alignment(kAddress, alignment, miss);
-  a_.add(kAddress, host);
+  check_alignment(kScratch, alignment, miss);
+  a_.add(kAddress, entry.field(distance_field(write)));
   a_.bind(refill.checked);
   refills_.push_back(refill);
 }
 
-void BlockEmitter::check_by_distance(const Gp& base, i32 displacement, unsigned bytes, bool write,
-                                     unsigned alignment, const Label& miss) {
-  if (displacement == 0) {
-    find_entry(kAddress, base);
-    a_.mov(kIndex, base);
-  } else {
-    a_.lea(kIndex, ptr(base, displacement));
-    find_entry(kAddress, kIndex);
-  }
-  load_distance(kIndex, bytes, write, alignment, miss);
+void BlockEmitter::check_by_distance(size_t index, const Gp& base, i32 displacement, unsigned bytes,
+                                     bool write, unsigned alignment, const Label& miss) {
+  const PagePlace place = page_place(index, write);
+  if (displacement != 0) a_.lea(kIndex, ptr(base, displacement));
+  const TlbEntry entry = find_entry(place, write, kAddress, displacement == 0 ? base : kIndex);
+  if (displacement == 0) a_.mov(kIndex, base);
+  load_distance(kIndex, place, entry, bytes, write, alignment, miss);
 }
 
 void BlockEmitter::check_at_index(unsigned bytes, bool write, unsigned alignment, const Label& miss) {
-  find_entry(kAddress, kIndex);
+  const PagePlace place = page_place(current_, write);
+  const TlbEntry entry = find_entry(place, write, kAddress, kIndex);
   a_.mov(kScratch, kIndex);
-  load_distance(kScratch, bytes, write, alignment, miss);
+  load_distance(kScratch, place, entry, bytes, write, alignment, miss);
 }
 
 // The access waits for neither subtraction nor addition.
-void BlockEmitter::load_distance(const Gp& linear, unsigned bytes, bool write, unsigned alignment,
-                                 const Label& miss) {
-  const auto field = [this](size_t offset) {
-    return qword_ptr(kState, kAddress, 0, context_.layout.views[view_] + static_cast<i32>(offset));
-  };
+void BlockEmitter::load_distance(const Gp& linear, const PagePlace& place, const TlbEntry& entry,
+                                 unsigned bytes, bool write, unsigned alignment, const Label& miss) {
   const Refill refill{.cold = a_.newLabel(),
                       .checked = a_.newLabel(),
                       .miss = miss,
-                      .page = field(fast_page_field(write)),
+                      .page = entry.field(page_field(write)),
+                      .place = place,
                       .bytes = bytes,
                       .alignment = alignment,
                       .write = write,
                       .by_distance = true,
-                      .keeps_linear = linear != kIndex,
+                      .is_difference = linear == kIndex,
                       .site = site_of(miss)};
   a_.sub(linear, refill.page);
   a_.cmp(linear, 4096 - bytes);
   a_.ja(refill.cold);
   check_alignment(linear, alignment, miss);
-  a_.mov(kAddress, field(offsetof(cpu::FastView::Entry, distance)));
+  a_.mov(kAddress, entry.field(distance_field(write)));
   a_.bind(refill.checked);
   refills_.push_back(refill);
 }
 
 bool BlockEmitter::keeps_eflags() const {
   const bool plain = flags_ == Flags::kHost && !af_is_set_ && deferred_producer() == kNoProducer;
-  if (!plain || !context_.has_pext || word_ != 8 || stays_in_page(current_)) return false;
+  if (!plain || !context_.has_pext || word_ != 8 || turn_stays_in_page(current_)) return false;
   const cpu::OperandView* const memory = memory_operand(insns_[current_]);
   if (memory != nullptr &&
       (memory->mem.segment == ZYDIS_REGISTER_FS || memory->mem.segment == ZYDIS_REGISTER_GS))
@@ -351,15 +386,12 @@ bool BlockEmitter::keeps_eflags() const {
 
 // JRCXZ looks at no flags. Until then rcx waits in the state.
 void BlockEmitter::check_keeping_eflags(unsigned bytes, bool write, const Label& miss) {
-  const i32 view = context_.layout.views[view_];
   // kIndex is a quarter of where the entry is.
-  const Mem page = qword_ptr(kState, kIndex, 2, view + static_cast<i32>(fast_page_field(write)));
-  const Mem host =
-      qword_ptr(kState, kIndex, 2, view + static_cast<i32>(offsetof(cpu::FastView::Entry, host)));
+  const TlbEntry entry{.base = kState, .index = kIndex, .shift = 2, .offset = context_.layout.views[view_]};
   const Refill refill{.cold = a_.newLabel(),
                       .checked = a_.newLabel(),
                       .miss = miss,
-                      .page = page,
+                      .page = entry.field(page_field(write)),
                       .bytes = bytes,
                       .alignment = 1,
                       .write = write,
@@ -370,15 +402,14 @@ void BlockEmitter::check_keeping_eflags(unsigned bytes, bool write, const Label&
   const Mem bits = qword_ptr(kState, ORRERY_SLOT(context_.layout, page_bits));
   a_.pext(kIndex, kAddress, qword_ptr(kState, ORRERY_SLOT(context_.layout, index_bits)));
   a_.lea(kIndex, ptr(0, kIndex, 3));
-  a_.mov(kScratch, page);
+  a_.mov(kScratch, refill.page);
   a_.not_(kScratch);
-  a_.lea(kAddress, ptr(kAddress, kScratch, 0, 1));  // what SUB would leave
-  // First and last byte are in the page: neither has bits above it. (An entry that is not used may be at 0,
-  // and what lies just below that must not pass.)
+  a_.lea(kScratch, ptr(kAddress, kScratch, 0, 1));  // what SUB would leave
+  // First and last byte are in the page: neither has bits above it. (What lies just below must not pass.)
   a_.mov(saved_rcx, rcx);
-  a_.pext(rcx, kAddress, bits);
+  a_.pext(rcx, kScratch, bits);
   if (bytes > 1) {
-    a_.lea(kScratch, ptr(kAddress, static_cast<i32>(bytes) - 1));
+    a_.lea(kScratch, ptr(kScratch, static_cast<i32>(bytes) - 1));
     a_.pext(kScratch, kScratch, bits);
     a_.lea(rcx, ptr(rcx, kScratch));
   }
@@ -386,7 +417,7 @@ void BlockEmitter::check_keeping_eflags(unsigned bytes, bool write, const Label&
   a_.jmp(refill.cold);
   a_.bind(within);
   a_.mov(rcx, saved_rcx);
-  a_.mov(kScratch, host);
+  a_.mov(kScratch, entry.field(distance_field(write)));
   a_.lea(kAddress, ptr(kAddress, kScratch));
   a_.bind(refill.checked);
   refills_.push_back(refill);
@@ -408,28 +439,18 @@ void BlockEmitter::emit_refill(const Refill& r, bool falls_through) {
     a_.mov(rcx, qword_ptr(kState, ORRERY_SLOT(context_.layout, kept)));
     af_is_set_ = false;
     emit_save_flags();
-    a_.add(kAddress, r.page);  // it is not kIndex that says where that is
-    a_.mov(kScratch.r32(), 4096 - r.bytes);
-    call_stub(stubs.indexed.of_address);
-  } else {
-    const Stubs::Refills::Kind& stub = r.by_distance ? stubs.distance
-                                       : r.recent    ? stubs.recent
-                                                     : stubs.indexed;
-    if (r.recent) a_.lea(kIndex, ptr(kState, *r.recent));
-    if (r.alignment == 1 && r.bytes <= 32 && std::has_single_bit(r.bytes)) {
-      const auto size = static_cast<unsigned>(std::countr_zero(r.bytes));
-      call_stub(r.keeps_linear ? stubs.distance_of_size[size] : stub.of_size[size]);
-    } else if (r.alignment == 1) {
-      a_.mov(kScratch.r32(), 4096 - r.bytes);
-      call_stub(r.keeps_linear ? stub.of_address : stub.of_difference);
-    } else {
-      const Gp linear = r.by_distance ? kIndex : kAddress;
-      if (!r.keeps_linear) a_.add(linear, r.page);
-      check_alignment(linear, r.alignment, r.miss);
-      a_.mov(kScratch.r32(), 4096 - r.bytes);
-      call_stub(stub.of_address);
-    }
   }
+  const Gp linear = r.by_distance ? kIndex : kAddress;
+  const auto size = static_cast<unsigned>(std::countr_zero(r.bytes));
+  const bool has_size = std::has_single_bit(r.bytes) && size < Stubs::Refills::kSizes;
+  const bool by_address = r.place.source == PageSource::kEntry;
+  const bool stub_adds = r.is_difference && by_address && has_size && r.alignment == 1;
+  if (r.is_difference && !stub_adds) a_.add(linear, r.page);
+  check_alignment(linear, r.alignment, r.miss);
+  if (!by_address) a_.lea(r.by_distance ? kAddress : kIndex, ptr(kState, r.place.at));
+  const Stubs::Refills::Kind& stub = stubs.kinds[static_cast<u8>(r.place.source)][r.by_distance ? 1 : 0];
+  if (!has_size) a_.mov(kScratch.r32(), 4096 - r.bytes);
+  call_stub(stub_adds ? stubs.difference_of_size[size] : has_size ? stub.of_size[size] : stub.of_bytes);
   if (falls_through && !leaves && !r.keeps_eflags) {
     a_.je(r.checked);
     return;

@@ -113,16 +113,21 @@ Imm host_address(const CodeArena& arena, u32 offset) {
   return imm(reinterpret_cast<u64>(arena.executable(offset)));
 }
 
-enum class RefillKind : u8 { kIndexed, kRecent, kDistance };
+struct RefillKind {
+  unsigned view;
+  bool write;
+  PageSource source;
+  bool by_distance;
+  Gp linear() const { return by_distance ? kIndex : kAddress; }
+  Gp other() const { return by_distance ? kAddress : kIndex; }
+};
 
+// A sieve looks for another page at every other store: all kinds are whole, without a call within.
 /// What a refill that fails does: it leaves as `called_site`, if there is one, or returns without ZF.
-u32 emit_refill(CodeArena& arena, const cpu::Vcpu::Layout& layout, unsigned view, bool write, RefillKind kind,
+u32 emit_refill(CodeArena& arena, const cpu::Vcpu::Layout& layout, const RefillKind& kind,
                 std::optional<u32> called_site) {
-  const auto field = [&](size_t offset) {
-    return qword_ptr(kState, rax, 0, layout.views[view] + static_cast<i32>(offset));
-  };
-  const Mem page = field(fast_page_field(write)), first = kept(layout, 0), second = kept(layout, 1);
-  const Gp linear = kind == RefillKind::kDistance ? kIndex : kAddress;
+  const Mem first = kept(layout, 0), second = kept(layout, 1);
+  const Gp linear = kind.linear();
   return emit_stub(arena, [&](Assembler& a) {
     const Label probe = a.newLabel(), absent = a.newLabel(), fail = a.newLabel();
     const auto give_up = [&] {
@@ -137,22 +142,23 @@ u32 emit_refill(CodeArena& arena, const cpu::Vcpu::Layout& layout, unsigned view
     a.mov(first, rax);
     a.mov(second, rcx);
     emit_entry_offset(a, rax, linear);
+    a.lea(rax, ptr(kState, rax, 0, layout.views[kind.view]));
     a.mov(rcx, linear);
-    a.sub(rcx, page);
+    a.sub(rcx, qword_ptr(rax, page_field(kind.write)));
     a.cmp(rcx, kScratch);
     a.ja(absent);
-    if (kind == RefillKind::kDistance) {
-      a.mov(kAddress, field(offsetof(cpu::FastView::Entry, distance)));
+    if (kind.source == PageSource::kGuess) a.mov(qword_ptr(kind.other()), rax);
+    a.mov(rcx, qword_ptr(rax, distance_field(kind.write)));
+    if (kind.source == PageSource::kRecent) {
+      a.mov(rax, qword_ptr(rax, page_field(kind.write)));
+      a.mov(qword_ptr(kind.other(), offsetof(cpu::FastView::Mapping, page)), rax);
+      a.mov(qword_ptr(kind.other(), offsetof(cpu::FastView::Mapping, distance)), rcx);
+      a.mov(byte_ptr(kState, layout.recent_used[kind.view]), 1);
+    }
+    if (kind.by_distance) {
+      a.mov(kAddress, rcx);
     } else {
-      a.mov(rax, field(offsetof(cpu::FastView::Entry, host)));
-      if (kind == RefillKind::kRecent) {
-        a.mov(qword_ptr(kIndex, offsetof(cpu::RecentPage, host)), rax);
-        a.sub(kAddress, rcx);
-        a.mov(qword_ptr(kIndex, offsetof(cpu::RecentPage, page)), kAddress);
-        a.mov(byte_ptr(kState, layout.recent_used[view]), 1);
-      }
-      a.add(rax, rcx);
-      a.mov(kAddress, rax);
+      a.add(kAddress, rcx);
     }
     a.mov(rax, first);
     a.mov(rcx, second);
@@ -163,11 +169,12 @@ u32 emit_refill(CodeArena& arena, const cpu::Vcpu::Layout& layout, unsigned view
     a.jbe(fail);  // it goes on in the next page
     a.mov(rcx, linear);
     a.and_(rcx, -4096);
-    a.cmp(rcx, qword_ptr(kState, layout.refused_pages[view] + (write ? 8 : 0)));
+    a.cmp(rcx, qword_ptr(kState, layout.refused_pages[kind.view] + (kind.write ? 8 : 0)));
     a.je(fail);
     a.mov(rax, first);
     a.mov(rcx, second);
-    call_find(a, layout, write ? ORRERY_SLOT(layout, fill_write) : ORRERY_SLOT(layout, fill_read), linear);
+    const i32 fill = kind.write ? ORRERY_SLOT(layout, fill_write) : ORRERY_SLOT(layout, fill_read);
+    call_find(a, layout, fill, linear);
     a.je(probe);
     give_up();
     a.bind(fail);
@@ -177,24 +184,38 @@ u32 emit_refill(CodeArena& arena, const cpu::Vcpu::Layout& layout, unsigned view
   });
 }
 
-// A sieve looks for another page at every other store: all kinds are whole, without a call within.
-Stubs::Refills::Kind emit_refills(CodeArena& arena, const cpu::Vcpu::Layout& layout, unsigned view,
-                                  bool write, RefillKind kind, std::optional<u32> called_site) {
-  const bool by_distance = kind == RefillKind::kDistance;
-  const Gp linear = by_distance ? kIndex : kAddress;
-  const Mem entry = qword_ptr(kState, by_distance ? kAddress : kIndex, 0,
-                              layout.views[view] + static_cast<i32>(fast_page_field(write)));
-  const Mem page = kind == RefillKind::kRecent ? qword_ptr(kIndex, offsetof(cpu::RecentPage, page)) : entry;
-  Stubs::Refills::Kind out{.of_address = emit_refill(arena, layout, view, write, kind, called_site)};
-  const auto emit_less = [&](unsigned bytes) {
-    return emit_stub(arena, [&](Assembler& a) {
-      a.add(linear, page);
-      if (bytes != 0) a.mov(kScratch.r32(), 4096 - bytes);
-      a.jmp(host_address(arena, out.of_address));
+Stubs::Refills::Kind emit_refills(CodeArena& arena, const cpu::Vcpu::Layout& layout, const RefillKind& kind,
+                                  std::optional<u32> called_site) {
+  Stubs::Refills::Kind out{.of_bytes = emit_refill(arena, layout, kind, called_site)};
+  for (unsigned n = 0; n < Stubs::Refills::kSizes; ++n) {
+    out.of_size[n] = emit_stub(arena, [&](Assembler& a) {
+      a.mov(kScratch.r32(), 4096 - (1u << n));
+      a.jmp(host_address(arena, out.of_bytes));
     });
-  };
-  out.of_difference = emit_less(0);
-  for (unsigned n = 0; n < Stubs::Refills::kSizes; ++n) out.of_size[n] = emit_less(1u << n);
+  }
+  return out;
+}
+
+Stubs::Refills emit_refills(CodeArena& arena, const cpu::Vcpu::Layout& layout, unsigned view, bool write,
+                            std::optional<u32> called_site) {
+  Stubs::Refills out;
+  for (unsigned source = 0; source < kPageSources; ++source) {
+    for (const bool by_distance : {false, true}) {
+      out.kinds[source][by_distance ? 1 : 0] = emit_refills(arena, layout,
+                                                            {.view = view,
+                                                             .write = write,
+                                                             .source = PageSource{static_cast<u8>(source)},
+                                                             .by_distance = by_distance},
+                                                            called_site);
+    }
+  }
+  const Stubs::Refills::Kind& distance = out.kinds[static_cast<u8>(PageSource::kEntry)][1];
+  for (unsigned n = 0; n < Stubs::Refills::kSizes; ++n) {
+    out.difference_of_size[n] = emit_stub(arena, [&](Assembler& a) {
+      a.add(kIndex, qword_ptr(kState, kAddress, 0, layout.views[view] + page_field(write)));
+      a.jmp(host_address(arena, distance.of_size[n]));
+    });
+  }
   return out;
 }
 
@@ -533,19 +554,8 @@ Stubs emit_stubs(CodeArena& arena, const cpu::Vcpu::Layout& layout) {
     for (const bool write : {false, true}) {
       for (const bool leaves : {false, true}) {
         const auto called_site = leaves ? std::optional(stubs.called_site) : std::nullopt;
-        const auto emit_kind = [&](RefillKind kind) {
-          return emit_refills(arena, layout, view, write, kind, called_site);
-        };
-        Stubs::Refills& refills = stubs.refills[view][write ? 1 : 0][leaves ? 1 : 0];
-        refills.indexed = emit_kind(RefillKind::kIndexed);
-        refills.recent = emit_kind(RefillKind::kRecent);
-        refills.distance = emit_kind(RefillKind::kDistance);
-        for (unsigned n = 0; n < Stubs::Refills::kSizes; ++n) {
-          refills.distance_of_size[n] = emit_stub(arena, [&](Assembler& a) {
-            a.mov(kScratch.r32(), 4096 - (1u << n));
-            a.jmp(host_address(arena, refills.distance.of_address));
-          });
-        }
+        stubs.refills[view][write ? 1 : 0][leaves ? 1 : 0] =
+            emit_refills(arena, layout, view, write, called_site);
       }
     }
   }

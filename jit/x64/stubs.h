@@ -33,6 +33,11 @@ using Find = u64 (*)(void* engine, cpu::CpuState* state, u64 linear);
 /// the TLB: a return that finds its own address there need not look at pages.
 inline constexpr i32 kReturnStackBytes = 64 * 1024;
 
+/// Where an access looks for its page: at the quick TLB's entry of its address, at the entry that a guess
+/// points at (FastBank::guesses), or at a recent page (FastBank::recent_pages).
+enum class PageSource : u8 { kEntry, kGuess, kRecent };
+inline constexpr unsigned kPageSources = 3;
+
 struct Stubs {
   Enter enter = nullptr;  // the guest's vector registers are in CpuState
   u32 exit = 0;           // arena offsets: kAddress holds the result
@@ -42,25 +47,21 @@ struct Stubs {
   u32 called_site = 0, link = 0, budget = 0, gone = 0;
   u32 load_vectors = 0;  // called; uses EFLAGS
   u32 load_x87 = 0;      // called; uses the temporaries and EFLAGS
-  /// Called for an access whose page was not in the quick TLB, or not the one of its RecentPage. ZF: it may
-  /// access memory now. They leave everything alone but what is said here, kScratch and EFLAGS.
+  /// Called for an access whose page was not where it was looked for. ZF: it may access memory now. They
+  /// leave everything alone but what is said here, kScratch and EFLAGS.
   struct Refills {
     static constexpr unsigned kSizes = 6;
     struct Kind {
-      /// The linear address is in kAddress, 4096 - bytes in kScratch, and for a RecentPage kIndex points at
-      /// it: kAddress becomes the host address, and the RecentPage that page's.
-      u32 of_address = 0;
-      /// The same with what was subtracted from the address still missing there: kIndex is where the entry is
-      /// in the quick TLB, or points at the RecentPage.
-      u32 of_difference = 0;
-      /// Likewise, and before kScratch is set, for 1, 2, 4, 8, 16 and 32 bytes.
-      u32 of_size[kSizes] = {};
+      u32 of_bytes = 0;          // 4096 less their number is in kScratch
+      u32 of_size[kSizes] = {};  // 1, 2, 4, 8, 16 and 32 bytes
     };
-    /// `distance`: with kIndex for kAddress and the other way round, but that kAddress becomes the entry's
-    /// distance and kIndex stays.
-    Kind indexed, recent, distance;
-    /// `distance.of_address` before kScratch is set.
-    u32 distance_of_size[kSizes] = {};
+    /// The linear address is in kAddress, which becomes the host address; or [1], by distance, in kIndex, and
+    /// kAddress becomes the distance. The other of the two points at what was looked at, if that was a guess
+    /// or a recent page; it becomes this page's.
+    Kind kinds[kPageSources][2];
+    /// By distance, but the page of the entry that kAddress names has been subtracted from the linear
+    /// address.
+    u32 difference_of_size[kSizes] = {};
   };
   /// By privilege view; [1]: of a write; [1]: instead of returning without ZF, it leaves as `called_site`.
   Refills refills[3][2][2];
@@ -100,9 +101,15 @@ void save_x87(asmjit::x86::Assembler& a, const cpu::Vcpu::Layout& layout);
 void emit_code_index(asmjit::x86::Assembler& a, const Gp& index, const Gp& address);
 /// Where the entry of the page of `address` is in FastView, in bytes. Uses EFLAGS.
 void emit_entry_offset(asmjit::x86::Assembler& a, const Gp& offset, const Gp& address);
-/// The field of FastView::Entry that lets reads, or writes, through.
-constexpr size_t fast_page_field(bool write) {
-  return write ? offsetof(cpu::FastView::Entry, write_page) : offsetof(cpu::FastView::Entry, read_page);
+/// Fields of FastView::Entry for reads, or writes.
+constexpr i32 page_field(bool write) {
+  return static_cast<i32>(
+      (write ? offsetof(cpu::FastView::Entry, write) : offsetof(cpu::FastView::Entry, read)) +
+      offsetof(cpu::FastView::Mapping, page));
+}
+constexpr i32 distance_field(bool write) {
+  return page_field(write) + static_cast<i32>(offsetof(cpu::FastView::Mapping, distance) -
+                                              offsetof(cpu::FastView::Mapping, page));
 }
 /// Where the address of the translation of a guest RIP in kAddress is, for blocks with `key`; to `miss`, with
 /// kAddress as it was, if JumpTable::targets does not have it. Uses kIndex and EFLAGS. `has_rorx`: it

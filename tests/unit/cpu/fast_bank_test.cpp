@@ -108,8 +108,8 @@ TEST(FastBank, DropsExactlyTheWritesToAPage) {
     const FastView::Entry& there = bank->view().entries[index];
     const auto known = model.find(index);
     const bool is_there = known != model.end();
-    ASSERT_EQ(there.read_page, is_there ? known->second.page : FastBank::invalid_page(index));
-    ASSERT_EQ(there.write_page,
+    ASSERT_EQ(there.read.page, is_there ? known->second.page : FastBank::invalid_page(index));
+    ASSERT_EQ(there.write.page,
               is_there && known->second.write ? known->second.page : FastBank::invalid_page(index));
   }
 }
