@@ -17,9 +17,11 @@ enum class EngineExit : u8 {
 
 class Engine {
  public:
+  /// Of one run. The machine looks for input and wishes to stop no less often.
+  static constexpr u64 kMostTicks = 1'000'000;
   virtual ~Engine() = default;
-  /// Runs until `cpu.ticks_left` (at least 1 on entry) reaches 0, or an exit. `skip_breakpoint`: do not stop
-  /// at a breakpoint on the first instruction.
+  /// Runs until `cpu.ticks_left` (1 to kMostTicks on entry) reaches 0, or an exit. `skip_breakpoint`: do not
+  /// stop at a breakpoint on the first instruction.
   virtual EngineExit run(Vcpu& cpu, bool skip_breakpoint) = 0;
   /// Counters for people, a line each; empty if the engine keeps none.
   virtual std::string statistics() const { return {}; }

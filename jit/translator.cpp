@@ -15,6 +15,7 @@
 #include "jit/flags_image.h"
 #include "jit/host_profile.h"
 #include "jit/listing.h"
+#include "jit/return_stack.h"
 #include "jit/x64/block_emitter.h"
 
 namespace orrery::jit {
@@ -105,8 +106,10 @@ void set_rip(cpu::Vcpu& cpu, u64 offset) {
 }  // namespace
 
 struct Translator::Impl {
-  Impl(memory::Ram& machine_ram, cpu::DecodeCache& machine_decode_cache, std::unique_ptr<CodeArena> arena)
+  Impl(memory::Ram& machine_ram, cpu::DecodeCache& machine_decode_cache, std::unique_ptr<CodeArena> arena,
+       ReturnStack stack)
       : ram(machine_ram),
+        return_stack(std::move(stack)),
         cache(machine_ram, std::move(arena)),
         scanner(machine_decode_cache.decoder()),
         decode_cache(machine_decode_cache),
@@ -171,6 +174,7 @@ struct Translator::Impl {
   void set_underflow(cpu::Vcpu& cpu, u32 key);
 
   const memory::Ram& ram;
+  ReturnStack return_stack;
   CodeCache cache;
   BlockScanner scanner;
   cpu::DecodeCache& decode_cache;
@@ -199,7 +203,8 @@ struct Translator::Impl {
 Result<std::unique_ptr<Translator>> Translator::create(memory::Ram& ram, cpu::DecodeCache& decode_cache,
                                                        const Config& config) {
   TRY_ASSIGN(auto arena, CodeArena::create(config.cache_bytes));
-  auto impl = std::make_unique<Impl>(ram, decode_cache, std::move(arena));
+  TRY_ASSIGN(auto return_stack, ReturnStack::create());
+  auto impl = std::make_unique<Impl>(ram, decode_cache, std::move(arena), std::move(return_stack));
   impl->config = config;
   if (!config.listing_path.empty()) {
     TRY_ASSIGN(impl->listing, open_listing(config.listing_path));
@@ -232,6 +237,7 @@ void Translator::Impl::attach(cpu::Vcpu& cpu) {
   if (cpu.translator.engine == reinterpret_cast<u64>(this)) return;
   cache.add_jump_table(cpu.jump_table);
   cpu.translator.engine = reinterpret_cast<u64>(this);
+  cpu.translator.return_stack = return_stack.top();
   cpu.translator.run_site = reinterpret_cast<u64>(x64::RunSite{&run_site_for});
   const auto set = [](u64& slot, x64::Find find) { slot = reinterpret_cast<u64>(find); };
   set(cpu.translator.fill_read, &fill<cpu::Access::kRead>);

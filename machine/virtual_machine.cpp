@@ -379,7 +379,7 @@ StopReason VirtualMachine::Impl::run(Tick max_tick) {
     first = false;
     stopped_at_breakpoint = false;
     const u64 turn = cpus.size() == 1 ? options.turn_alone : std::max<u64>(quantum_left, 1);
-    timeline.begin_slice(&vcpu.ticks_left, std::min(limit, now + turn));
+    timeline.begin_slice(&vcpu.ticks_left, std::min(limit, now + std::min(turn, cpu::Engine::kMostTicks)));
     const cpu::EngineExit exit = engine->run(vcpu, skip);
     timeline.end_slice();
     take_turn(timeline.now() - now);

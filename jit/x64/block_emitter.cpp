@@ -382,13 +382,6 @@ void BlockEmitter::emit_site(size_t number) {
 
 void BlockEmitter::emit_cold() {
   emit_code_fills();
-  if (overflow_.isValid()) {
-    // So many calls without a return: the oldest are forgotten with all others.
-    a_.bind(overflow_);
-    a_.mov(rsp, qword_ptr(kState, ORRERY_SLOT(context_.layout, native_stack)));
-    a_.sub(rsp, 8);
-    a_.jmp(has_room_);
-  }
   if (unknown_.isValid()) {
     a_.bind(unknown_);
     if (unknown_call_) {

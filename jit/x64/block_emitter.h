@@ -548,8 +548,6 @@ class BlockEmitter {
   /// Behind a host's call, whose return address predicts the guest's: where the return of the guest's call
   /// `g` lands, most likely from this page if that is where the call went.
   void land(const GuestInsn& g, bool from_this_page);
-  /// Forgets all calls without a return, if they are too many for one more. Uses EFLAGS.
-  void make_room_for_return();
   void call_relative(const GuestInsn& g, u64 target);
   /// Ends the block with a link.
   void leave_to(u64 target);
@@ -658,7 +656,6 @@ class BlockEmitter {
   u32 by_distance_ = 0;                       // bit n: it is the distance for group n
   X87Pointers x87_pointers_, loop_pointers_;  // now; at a loop's jump back
   bool x87_loaded_ = false;
-  asmjit::Label overflow_, has_room_;     // of the host's stack, at the block's call
   asmjit::Label unknown_;                 // when an indirect jump's target is not in the table
   std::optional<CallSlot> unknown_call_;  // that jump is a call
   asmjit::Label found_return_;            // where the host's return from the block's call goes on

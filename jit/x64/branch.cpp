@@ -165,7 +165,7 @@ void BlockEmitter::jump_indirect(const GuestInsn& g, bool call) {
   if (call) {
     // The stack is checked first, so that nothing has changed if the call can't go on. Its address waits in
     // the state.
-    make_room_for_return();
+    flags_ = Flags::kImage;
     const HostPlace place = access(word_, true, 1, [&](const Gp& to) { slot_below(to); });
     DCHECK(!place.base.isValid());
     slot.offset = place.offset;
@@ -200,7 +200,7 @@ void BlockEmitter::call_relative(const GuestInsn& g, u64 target) {
   new_link(target).call = true;
   const u64 page = align_down(target, memory::kPageBytes);
   if (page != 0) leave_by_handler(links_[link]);
-  make_room_for_return();
+  flags_ = Flags::kImage;
   const Mem slot = access(word_, true, 1, [&](const Gp& to) { slot_below(to); }).of(word_);
   if (page == 0) {
     code_address(kScratch, end_of(g));
@@ -218,16 +218,6 @@ void BlockEmitter::call_relative(const GuestInsn& g, u64 target) {
   }
   emit_link(links_[link]);
   land(g, page == 0);
-}
-
-// The flags are in the image.
-void BlockEmitter::make_room_for_return() {
-  flags_ = Flags::kImage;
-  overflow_ = a_.newLabel();
-  has_room_ = a_.newLabel();
-  a_.cmp(rsp, qword_ptr(kState, ORRERY_SLOT(context_.layout, stack_limit)));
-  a_.jb(overflow_);
-  a_.bind(has_room_);
 }
 
 void BlockEmitter::land(const GuestInsn& g, bool from_this_page) {

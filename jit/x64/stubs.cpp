@@ -77,7 +77,7 @@ void call_native(Assembler& a, const cpu::Vcpu::Layout& layout, i32 function) {
   a.mov(rdi, qword_ptr(kState, ORRERY_SLOT(layout, engine)));
   a.mov(rsi, kState);
   a.mov(rbx, rsp);
-  a.and_(rsp, -16);
+  a.mov(rsp, qword_ptr(kState, ORRERY_SLOT(layout, native_stack)));
   a.call(qword_ptr(kState, function));
   a.mov(rsp, rbx);
 }
@@ -485,7 +485,7 @@ u32 emit_site(CodeArena& arena, const cpu::Vcpu::Layout& layout, bool called) {
     a.mov(qword_ptr(kState, ORRERY_SLOT(layout, entry)), rax);
     a.test(edx, static_cast<u32>(Resume::kNoReturns));
     a.jz(same);
-    a.mov(rsp, qword_ptr(kState, ORRERY_SLOT(layout, native_stack)));
+    a.mov(rsp, qword_ptr(kState, ORRERY_SLOT(layout, return_stack)));
     a.push(qword_ptr(kState, ORRERY_SLOT(layout, underflow)));
     a.bind(same);
     a.test(edx, static_cast<u32>(Resume::kWithVectors));
@@ -532,12 +532,11 @@ Stubs emit_stubs(CodeArena& arena, const cpu::Vcpu::Layout& layout) {
   stubs.gone = emit_called(ExitKind::kGone);
   const u32 enter = emit_stub(arena, [&](Assembler& a) {
     for (const Gp& reg : {rbx, rbp, r12, r13, r14, r15}) a.push(reg);
-    a.sub(rsp, 8);
+    a.sub(rsp, 8);  // a multiple of 16, for what is called
     a.mov(kState, rdi);
     a.mov(qword_ptr(kState, ORRERY_SLOT(layout, entry)), rsi);
     a.mov(qword_ptr(kState, ORRERY_SLOT(layout, native_stack)), rsp);
-    a.lea(kScratch, ptr(rsp, -kReturnStackBytes));
-    a.mov(qword_ptr(kState, ORRERY_SLOT(layout, stack_limit)), kScratch);
+    a.mov(rsp, qword_ptr(kState, ORRERY_SLOT(layout, return_stack)));
     a.push(qword_ptr(kState, ORRERY_SLOT(layout, underflow)));
     load_registers(a);
     a.jmp(qword_ptr(kState, ORRERY_SLOT(layout, entry)));

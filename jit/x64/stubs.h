@@ -27,12 +27,6 @@ using RunSite = Resume (*)(void* engine, cpu::CpuState* state, u64 exit);
 /// TranslatorSlots::fill_read and the like. 1: what was looked for is there now; else 0.
 using Find = u64 (*)(void* engine, cpu::CpuState* state, u64 linear);
 
-/// The stack of the host while translated code runs: `TranslatorSlots::native_stack` is what `enter` left.
-/// Below come, for each translated call, the guest's return address and the host's, at most
-/// kReturnStackBytes; the first is that of the underflow stub. They hold as long as no page of code has left
-/// the TLB: a return that finds its own address there need not look at pages.
-inline constexpr i32 kReturnStackBytes = 64 * 1024;
-
 /// Where an access looks for its page: at the quick TLB's entry of its address, at the entry that a guess
 /// points at (FastBank::guesses), or at a recent page (FastBank::recent_pages).
 enum class PageSource : u8 { kEntry, kGuess, kRecent };

@@ -143,7 +143,7 @@ void BlockEmitter::change_view(const GuestInsn& g) {
   a_.mov(qword_ptr(kState, context_.layout.view), kAddress);
   a_.lea(kAddress, ptr(kState, context_.layout.banks[view]));
   a_.mov(qword_ptr(kState, context_.layout.fill_bank), kAddress);
-  a_.mov(rsp, qword_ptr(kState, ORRERY_SLOT(context_.layout, native_stack)));
+  a_.mov(rsp, qword_ptr(kState, ORRERY_SLOT(context_.layout, return_stack)));
   a_.mov(kAddress, address_of(request_.next_underflow));
   a_.push(kAddress);
   leave_to(next);

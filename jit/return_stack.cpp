@@ -1,0 +1,20 @@
+#include "jit/return_stack.h"
+
+#include <sys/mman.h>
+
+namespace orrery::jit {
+
+// Little of it is ever touched.
+Result<ReturnStack> ReturnStack::create() {
+  constexpr int kFlags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK;
+  void* const bottom = mmap(nullptr, kBytes, PROT_READ | PROT_WRITE, kFlags, -1, 0);
+  if (bottom == MAP_FAILED) return make_errno_error("mapping the stack for translated code");
+  madvise(bottom, kBytes, MADV_NOHUGEPAGE);
+  return ReturnStack(static_cast<u8*>(bottom));
+}
+
+ReturnStack::~ReturnStack() {
+  if (bottom_ != nullptr) munmap(bottom_, kBytes);
+}
+
+}  // namespace orrery::jit
