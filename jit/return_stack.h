@@ -1,7 +1,7 @@
 // ReturnStack: the host's stack while translated code runs. It holds, for each translated call without a
-// return so far, the guest's return address and the host's; the first is that of the underflow stub. They hold
-// as long as no page of code has left the TLB: a return that finds its own address there need not look at
-// pages.
+// return so far, the guest's return address and the host's; the first is that of the underflow stub. They
+// hold as long as no page of code has left the TLB: a return that finds its own address there need not look
+// at pages.
 //
 // Nobody asks whether there is room: a call takes a tick, a run has at most Engine::kMostTicks, and it begins
 // with an empty stack. Functions of the engine run on the thread's own stack; what signals need fits as well.

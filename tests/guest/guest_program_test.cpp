@@ -33,7 +33,8 @@ struct Ran {
   std::string statistics;
 };
 
-Ran run_program(const std::string& name, EngineKind engine = EngineKind::kInterpreter) {
+Ran run_program(const std::string& name, EngineKind engine = EngineKind::kInterpreter,
+                u64 turn_ticks = 5'000) {
   // The loader tells the guest the file's name: a relative one keeps the state hash apart from where the tree
   // lies.
   std::filesystem::current_path(ORRERY_GUEST_PROGRAMS);
@@ -50,7 +51,7 @@ Ran run_program(const std::string& name, EngineKind engine = EngineKind::kInterp
   auto vm = VirtualMachine::create(
       config, {.record_path = {},
                .serial_output = [&ran](std::span<const u8> b) { ran.text.append(b.begin(), b.end()); },
-               .turn_alone = 5'000});
+               .turn_alone = turn_ticks});
   if (!vm) {
     ran.message = vm.error().message;
     return ran;
@@ -96,6 +97,10 @@ TEST_P(GuestProgram, EnginesAgree) {
   EXPECT_EQ(interpreted.tick, translated.tick);
   EXPECT_EQ(interpreted.text, translated.text);
   EXPECT_EQ(interpreted.hash, translated.hash);
+}
+
+TEST(ReturnStack, HoldsTheCallsOfTheLongestRun) {
+  EXPECT_EQ(run_program("page_guesses", EngineKind::kJit, kMaxTicks).exit_value, 0u);
 }
 
 // 300 rounds with some twenty functions: few are translated more than once or twice.

@@ -114,5 +114,16 @@ TEST(FastBank, DropsExactlyTheWritesToAPage) {
   }
 }
 
+// Who guesses which entry it is compares with any: one without a page must match no address that may be
+// accessed, and none of its own index.
+TEST(FastBank, EntriesWithoutAPageMatchNoAddress) {
+  for (unsigned i = 0; i < FastView::kEntries; ++i) {
+    const u64 page = FastBank::invalid_page(i);
+    ASSERT_EQ(page % 4096, 0u);
+    ASSERT_NE(FastBank::index_of(page), i);
+    ASSERT_TRUE(page >> 56 != 0 && page >> 56 != 0xff) << "canonical, even with five levels";
+  }
+}
+
 }  // namespace
 }  // namespace orrery::cpu

@@ -1,0 +1,152 @@
+/* Accesses to the stack, to frames, to data beside code, at fixed addresses and in GS, whose places have met one page many
+   times, and then meet another: another address, one that goes over a page's end, another base of GS, a page that is
+   mapped elsewhere, may not be written, or is gone. And more calls without a return than a run has ticks. [SDM3 4.10] */
+#include "guest.inc"
+
+        .set    AREA, 0x600000          // 4 KiB pages, to frames from FREE on
+        .set    FRAMES, FREE + 0x100000
+        .set    TURNS, 300
+        .set    COUNT, 0x800            // in each page, what the functions count
+
+        .macro  map page, frame, rights
+        movq    $(FRAMES + 4096 * \frame + \rights), page_table + 8 * \page
+        invlpg  AREA + 4096 * \page
+        .endm
+#define FRAME(n) FRAMES+4096*n
+        // TURNS calls of `function` with each base in turn; it finds its count at the base.
+        .macro  touch function, bases:vararg
+        movl    $TURNS, %ebp
+1:      .irp    base, \bases
+        movabsq $(\base), %rdi
+        call    \function
+        .endr
+        decl    %ebp
+        jnz     1b
+        .endm
+        .macro  clear_frames
+        movl    $(FRAME(0)), %edi
+        movl    $3072, %ecx
+        xorl    %eax, %eax
+        rep stosq
+        .endm
+        // A call of `function` at `base` is a page fault there.
+        .macro  denied function, base, error
+        movabsq $(\base), %rdi
+        arm     1f
+        call    \function
+        missed
+1:      CHECK(seen_vector, $PF)
+        CHECK(seen_error, $\error)
+        CHECK(seen_cr2, $(\base))
+        .endm
+
+main64: movl    $(page_table + 3), pd + 8 * (AREA >> 21)
+        movq    %cr3, %rax
+        movq    %rax, %cr3
+
+        .irp    function, by_stack, by_frame, by_gs
+        clear_frames
+        map     0, 0, 3
+        map     1, 1, 3
+        map     2, 5, 3
+        touch   \function, AREA+COUNT
+        CHECK(FRAME(0)+COUNT, $TURNS)
+        touch   \function, AREA+0x1000+COUNT, AREA+COUNT
+        CHECK(FRAME(0)+COUNT, $(2*TURNS))
+        CHECK(FRAME(1)+COUNT, $TURNS)
+        map     0, 3, 3
+        touch   \function, AREA+COUNT
+        CHECK(FRAME(0)+COUNT, $(2*TURNS))
+        CHECK(FRAME(3)+COUNT, $TURNS)
+        touch   \function, AREA+0x1000+COUNT, AREA+0x1fff       // the second over the end of its page
+        CHECK(FRAME(1)+COUNT, $(2*TURNS))
+        movabsq $(TURNS<<56), %rax
+        CHECK(FRAME(1)+0xff8, %rax)
+        CHECK(FRAME(5), $(TURNS>>8))
+        CHECK(FRAME(2), $0)
+        .endr
+
+        .irp    function, by_address, beside_code
+        clear_frames
+        map     0, 0, 3
+        touch   \function, 0
+        CHECK(FRAME(0)+COUNT, $TURNS)
+        map     0, 3, 3
+        touch   \function, 0
+        CHECK(FRAME(0)+COUNT, $TURNS)
+        CHECK(FRAME(3)+COUNT, $TURNS)
+        .endr
+
+        // Rights. (Where nothing can be pushed, a fault would be a double fault.)
+        .irp    function, by_frame, by_gs, by_address, beside_code
+        map     0, 0, 3
+        touch   \function, AREA+COUNT
+        map     0, 0, 1
+        denied  \function, AREA+COUNT, 3
+        map     0, 0, 0
+        .ifc    \function, by_gs        // it reads first
+        denied  \function, AREA+COUNT, 0
+        .else
+        denied  \function, AREA+COUNT, 2
+        .endif
+        map     0, 1, 3
+        touch   \function, AREA+COUNT
+        .endr
+
+        // Calls that nobody returns from: the stack is what the last round began with.
+        movq    %rsp, %rbx
+        movl    $2500, %ebp
+        jmp     1f
+        .balign 4096
+1:      movl    $(FREE + 0x180000), %esp
+        .rept   600
+        call    2f
+        nop
+2:
+        .endr
+        decl    %ebp
+        jnz     1b
+        popq    %rax
+        CHECK(%rax, $(2b-1))
+        movq    %rbx, %rsp
+        ret
+
+// Counts at RDI. RAX and RSI are lost; the flags after the count stay.
+by_stack:
+        movq    %rsp, own_stack
+        leaq    8(%rdi), %rsp
+        movq    -8(%rsp), %rsi
+        incq    %rsi
+        pushq   %rsi
+        popq    %rax
+        movq    own_stack, %rsp
+        ret
+by_frame:
+        pushq   %rbp
+        leaq    0x10(%rdi), %rbp
+        incq    -0x10(%rbp)
+        movq    -0x10(%rbp), %rsi
+        popq    %rbp
+        ret
+by_gs:  movl    $0xc0000101, %ecx       // GS.base
+        leaq    -0x100(%rdi), %rax
+        xorl    %edx, %edx
+        wrmsr
+        movq    %gs:0x100, %rsi
+        incq    %rsi
+        movq    %rsi, %gs:0x100
+        ret
+by_address:
+        incq    AREA+COUNT
+        movq    AREA+COUNT, %rsi
+        ret
+beside_code:                            // the assembler takes plain numbers there for displacements
+        incq    AREA+COUNT+(.-header)-(.-header)(%rip)
+        movq    AREA+COUNT+(.-header)-(.-header)(%rip), %rsi
+        ret
+
+        .bss
+        .balign 4096
+page_table: .skip 4096
+own_stack: .skip 8
+        .text
