@@ -287,7 +287,9 @@ bool BlockEmitter::stays_in_page(size_t index, bool write) const {
   const cpu::OperandView* const memory = memory_operand(g);
   const bool pushes = write && (g.plan == Plan::kStack || g.plan == Plan::kBranch || g.plan == Plan::kSystem);
   if (pushes || memory == nullptr || g.z.mnemonic == ZYDIS_MNEMONIC_LEAVE) return true;
-  if (memory->mem.index != ZYDIS_REGISTER_NONE) return false;
+  // Jumps through tables: a table of them is small.
+  const bool has_index = memory->mem.index != ZYDIS_REGISTER_NONE;
+  if (has_index) return g.plan == Plan::kBranch && memory->mem.base == ZYDIS_REGISTER_NONE;
   switch (memory->mem.base) {
     case ZYDIS_REGISTER_NONE:
     case ZYDIS_REGISTER_RIP:
