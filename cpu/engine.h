@@ -17,7 +17,7 @@ enum class EngineExit : u8 {
 
 class Engine {
  public:
-  /// Of one run. The machine looks for input and wishes to stop no less often.
+  /// Of one run: the translator has room for the return addresses of as many calls.
   static constexpr u64 kMostTicks = 1'000'000;
   virtual ~Engine() = default;
   /// Runs until `cpu.ticks_left` (1 to kMostTicks on entry) reaches 0, or an exit. `skip_breakpoint`: do not

@@ -123,13 +123,13 @@ class Vcpu final : public memory::FrameListener, public memory::MapListener {
     u64 native_stack = 0;       // the host's stack pointer when translated code was entered
     u64 interrupt_waiting = 0;  // for RFLAGS.IF
     u64 kept_operand = 0;       // what a loop's last comparison read from memory
-    u64 x87_loaded = 0;         // the guest's x87 state, but for its pointers, is in the host's
+    u64 return_stack = 0;       // behind the stack for return addresses of translated calls
     u32 host_mxcsr = 0;
     u16 host_fcw = 0;
     // The bits of an address that make its index: times the size of an entry, and for PEXT.
     u64 index_mask = FastView::kIndexMask * sizeof(FastView::Entry);
     u64 code_index_bits = FastCode::kIndexMask << 12;
-    u64 return_stack = 0;    // behind the stack for return addresses of translated calls
+    u64 x87_loaded = 0;      // the guest's x87 state, but for its pointers, is in the host's
     u64 bad_target = 0;      // how a jump or return leaves whose target is not canonical
     u64 code_page = 0;       // linear address of the page that the running block lies in
     u64 vectors_loaded = 0;  // the guest's vector registers and MXCSR are in the host's

@@ -4,9 +4,13 @@
 // at pages.
 //
 // Nobody asks whether there is room: a call takes a tick, a run has at most Engine::kMostTicks, and it begins
-// with an empty stack. Functions of the engine run on the thread's own stack; what signals need fits as well.
+// with an empty stack. (Where ticks are not counted, the guest must not nest deeper: TranslatorConfig.)
+// Functions of the engine run on the thread's own stack; what signals need fits as well.
 #pragma once
 
+#include <utility>
+
+#include "base/bits.h"
 #include "base/result.h"
 #include "cpu/engine.h"
 
@@ -22,8 +26,9 @@ class ReturnStack {
   u64 top() const { return reinterpret_cast<u64>(bottom_) + kBytes; }
 
  private:
-  static constexpr u64 kBytesACall = 16, kSpareBytes = 64 << 10;
-  static constexpr u64 kBytes = cpu::Engine::kMostTicks * kBytesACall + kSpareBytes;
+  static constexpr u64 kBytesACall = 16, kSpareBytes = 64 << 10, kGuardBytes = 4096;
+  static constexpr u64 kBytes =
+      align_up(cpu::Engine::kMostTicks * kBytesACall + kSpareBytes, u64{4096}) + kGuardBytes;
   explicit ReturnStack(u8* bottom) : bottom_(bottom) {}
   u8* bottom_;
 };

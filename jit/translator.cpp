@@ -390,7 +390,7 @@ BlockId Translator::Impl::translate(cpu::Vcpu& cpu, const u8* host, u32 key) {
                                     .stubs = stubs,
                                     .layout = *layout,
                                     .host_features = host_features,
-                                    .has_pext = has_pext,
+                                    .has_pext = has_pext && config.quick_pext,
                                     .counts_ticks = config.counts_ticks,
                                     .single_cpu = cpu.services().cpu_count == 1,
                                     .host_profile = host_profile};
@@ -648,6 +648,7 @@ ExitKind Translator::Impl::enter(cpu::Vcpu& cpu, BlockId id) {
 
 cpu::EngineExit Translator::run(cpu::Vcpu& cpu, bool skip_breakpoint) {
   Impl& impl = *impl_;
+  CHECK(cpu.ticks_left >= 1 && cpu.ticks_left <= static_cast<i64>(kMostTicks));  // ReturnStack
   impl.attach(cpu);
   // The block here has not run: its ticks are more than there are. Another version of it may have fewer.
   bool interpret = false;

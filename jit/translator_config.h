@@ -23,8 +23,10 @@ struct TranslatorConfig {
   u8 hot_runs_after_writes = 32;  // where the code was written after it had been translated: it may be again
   u16 max_block_insns = kMaxBlockInsns;  // 1 .. kMaxBlockInsns
   /// For benchmarks of what it costs: without it no ticks pass in translated code, and only what the guest
-  /// does itself ends a run.
+  /// does itself ends a run; its calls must not nest deeper than a run with ticks could.
   bool counts_ticks = true;
+  /// For tests of what hosts without a quick PEXT run.
+  bool quick_pext = true;
   /// Told every translation: the guest RIP and its listing.
   std::function<void(u64 rip, const std::string& listing)> on_translation;
   /// For tests of the tests: may change what is about to be emitted, so that the emitter is wrong.

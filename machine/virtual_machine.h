@@ -59,8 +59,9 @@ class VirtualMachine {
     /// Nothing reaches the terminal, a serial output file or standard error.
     bool silent = false;
     /// How long a vCPU that is alone runs before the machine looks for input and wishes to stop, in ticks,
-    /// from 1 on: a millisecond under the translator, some under the interpreter. A guest does not see it.
-    u64 turn_alone = 1'000'000;
+    /// from 1 on; never longer than an engine's longest run: a millisecond under the translator, some under
+    /// the interpreter. A guest does not see it.
+    u64 turn_alone = ~u64{0};
   };
   static Result<std::unique_ptr<VirtualMachine>> create(const Config& config, Options options);
   /// The machine that `log_path` describes, ready to replay it. Refuses images that differ from the recorded

@@ -124,9 +124,9 @@ void FastBank::for_each(Fills& fills, unsigned all, Each each) {
   fills.count = 0;
 }
 
-FastView::Entry FastBank::nowhere(bool beside) {
+FastView::Entry FastBank::nowhere(unsigned i) {
   alignas(4096) static u8 zeros[4096], sink[4096];
-  const u64 page = invalid_page(beside ? kNowhereIndex : 0);
+  const u64 page = invalid_page(i);
   return {.read = {.page = page, .distance = reinterpret_cast<u64>(zeros) - page},
           .write = {.page = page, .distance = reinterpret_cast<u64>(sink) - page}};
 }

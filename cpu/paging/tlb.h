@@ -114,7 +114,7 @@ struct FastCode {
 class FastBank {
  public:
   FastBank() {
-    for (const bool beside : {false, true}) none_[beside ? 1 : 0] = nowhere(beside);
+    none_ = {nowhere(0), nowhere(kNowhereIndex)};
     for (unsigned i = 0; i < FastView::kEntries; ++i) view_.entries[i] = no_entry(i);
     for (unsigned i = 0; i < FastCode::kEntries; ++i) clear_code(i);
     guesses_.fill(view_.entries.data());
@@ -193,9 +193,9 @@ class FastBank {
  private:
   static constexpr u64 kNowhere = 0x3c91'7be2'f05d'6000;
   static constexpr unsigned kNowhereIndex = (kNowhere >> 12) & FastView::kIndexMask;
-  /// What an entry without a page has: reads find zeros there, or what was written, and writes are lost.
-  /// `beside`: at kNowhereIndex.
-  static FastView::Entry nowhere(bool beside);
+  /// What an entry without a page has at index `i`: reads find zeros there, or what was written, and writes
+  /// are lost.
+  static FastView::Entry nowhere(unsigned i);
   const FastView::Entry& no_entry(unsigned i) const { return none_[i == kNowhereIndex ? 1 : 0]; }
   /// An entry that lets writes through is in the list of its host page's hash.
   static constexpr u16 kNoWriter = 0xffff;

@@ -201,7 +201,7 @@ class BlockEmitter {
     PageSource source = PageSource::kEntry;
     i32 at = 0;  // of a guess or a recent page, from kState on
   };
-  struct TlbEntry {
+  struct EntryOperand {
     Gp base, index = {};
     u32 shift = 0;
     i32 offset = 0;
@@ -469,7 +469,7 @@ class BlockEmitter {
     return ORRERY_SLOT(context_.layout, windows) + static_cast<i32>(8 * group);
   }
   /// The entry at `place`, or that of the page of `address`; `temporary` says where it is. Uses EFLAGS.
-  TlbEntry find_entry(const PagePlace& place, bool write, const Gp& temporary, const Gp& address);
+  EntryOperand find_entry(const PagePlace& place, bool write, const Gp& temporary, const Gp& address);
   /// The index of the page of `address` in FastCode. Uses EFLAGS.
   void find_code_index(const Gp& index, const Gp& address);
   /// Whether instruction `index` of a loop may well access the page that it accessed the turn before.
@@ -493,7 +493,7 @@ class BlockEmitter {
   /// The same for what is at kIndex, which stays there. Uses kScratch, too.
   void check_at_index(unsigned bytes, bool write, unsigned alignment, const asmjit::Label& miss);
   /// Of both. `linear` is lost: kIndex, or a copy of it.
-  void load_distance(const Gp& linear, const PagePlace& place, const TlbEntry& entry, unsigned bytes,
+  void load_distance(const Gp& linear, const PagePlace& place, const EntryOperand& entry, unsigned bytes,
                      bool write, unsigned alignment, const asmjit::Label& miss);
   /// Of `label`: the site whose entry it is, or kNoSite.
   size_t site_of(const asmjit::Label& label) const {

@@ -165,7 +165,6 @@ void BlockEmitter::jump_indirect(const GuestInsn& g, bool call) {
   if (call) {
     // The stack is checked first, so that nothing has changed if the call can't go on. Its address waits in
     // the state.
-    flags_ = Flags::kImage;
     const HostPlace place = access(word_, true, 1, [&](const Gp& to) { slot_below(to); });
     DCHECK(!place.base.isValid());
     slot.offset = place.offset;
@@ -200,7 +199,6 @@ void BlockEmitter::call_relative(const GuestInsn& g, u64 target) {
   new_link(target).call = true;
   const u64 page = align_down(target, memory::kPageBytes);
   if (page != 0) leave_by_handler(links_[link]);
-  flags_ = Flags::kImage;
   const Mem slot = access(word_, true, 1, [&](const Gp& to) { slot_below(to); }).of(word_);
   if (page == 0) {
     code_address(kScratch, end_of(g));
@@ -222,6 +220,7 @@ void BlockEmitter::call_relative(const GuestInsn& g, u64 target) {
 
 void BlockEmitter::land(const GuestInsn& g, bool from_this_page) {
   ended_ = true;
+  flags_ = Flags::kImage;
   const u64 back = end_of(g);
   found_return_ = a_.newLabel();
   a_.bind(found_return_);

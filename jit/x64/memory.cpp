@@ -245,8 +245,8 @@ BlockEmitter::PagePlace BlockEmitter::page_place(size_t index, bool write) {
           .at = context_.layout.guesses[view_] + static_cast<i32>(number * sizeof(cpu::FastView::Entry*))};
 }
 
-BlockEmitter::TlbEntry BlockEmitter::find_entry(const PagePlace& place, bool write, const Gp& temporary,
-                                                const Gp& address) {
+BlockEmitter::EntryOperand BlockEmitter::find_entry(const PagePlace& place, bool write, const Gp& temporary,
+                                                    const Gp& address) {
   switch (place.source) {
     case PageSource::kGuess:
       a_.mov(temporary, qword_ptr(kState, place.at));
@@ -308,7 +308,7 @@ bool BlockEmitter::stays_in_page(size_t index, bool write) const {
 void BlockEmitter::check_access_of(size_t index, unsigned bytes, bool write, unsigned alignment,
                                    const Label& miss) {
   const PagePlace place = page_place(index, write);
-  const TlbEntry entry = find_entry(place, write, kIndex, kAddress);
+  const EntryOperand entry = find_entry(place, write, kIndex, kAddress);
   const Refill refill{.cold = a_.newLabel(),
                       .checked = a_.newLabel(),
                       .miss = miss,
@@ -332,20 +332,20 @@ void BlockEmitter::check_by_distance(size_t index, const Gp& base, i32 displacem
                                      bool write, unsigned alignment, const Label& miss) {
   const PagePlace place = page_place(index, write);
   if (displacement != 0) a_.lea(kIndex, ptr(base, displacement));
-  const TlbEntry entry = find_entry(place, write, kAddress, displacement == 0 ? base : kIndex);
+  const EntryOperand entry = find_entry(place, write, kAddress, displacement == 0 ? base : kIndex);
   if (displacement == 0) a_.mov(kIndex, base);
   load_distance(kIndex, place, entry, bytes, write, alignment, miss);
 }
 
 void BlockEmitter::check_at_index(unsigned bytes, bool write, unsigned alignment, const Label& miss) {
   const PagePlace place = page_place(current_, write);
-  const TlbEntry entry = find_entry(place, write, kAddress, kIndex);
+  const EntryOperand entry = find_entry(place, write, kAddress, kIndex);
   a_.mov(kScratch, kIndex);
   load_distance(kScratch, place, entry, bytes, write, alignment, miss);
 }
 
 // The access waits for neither subtraction nor addition.
-void BlockEmitter::load_distance(const Gp& linear, const PagePlace& place, const TlbEntry& entry,
+void BlockEmitter::load_distance(const Gp& linear, const PagePlace& place, const EntryOperand& entry,
                                  unsigned bytes, bool write, unsigned alignment, const Label& miss) {
   const Refill refill{.cold = a_.newLabel(),
                       .checked = a_.newLabel(),
@@ -389,7 +389,8 @@ bool BlockEmitter::keeps_eflags() const {
 // JRCXZ looks at no flags. Until then rcx waits in the state.
 void BlockEmitter::check_keeping_eflags(unsigned bytes, bool write, const Label& miss) {
   // kIndex is a quarter of where the entry is.
-  const TlbEntry entry{.base = kState, .index = kIndex, .shift = 2, .offset = context_.layout.views[view_]};
+  const EntryOperand entry{
+      .base = kState, .index = kIndex, .shift = 2, .offset = context_.layout.views[view_]};
   const Refill refill{.cold = a_.newLabel(),
                       .checked = a_.newLabel(),
                       .miss = miss,

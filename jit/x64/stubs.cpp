@@ -122,8 +122,8 @@ struct RefillKind {
   Gp other() const { return by_distance ? kAddress : kIndex; }
 };
 
-// A sieve looks for another page at every other store: all kinds are whole, without a call within.
-/// What a refill that fails does: it leaves as `called_site`, if there is one, or returns without ZF.
+/// A sieve looks for another page at every other store: all kinds are whole, without a call within. What a
+/// refill that fails does: it leaves as `called_site`, if there is one, or returns without ZF.
 u32 emit_refill(CodeArena& arena, const cpu::Vcpu::Layout& layout, const RefillKind& kind,
                 std::optional<u32> called_site) {
   const Mem first = kept(layout, 0), second = kept(layout, 1);

@@ -5,6 +5,7 @@
 
 #include <filesystem>
 
+#include "cpu/engine.h"
 #include "machine/virtual_machine.h"
 
 namespace orrery::machine {
@@ -34,7 +35,7 @@ struct Ran {
 };
 
 Ran run_program(const std::string& name, EngineKind engine = EngineKind::kInterpreter,
-                u64 turn_ticks = 5'000) {
+                const jit::TranslatorConfig& translator = {}, u64 turn_ticks = 5'000) {
   // The loader tells the guest the file's name: a relative one keeps the state hash apart from where the tree
   // lies.
   std::filesystem::current_path(ORRERY_GUEST_PROGRAMS);
@@ -51,6 +52,7 @@ Ran run_program(const std::string& name, EngineKind engine = EngineKind::kInterp
   auto vm = VirtualMachine::create(
       config, {.record_path = {},
                .serial_output = [&ran](std::span<const u8> b) { ran.text.append(b.begin(), b.end()); },
+               .translator = translator,
                .turn_alone = turn_ticks});
   if (!vm) {
     ran.message = vm.error().message;
@@ -99,8 +101,19 @@ TEST_P(GuestProgram, EnginesAgree) {
   EXPECT_EQ(interpreted.hash, translated.hash);
 }
 
+TEST_P(GuestProgram, EnginesAgreeWithoutPext) {
+  const Ran interpreted = run_program(GetParam(), EngineKind::kInterpreter);
+  jit::TranslatorConfig config;
+  config.quick_pext = false;
+  const Ran translated = run_program(GetParam(), EngineKind::kJit, config);
+  EXPECT_EQ(interpreted.text, translated.text);
+  EXPECT_EQ(interpreted.hash, translated.hash);
+}
+
 TEST(ReturnStack, HoldsTheCallsOfTheLongestRun) {
-  EXPECT_EQ(run_program("page_guesses", EngineKind::kJit, kMaxTicks).exit_value, 0u);
+  const Ran ran = run_program("calls_without_returns", EngineKind::kJit, {}, cpu::Engine::kMostTicks);
+  EXPECT_EQ(ran.reason, StopReason::kDebugExit) << ran.message;
+  EXPECT_EQ(ran.exit_value, 0u) << ran.text;
 }
 
 // 300 rounds with some twenty functions: few are translated more than once or twice.

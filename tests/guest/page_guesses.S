@@ -1,6 +1,6 @@
 /* Accesses to the stack, to frames, to data beside code, at fixed addresses and in GS, whose places have met one page many
    times, and then meet another: another address, one that goes over a page's end, another base of GS, a page that is
-   mapped elsewhere, may not be written, or is gone. And more calls without a return than a run has ticks. [SDM3 4.10] */
+   mapped elsewhere, may not be written, or is gone. [SDM3 4.10] */
 #include "guest.inc"
 
         .set    AREA, 0x600000          // 4 KiB pages, to frames from FREE on
@@ -92,23 +92,6 @@ main64: movl    $(page_table + 3), pd + 8 * (AREA >> 21)
         map     0, 1, 3
         touch   \function, AREA+COUNT
         .endr
-
-        // Calls that nobody returns from: the stack is what the last round began with.
-        movq    %rsp, %rbx
-        movl    $2500, %ebp
-        jmp     1f
-        .balign 4096
-1:      movl    $(FREE + 0x180000), %esp
-        .rept   600
-        call    2f
-        nop
-2:
-        .endr
-        decl    %ebp
-        jnz     1b
-        popq    %rax
-        CHECK(%rax, $(2b-1))
-        movq    %rbx, %rsp
         ret
 
 // Counts at RDI. RAX and RSI are lost; the flags after the count stay.

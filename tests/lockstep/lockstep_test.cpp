@@ -49,8 +49,9 @@ TEST_P(LockstepProgram, EnginesAreAlike) {
 
 INSTANTIATE_TEST_SUITE_P(All, LockstepProgram,
                          testing::Values("smc", "smc_stores", "smc_smp2", "precise_state", "strings", "avx",
-                                         "exceptions", "memory_groups", "paging", "ipi_smp4",
-                                         "instruction_faults", "mxcsr_change", "paging_la57"),
+                                         "exceptions", "memory_groups", "page_guesses", "page_loops",
+                                         "paging", "ipi_smp4", "instruction_faults", "mxcsr_change",
+                                         "paging_la57"),
                          [](const testing::TestParamInfo<std::string>& test) { return test.param; });
 
 // Ten times as much translated code as the smallest cache holds: units are evicted while code in others,

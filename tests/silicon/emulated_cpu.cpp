@@ -252,7 +252,7 @@ Result EmulatedCpu::run(std::span<const u8> code, const Context& context) {
   decoder().decode(code, v.decode_key(), insn);
   Outcome outcome = Outcome::kRestart;
   for (int rounds = 0; outcome == Outcome::kRestart && rounds < 100000; ++rounds) {
-    v.ticks_left = Engine::kMostTicks;
+    v.ticks_left = 1 << 30;
     s.gpr[kRip] = kCodeStart + insn.length;
     outcome = insn.handler(v, insn);
   }

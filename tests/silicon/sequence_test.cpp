@@ -97,7 +97,8 @@ class Bench {
   std::string run(Mode mode, u64 state_seed, const std::vector<u8>& code, bool with_host = true) {
     prepare(mode, state_seed);
     // Engines come back now and then, wherever that is.
-    const i64 slice = state_seed % 4 != 0 ? 1 << 20 : 1 + static_cast<i64>(state_seed / 4 % 9);
+    const i64 slice =
+        state_seed % 4 != 0 ? i64{cpu::Engine::kMostTicks} : 1 + static_cast<i64>(state_seed / 4 % 9);
     emulated_.load_code(code);
     i64 ticks = 0, translated_ticks = 0;
     std::memcpy(emulated_.memory(), start_memory_.data(), kDataBytes);
