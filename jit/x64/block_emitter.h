@@ -195,12 +195,13 @@ class BlockEmitter {
                             : asmjit::x86::ptr(kAddress, offset, bytes);
     }
   };
-  /// Where an access looks for its page, and how code addresses what is there: as an entry of the quick TLB,
-  /// of which a recent page is but one half.
+  /// Where an access looks for its page.
   struct PagePlace {
     PageSource source = PageSource::kEntry;
     i32 at = 0;  // of a guess or a recent page, from kState on
   };
+  /// How code addresses the fields of an entry of the quick TLB; of a recent page, which is one half of such
+  /// an entry, those of that half.
   struct EntryOperand {
     Gp base, index = {};
     u32 shift = 0;

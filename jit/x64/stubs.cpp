@@ -113,12 +113,14 @@ Imm host_address(const CodeArena& arena, u32 offset) {
   return imm(reinterpret_cast<u64>(arena.executable(offset)));
 }
 
+/// For which accesses a refill is, and so where it finds their linear address (Stubs::Refills).
 struct RefillKind {
   unsigned view;
   bool write;
   PageSource source;
   bool by_distance;
   Gp linear() const { return by_distance ? kIndex : kAddress; }
+  /// What points at the guess or the recent page.
   Gp other() const { return by_distance ? kAddress : kIndex; }
 };
 
