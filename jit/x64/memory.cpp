@@ -446,11 +446,11 @@ void BlockEmitter::emit_refill(const Refill& r, bool falls_through) {
   const Gp linear = r.by_distance ? kIndex : kAddress;
   const auto size = static_cast<unsigned>(std::countr_zero(r.bytes));
   const bool has_size = std::has_single_bit(r.bytes) && size < Stubs::Refills::kSizes;
-  const bool by_address = r.place.source == PageSource::kEntry;
-  const bool stub_adds = r.is_difference && by_address && has_size && r.alignment == 1;
+  const bool by_index = r.place.source == PageSource::kEntry;
+  const bool stub_adds = r.is_difference && by_index && has_size && r.alignment == 1;
   if (r.is_difference && !stub_adds) a_.add(linear, r.page);
   check_alignment(linear, r.alignment, r.miss);
-  if (!by_address) a_.lea(r.by_distance ? kAddress : kIndex, ptr(kState, r.place.at));
+  if (!by_index) a_.lea(r.by_distance ? kAddress : kIndex, ptr(kState, r.place.at));
   const Stubs::Refills::Kind& stub = stubs.kinds[static_cast<u8>(r.place.source)][r.by_distance ? 1 : 0];
   if (!has_size) a_.mov(kScratch.r32(), 4096 - r.bytes);
   call_stub(stub_adds ? stubs.difference_of_size[size] : has_size ? stub.of_size[size] : stub.of_bytes);

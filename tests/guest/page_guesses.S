@@ -2,16 +2,11 @@
    times, and then meet another: another address, one that goes over a page's end, another base of GS, a page that is
    mapped elsewhere, may not be written, or is gone. [SDM3 4.10] */
 #include "guest.inc"
+#include "area.inc"
 
-        .set    AREA, 0x600000          // 4 KiB pages, to frames from FREE on
-        .set    FRAMES, FREE + 0x100000
         .set    TURNS, 300
         .set    COUNT, 0x800            // in each page, what the functions count
 
-        .macro  map page, frame, rights
-        movq    $(FRAMES + 4096 * \frame + \rights), page_table + 8 * \page
-        invlpg  AREA + 4096 * \page
-        .endm
 #define FRAME(n) FRAMES+4096*n
         // TURNS calls of `function` with each base in turn; it finds its count at the base.
         .macro  touch function, bases:vararg
@@ -29,20 +24,8 @@
         xorl    %eax, %eax
         rep stosq
         .endm
-        // A call of `function` at `base` is a page fault there.
-        .macro  denied function, base, error
-        movabsq $(\base), %rdi
-        arm     1f
-        call    \function
-        missed
-1:      CHECK(seen_vector, $PF)
-        CHECK(seen_error, $\error)
-        CHECK(seen_cr2, $(\base))
-        .endm
 
-main64: movl    $(page_table + 3), pd + 8 * (AREA >> 21)
-        movq    %cr3, %rax
-        movq    %rax, %cr3
+main64: area_mapped
 
         .irp    function, by_stack, by_frame, by_gs
         clear_frames
@@ -129,7 +112,5 @@ beside_code:                            // the assembler takes plain numbers the
         ret
 
         .bss
-        .balign 4096
-page_table: .skip 4096
 own_stack: .skip 8
         .text

@@ -2,14 +2,8 @@
    time is mapped elsewhere, may not be written, or is gone; and aligned operands, operands of PUSH and CALL, and PUSHF at
    places that meet another page. [SDM3 4.10] */
 #include "guest.inc"
+#include "area.inc"
 
-        .set    AREA, 0x600000          // 4 KiB pages, to frames from FREE on
-        .set    FRAMES, FREE + 0x100000
-
-        .macro  map page, frame, rights
-        movq    $(FRAMES + 4096 * \frame + \rights), page_table + 8 * \page
-        invlpg  AREA + 4096 * \page
-        .endm
         .macro  fill frame, value
         movl    $(FRAMES + 4096 * \frame), %edi
         movl    $512, %ecx
@@ -28,17 +22,6 @@
         jnz     1b
         .endr
         .endm
-        // A call of `function` is a page fault at AREA.
-        .macro  denied function, error
-        movl    $AREA, %edi
-        movl    $300, %ecx
-        arm     1f
-        call    \function
-        missed
-1:      CHECK(seen_vector, $PF)
-        CHECK(seen_error, $\error)
-        CHECK(seen_cr2, $AREA)
-        .endm
         .macro  misaligned base
         movl    $(\base), %edi
         arm     1f
@@ -47,9 +30,7 @@
 1:      CHECK(seen_vector, $GP)
         .endm
 
-main64: movl    $(page_table + 3), pd + 8 * (AREA >> 21)
-        movq    %cr3, %rax
-        movq    %rax, %cr3
+main64: area_mapped
         fill    0, 1
         fill    1, 2
         fill    2, 3
@@ -73,15 +54,15 @@ main64: movl    $(page_table + 3), pd + 8 * (AREA >> 21)
         CHECK(FRAMES+4096*2, $600)      // stored, and added once
         CHECK(FRAMES+4096*2+8*299, $2)
         map     0, 2, 1
-        denied  store, 3
-        denied  store_by_r9, 3
-        denied  add, 3
+        denied  store, AREA, 3
+        denied  store_by_r9, AREA, 3
+        denied  add, AREA, 3
         sums    301*300
         map     0, 0, 0
-        denied  store, 2
-        denied  add, 2
+        denied  store, AREA, 2
+        denied  add, AREA, 2
         .irp    function, sum, sum_by_r9, sum_by_index, sum_pairs, sum_to_end
-        denied  \function, 0
+        denied  \function, AREA, 0
         .endr
 
         map     0, 0, 3
@@ -219,7 +200,5 @@ nothing: ret
         .data
 to_call: .quad  nothing
         .bss
-        .balign 4096
-page_table: .skip 4096
 own_stack: .skip 8
         .text
