@@ -118,8 +118,6 @@ Vcpu::Layout Vcpu::layout() {
           .banks = {distance(&banks_[0]), distance(&banks_[1]), distance(&banks_[2])},
           .views = {distance(&banks_[0].view()), distance(&banks_[1].view()), distance(&banks_[2].view())},
           .codes = {distance(&banks_[0].code()), distance(&banks_[1].code()), distance(&banks_[2].code())},
-          .guesses = {distance(banks_[0].guesses()), distance(banks_[1].guesses()),
-                      distance(banks_[2].guesses())},
           .recent_pages = {distance(banks_[0].recent_pages()), distance(banks_[1].recent_pages()),
                            distance(banks_[2].recent_pages())},
           .recent_used = {distance(&banks_[0].recent_used()), distance(&banks_[1].recent_used()),

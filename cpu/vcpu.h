@@ -105,7 +105,7 @@ class Vcpu final : public memory::FrameListener, public memory::MapListener {
   /// translated code uses most stands last: together with `ticks_left` it is within reach of an 8-bit
   /// displacement.
   struct TranslatorSlots {
-    u64 unused = 0;                               // so that no gap is before `state`
+    u64 code_to_writable = 0;                     // from where translated code runs to where it is written
     u64 page_bits = ~u64{4095};                   // for PEXT: the bits of an address that name its page,
     u64 index_bits = FastView::kIndexMask << 12;  // and those that make its index in the quick TLB
     u64 entry = 0;                                // where translated code is entered
@@ -372,7 +372,7 @@ class Vcpu final : public memory::FrameListener, public memory::MapListener {
   /// Distances from `state`, in bytes, that translated code uses; the same for every Vcpu.
   struct Layout {
     i32 ticks_left, translator, x87_image, flat_bases, view, fill_bank, banks[3], views[3], codes[3],
-        guesses[3], recent_pages[3], recent_used[3], refused_pages[3], jump_table;
+        recent_pages[3], recent_used[3], refused_pages[3], jump_table;
   };
   Layout layout();
   DecodeCache& decode_cache() { return services_.decode_cache; }

@@ -196,7 +196,6 @@ struct Translator::Impl {
   std::vector<u16> offsets;
   LinkId pending_link = kNone;  // leads to the block that is looked for next
   Statistics stats;
-  u32 next_guess = 0;  // of the next block (FastBank::guesses)
   File listing, perf_map;
 };
 
@@ -238,6 +237,8 @@ void Translator::Impl::attach(cpu::Vcpu& cpu) {
   cache.add_jump_table(cpu.jump_table);
   cpu.translator.engine = reinterpret_cast<u64>(this);
   cpu.translator.return_stack = return_stack.top();
+  cpu.translator.code_to_writable =
+      reinterpret_cast<u64>(cache.arena().writable(0)) - reinterpret_cast<u64>(cache.arena().executable(0));
   cpu.translator.run_site = reinterpret_cast<u64>(x64::RunSite{&run_site_for});
   const auto set = [](u64& slot, x64::Find find) { slot = reinterpret_cast<u64>(find); };
   set(cpu.translator.fill_read, &fill<cpu::Access::kRead>);
@@ -402,7 +403,6 @@ BlockId Translator::Impl::translate(cpu::Vcpu& cpu, const u8* host, u32 key) {
     emitted.sites.clear();
     emitted.links.clear();
     emitted.starts.clear();
-    emitted.guesses = 0;
     code.reset();
     code.init(asmjit::Environment::host(), reinterpret_cast<u64>(arena.executable(arena.used())));
     asmjit::x86::Assembler a(&code);
@@ -413,7 +413,6 @@ BlockId Translator::Impl::translate(cpu::Vcpu& cpu, const u8* host, u32 key) {
          .key = key,
          .first_site = cache.next_site(),
          .first_link = cache.next_link(),
-         .first_guess = next_guess,
          .indirect = indirect,
          .next_underflow = next_underflow,
          .host = host,
@@ -433,7 +432,6 @@ BlockId Translator::Impl::translate(cpu::Vcpu& cpu, const u8* host, u32 key) {
     const u32 at = arena.take(bytes);
     CHECK(code.copyFlattenedData(arena.writable(at), bytes) == asmjit::kErrorOk);
     emitter.finish(code);
-    next_guess += emitted.guesses;
     const u64 address = reinterpret_cast<u64>(arena.executable(at));
     if (listing || config.on_translation) {
       const std::string text = list_block(rip, second_page != nullptr ? crossing : host, scanned,

@@ -117,17 +117,12 @@ class FastBank {
     none_ = {nowhere(0), nowhere(kNowhereIndex)};
     for (unsigned i = 0; i < FastView::kEntries; ++i) view_.entries[i] = no_entry(i);
     for (unsigned i = 0; i < FastCode::kEntries; ++i) clear_code(i);
-    guesses_.fill(view_.entries.data());
     recent_used_ = 1;
     forget_recent();
     writers_.fill(kNoWriter);
   }
   FastBank(const FastBank&) = delete;
   FastBank& operator=(const FastBank&) = delete;
-  /// Where translated code looks first for the pages of accesses that stay in theirs: at the entry that let
-  /// the last one through. It is compared as any other; where it is another page's that only takes longer.
-  static constexpr unsigned kGuesses = 16384;
-  const FastView::Entry** guesses() { return guesses_.data(); }
   /// Copies of what let the last accesses of loops through. Translated code spreads them over these: reads
   /// over the even ones, writes over the odd ones.
   static constexpr unsigned kRecentPages = 128;
@@ -237,7 +232,6 @@ class FastBank {
   void clear_code(unsigned i) { code_.entries[i] = FastCode::none(i); }
 
   alignas(64) FastView view_;
-  std::array<const FastView::Entry*, kGuesses> guesses_;
   std::array<FastView::Mapping, kRecentPages> recent_;
   u8 recent_used_ = 0;
   std::array<FastView::Entry, 2> none_;

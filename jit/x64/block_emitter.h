@@ -77,7 +77,6 @@ struct EmittedBlock {
   std::vector<Link> links;  // likewise
   std::vector<u32> starts;  // where each instruction's code begins
   bool uses_vectors = false;
-  u32 guesses = 0;  // used from Request::first_guess on
 };
 
 /// The environment of an emission, the same for all blocks.
@@ -100,7 +99,6 @@ class BlockEmitter {
     u32 key = 0;
     SiteId first_site = 0;
     LinkId first_link = 0;
-    u32 first_guess = 0;  // FastBank::guesses
     IndirectStubs indirect;
     u32 next_underflow = 0;           // of the privilege view behind a block that ends with STAC or CLAC
     const u8* host = nullptr;         // the guest's code
@@ -198,7 +196,8 @@ class BlockEmitter {
   /// Where an access looks for its page.
   struct PagePlace {
     PageSource source = PageSource::kEntry;
-    i32 at = 0;  // of a guess or a recent page, from kState on
+    i32 at = 0;                // of a recent page, from kState on
+    asmjit::Label guess = {};  // of a guess: behind the instruction that has it
   };
   /// How code addresses the fields of an entry of the quick TLB; of a recent page, which is one half of such
   /// an entry, those of that half.
@@ -471,6 +470,8 @@ class BlockEmitter {
   }
   /// The entry at `place`, or that of the page of `address`; `temporary` says where it is. Uses EFLAGS.
   EntryOperand find_entry(const PagePlace& place, bool write, const Gp& temporary, const Gp& address);
+  /// The guess of `place` into `temporary`: where the entry is, from kState on. The first is any.
+  void emit_guess(const PagePlace& place, const Gp& temporary);
   /// The index of the page of `address` in FastCode. Uses EFLAGS.
   void find_code_index(const Gp& index, const Gp& address);
   /// Whether instruction `index` of a loop may well access the page that it accessed the turn before.
@@ -670,9 +671,7 @@ class BlockEmitter {
   std::vector<Exchange> exchanges_;  // of a loop's later turns
   std::array<u8, 16> host_of_ = std::to_array(kHostOf);
   std::vector<Refill> refills_;
-  static constexpr u32 kNoGuess = ~u32{0};
-  std::vector<u32> guesses_;  // numbers of reads' and writes', by instruction
-  size_t refilled_ = 0;       // those before it have been emitted, but for those that belong to no site
+  size_t refilled_ = 0;  // those before it have been emitted, but for those that belong to no site
   std::vector<CodeFill> code_fills_;
   u16 turn_ = 0;   // of the second version, from 1 on, while that is emitted ...
   u16 turns_ = 0;  // ... of so many

@@ -2,7 +2,8 @@
 //
 // Each is compared with an entry of the quick TLB: that of its address, or, where it may well stay in its
 // page, the one that let it through last time, for which it need not wait. Loops have a copy of that, the
-// rest a pointer to it: the copies have to be searched when a page leaves, so they are few. If it is another
+// rest a constant that says where it is: the copies have to be searched when a page leaves, so they are few,
+// and a constant of code that has just run takes a hundred cycles to change. If it is another
 // page's, a stub looks for that of the address, has it filled from the TLB proper if need be, and notes which
 // it was; what it can't do is the handler's.
 #include <bit>
@@ -238,19 +239,15 @@ BlockEmitter::PagePlace BlockEmitter::page_place(size_t index, bool write) {
                   static_cast<i32>(number * sizeof(cpu::FastView::Mapping))};
   }
   if (!stays_in_page(index, write)) return {};
-  guesses_.resize(2 * insns_.size(), kNoGuess);
-  u32& number = guesses_[2 * index + (write ? 1 : 0)];
-  if (number == kNoGuess) number = (request_.first_guess + out_.guesses++) % cpu::FastBank::kGuesses;
-  return {.source = PageSource::kGuess,
-          .at = context_.layout.guesses[view_] + static_cast<i32>(number * sizeof(cpu::FastView::Entry*))};
+  return {.source = PageSource::kGuess, .guess = a_.newLabel()};
 }
 
 BlockEmitter::EntryOperand BlockEmitter::find_entry(const PagePlace& place, bool write, const Gp& temporary,
                                                     const Gp& address) {
   switch (place.source) {
     case PageSource::kGuess:
-      a_.mov(temporary, qword_ptr(kState, place.at));
-      return {.base = temporary};
+      emit_guess(place, temporary);
+      return {.base = kState, .index = temporary};
     case PageSource::kRecent:
       return {.base = kState, .offset = place.at - page_field(write)};
     case PageSource::kEntry:
@@ -263,6 +260,17 @@ BlockEmitter::EntryOperand BlockEmitter::find_entry(const PagePlace& place, bool
     emit_entry_offset(a_, temporary, address);
   }
   return {.base = kState, .index = temporary, .offset = context_.layout.views[view_]};
+}
+
+// A refill changes it, in one store, which no cache line may divide: whoever runs it has one or the other.
+void BlockEmitter::emit_guess(const PagePlace& place, const Gp& temporary) {
+  constexpr u64 kLine = 64, kOpcodeBytes = 2;
+  const auto in_line = [&] { return (a_.code()->baseAddress() + a_.offset() + kOpcodeBytes) % kLine; };
+  while (in_line() > kLine - kGuessBytes) a_.nop();
+  const size_t begin = a_.offset();
+  a_.mov(temporary.r32(), context_.layout.views[view_]);
+  CHECK(a_.offset() == begin + kOpcodeBytes + kGuessBytes);
+  a_.bind(place.guess);
 }
 
 void BlockEmitter::find_code_index(const Gp& index, const Gp& address) {
@@ -280,29 +288,21 @@ bool BlockEmitter::turn_stays_in_page(size_t index) const {
   return memory == nullptr || (turn_steps_little(memory->mem.base) && turn_steps_little(memory->mem.index));
 }
 
-// The stack, code and what lies beside it, data of a thread or of a processor: by function, so by place, they
-// are in few pages. What pointers lead to is not.
+// What an instruction has at a fixed address, beside code, or from a thread's or a processor's base on. With
+// more processors than one their bases take turns. The stack is not among it: a function finds it in another
+// page as often as it is called from elsewhere.
 bool BlockEmitter::stays_in_page(size_t index, bool write) const {
   const GuestInsn& g = insns_[index];
   const cpu::OperandView* const memory = memory_operand(g);
-  const bool pushes = write && (g.plan == Plan::kStack || g.plan == Plan::kBranch || g.plan == Plan::kSystem);
-  if (pushes || memory == nullptr || g.z.mnemonic == ZYDIS_MNEMONIC_LEAVE) return true;
+  const bool pushes = write && (g.plan == Plan::kBranch || g.plan == Plan::kSystem);
+  if (memory == nullptr || pushes || g.plan == Plan::kStack) return false;
+  const ZydisRegister base = memory->mem.base, segment = memory->mem.segment;
+  const bool beside_code = base == ZYDIS_REGISTER_RIP || base == ZYDIS_REGISTER_EIP;
+  if (beside_code) return true;
+  if (base != ZYDIS_REGISTER_NONE) return false;
   // Jumps through tables: a table of them is small.
-  const bool has_index = memory->mem.index != ZYDIS_REGISTER_NONE;
-  if (has_index) return g.plan == Plan::kBranch && memory->mem.base == ZYDIS_REGISTER_NONE;
-  switch (memory->mem.base) {
-    case ZYDIS_REGISTER_NONE:
-    case ZYDIS_REGISTER_RIP:
-    case ZYDIS_REGISTER_EIP:
-    case ZYDIS_REGISTER_RSP:
-    case ZYDIS_REGISTER_ESP:
-      return true;
-    case ZYDIS_REGISTER_RBP:
-    case ZYDIS_REGISTER_EBP:
-      return memory->mem.disp.value < 0;  // it points at a frame
-    default:
-      return false;
-  }
+  if (memory->mem.index != ZYDIS_REGISTER_NONE) return g.plan == Plan::kBranch;
+  return context_.single_cpu || (segment != ZYDIS_REGISTER_FS && segment != ZYDIS_REGISTER_GS);
 }
 
 void BlockEmitter::check_access_of(size_t index, unsigned bytes, bool write, unsigned alignment,
@@ -450,7 +450,9 @@ void BlockEmitter::emit_refill(const Refill& r, bool falls_through) {
   const bool stub_adds = r.is_difference && by_index && has_size && r.alignment == 1;
   if (r.is_difference && !stub_adds) a_.add(linear, r.page);
   check_alignment(linear, r.alignment, r.miss);
-  if (!by_index) a_.lea(r.by_distance ? kAddress : kIndex, ptr(kState, r.place.at));
+  const Gp other = r.by_distance ? kAddress : kIndex;
+  if (r.place.source == PageSource::kGuess) a_.lea(other, ptr(r.place.guess, -static_cast<i32>(kGuessBytes)));
+  if (r.place.source == PageSource::kRecent) a_.lea(other, ptr(kState, r.place.at));
   const Stubs::Refills::Kind& stub = stubs.kinds[static_cast<u8>(r.place.source)][r.by_distance ? 1 : 0];
   if (!has_size) a_.mov(kScratch.r32(), 4096 - r.bytes);
   call_stub(stub_adds ? stubs.difference_of_size[size] : has_size ? stub.of_size[size] : stub.of_bytes);

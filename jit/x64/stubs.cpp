@@ -149,8 +149,12 @@ u32 emit_refill(CodeArena& arena, const cpu::Vcpu::Layout& layout, const RefillK
     a.sub(rcx, qword_ptr(rax, page_field(kind.write)));
     a.cmp(rcx, kScratch);
     a.ja(absent);
-    if (kind.source == PageSource::kGuess) a.mov(qword_ptr(kind.other()), rax);
     a.mov(rcx, qword_ptr(rax, distance_field(kind.write)));
+    if (kind.source == PageSource::kGuess) {
+      a.sub(rax, kState);
+      a.add(kind.other(), qword_ptr(kState, ORRERY_SLOT(layout, code_to_writable)));
+      a.mov(dword_ptr(kind.other()), eax);
+    }
     if (kind.source == PageSource::kRecent) {
       a.mov(rax, qword_ptr(rax, page_field(kind.write)));
       a.mov(qword_ptr(kind.other(), offsetof(cpu::FastView::Mapping, page)), rax);

@@ -27,10 +27,12 @@ using RunSite = Resume (*)(void* engine, cpu::CpuState* state, u64 exit);
 /// TranslatorSlots::fill_read and the like. 1: what was looked for is there now; else 0.
 using Find = u64 (*)(void* engine, cpu::CpuState* state, u64 linear);
 
-/// Where an access looks for its page: at the quick TLB's entry of its address, at the entry that a guess
-/// points at (FastBank::guesses), or at a recent page (FastBank::recent_pages).
+/// Where an access looks for its page: at the quick TLB's entry of its address, at the one that a guess
+/// names, or at a recent page (FastBank::recent_pages).
 enum class PageSource : u8 { kEntry, kGuess, kRecent };
 inline constexpr unsigned kPageSources = 3;
+/// A guess is a constant of the code, of as many bytes: how far behind kState the entry is.
+inline constexpr unsigned kGuessBytes = 4;
 
 struct Stubs {
   Enter enter = nullptr;  // the guest's vector registers are in CpuState
@@ -50,8 +52,8 @@ struct Stubs {
       u32 of_size[kSizes] = {};  // 1, 2, 4, 8, 16 and 32 bytes
     };
     /// The linear address is in kAddress, which becomes the host address; or [1], by distance, in kIndex, and
-    /// kAddress becomes the distance. The other of the two points at what was looked at, if that was a guess
-    /// or a recent page; it becomes this page's.
+    /// kAddress becomes the distance. The other of the two points at the guess or the recent page that was
+    /// looked at, if it was one; it becomes this page's.
     Kind kinds[kPageSources][2];
     /// By distance, but the page of the entry that kAddress names has been subtracted from the linear
     /// address.
