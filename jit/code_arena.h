@@ -37,7 +37,7 @@ class CodeArena {
   u32 take(u32 bytes) {
     CHECK(bytes <= free_bytes());
     const u32 at = used_;
-    used_ = std::min(align16(used_ + bytes), end_);
+    used_ = std::min(align_piece(used_ + bytes), end_);
     if (used_ > mapped_) map_ahead();
     return at;
   }
@@ -48,7 +48,9 @@ class CodeArena {
   static constexpr u32 kMappedAtOnce = 256 << 10;
   /// Has the host map what comes next in both views, which costs a fraction of a fault for each page.
   void map_ahead();
-  static u32 align16(u32 n) { return (n + 15) & ~15u; }
+  /// As much as a host fetches at once: pieces at multiples of 16 take longer (docs/performance.md).
+  static constexpr u32 kPieceAlignment = 32;
+  static u32 align_piece(u32 n) { return (n + kPieceAlignment - 1) & ~(kPieceAlignment - 1); }
   u8* writable_;
   const u8* executable_;
   u32 size_bytes_;
