@@ -108,7 +108,8 @@ Vcpu::Layout Vcpu::layout() {
   const auto distance = [this](const void* to) {
     return static_cast<i32>(static_cast<const u8*>(to) - reinterpret_cast<const u8*>(&state));
   };
-  CHECK(distance(&translator.index_mask) == INT8_MIN);
+  // The slots leave no gap before `state`, and guesses of entries are unsigned.
+  CHECK(distance(&translator.index_mask) == INT8_MIN && distance(banks_) > 0);
   return {.ticks_left = distance(&ticks_left),
           .translator = distance(&translator),
           .x87_image = distance(x87_image),

@@ -13,6 +13,8 @@ namespace orrery::jit {
 
 class CodeArena {
  public:
+  /// As much as a host fetches at once: pieces at multiples of 16 take longer (docs/performance.md).
+  static constexpr u32 kPieceAlignment = 32;
   /// `size_bytes`: a multiple of 4096, below 2 GiB.
   static Result<std::unique_ptr<CodeArena>> create(u64 size_bytes);
   ~CodeArena();
@@ -48,8 +50,6 @@ class CodeArena {
   static constexpr u32 kMappedAtOnce = 256 << 10;
   /// Has the host map what comes next in both views, which costs a fraction of a fault for each page.
   void map_ahead();
-  /// As much as a host fetches at once: pieces at multiples of 16 take longer (docs/performance.md).
-  static constexpr u32 kPieceAlignment = 32;
   static u32 align_piece(u32 n) { return (n + kPieceAlignment - 1) & ~(kPieceAlignment - 1); }
   u8* writable_;
   const u8* executable_;

@@ -3,9 +3,9 @@
 // Each is compared with an entry of the quick TLB: that of its address, or, where it may well stay in its
 // page, the one that let it through last time, for which it need not wait. Loops have a copy of that, the
 // rest a constant that says where it is: the copies have to be searched when a page leaves, so they are few,
-// and a constant of code that has just run takes a hundred cycles to change. If it is another
-// page's, a stub looks for that of the address, has it filled from the TLB proper if need be, and notes which
-// it was; what it can't do is the handler's.
+// and a constant of code that runs takes long to change (docs/performance.md). If it is another page's, a
+// stub looks for that of the address, has it filled from the TLB proper if need be, and notes which it was;
+// what it can't do is the handler's.
 #include <bit>
 
 #include "jit/analysis/flag_liveness.h"
@@ -262,11 +262,15 @@ BlockEmitter::EntryOperand BlockEmitter::find_entry(const PagePlace& place, bool
   return {.base = kState, .index = temporary, .offset = context_.layout.views[view_]};
 }
 
-// A refill changes it, in one store, which no cache line may divide: whoever runs it has one or the other.
+// A refill changes it in one store within eight aligned bytes, so code that runs has the old one, as long as
+// the host does not notice that its code was written at another address, or the new one, but no mixture.
+// Either names an entry of this view's, and is compared.
 void BlockEmitter::emit_guess(const PagePlace& place, const Gp& temporary) {
-  constexpr u64 kLine = 64, kOpcodeBytes = 2;
-  const auto in_line = [&] { return (a_.code()->baseAddress() + a_.offset() + kOpcodeBytes) % kLine; };
-  while (in_line() > kLine - kGuessBytes) a_.nop();
+  constexpr u64 kWord = 8, kOpcodeBytes = 2;
+  static constexpr std::array<std::array<u8, 3>, 3> kNops{{{0x90}, {0x66, 0x90}, {0x0f, 0x1f, 0x00}}};
+  const u64 in_word = (a_.code()->baseAddress() + a_.offset() + kOpcodeBytes) % kWord;
+  if (in_word > kWord - kGuessBytes)
+    CHECK(a_.embed(kNops[kWord - in_word - 1].data(), kWord - in_word) == kErrorOk);
   const size_t begin = a_.offset();
   a_.mov(temporary.r32(), context_.layout.views[view_]);
   CHECK(a_.offset() == begin + kOpcodeBytes + kGuessBytes);
@@ -288,21 +292,21 @@ bool BlockEmitter::turn_stays_in_page(size_t index) const {
   return memory == nullptr || (turn_steps_little(memory->mem.base) && turn_steps_little(memory->mem.index));
 }
 
-// What an instruction has at a fixed address, beside code, or from a thread's or a processor's base on. With
-// more processors than one their bases take turns. The stack is not among it: a function finds it in another
-// page as often as it is called from elsewhere.
+// What lies beside code, at a fixed address, or from a thread's or a processor's base on. With more
+// processors than one their bases take turns. The stack is not among it: a function finds it in another page
+// as often as it is called from elsewhere; PUSH and POP have it besides their operand.
 bool BlockEmitter::stays_in_page(size_t index, bool write) const {
   const GuestInsn& g = insns_[index];
   const cpu::OperandView* const memory = memory_operand(g);
   const bool pushes = write && (g.plan == Plan::kBranch || g.plan == Plan::kSystem);
-  if (memory == nullptr || pushes || g.plan == Plan::kStack) return false;
+  if (memory == nullptr || pushes || g.plan == Plan::kStack || g.plan == Plan::kBitString) return false;
   const ZydisRegister base = memory->mem.base, segment = memory->mem.segment;
-  const bool beside_code = base == ZYDIS_REGISTER_RIP || base == ZYDIS_REGISTER_EIP;
-  if (beside_code) return true;
+  const bool has_own_base = segment == ZYDIS_REGISTER_FS || segment == ZYDIS_REGISTER_GS;
+  if (has_own_base && !context_.single_cpu) return false;
+  if (base == ZYDIS_REGISTER_RIP || base == ZYDIS_REGISTER_EIP) return true;
   if (base != ZYDIS_REGISTER_NONE) return false;
   // Jumps through tables: a table of them is small.
-  if (memory->mem.index != ZYDIS_REGISTER_NONE) return g.plan == Plan::kBranch;
-  return context_.single_cpu || (segment != ZYDIS_REGISTER_FS && segment != ZYDIS_REGISTER_GS);
+  return memory->mem.index == ZYDIS_REGISTER_NONE || g.plan == Plan::kBranch;
 }
 
 void BlockEmitter::check_access_of(size_t index, unsigned bytes, bool write, unsigned alignment,
@@ -450,9 +454,12 @@ void BlockEmitter::emit_refill(const Refill& r, bool falls_through) {
   const bool stub_adds = r.is_difference && by_index && has_size && r.alignment == 1;
   if (r.is_difference && !stub_adds) a_.add(linear, r.page);
   check_alignment(linear, r.alignment, r.miss);
-  const Gp other = r.by_distance ? kAddress : kIndex;
-  if (r.place.source == PageSource::kGuess) a_.lea(other, ptr(r.place.guess, -static_cast<i32>(kGuessBytes)));
-  if (r.place.source == PageSource::kRecent) a_.lea(other, ptr(kState, r.place.at));
+  if (r.place.source == PageSource::kGuess) {
+    CHECK(!r.by_distance);
+    a_.lea(kIndex, ptr(r.place.guess, -static_cast<i32>(kGuessBytes)));
+  } else if (r.place.source == PageSource::kRecent) {
+    a_.lea(r.by_distance ? kAddress : kIndex, ptr(kState, r.place.at));
+  }
   const Stubs::Refills::Kind& stub = stubs.kinds[static_cast<u8>(r.place.source)][r.by_distance ? 1 : 0];
   if (!has_size) a_.mov(kScratch.r32(), 4096 - r.bytes);
   call_stub(stub_adds ? stubs.difference_of_size[size] : has_size ? stub.of_size[size] : stub.of_bytes);

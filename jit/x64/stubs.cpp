@@ -207,6 +207,7 @@ Stubs::Refills emit_refills(CodeArena& arena, const cpu::Vcpu::Layout& layout, u
   Stubs::Refills out;
   for (unsigned source = 0; source < kPageSources; ++source) {
     for (const bool by_distance : {false, true}) {
+      if (by_distance && PageSource{static_cast<u8>(source)} == PageSource::kGuess) continue;
       out.kinds[source][by_distance ? 1 : 0] = emit_refills(arena, layout,
                                                             {.view = view,
                                                              .write = write,

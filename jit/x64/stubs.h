@@ -53,7 +53,7 @@ struct Stubs {
     };
     /// The linear address is in kAddress, which becomes the host address; or [1], by distance, in kIndex, and
     /// kAddress becomes the distance. The other of the two points at the guess or the recent page that was
-    /// looked at, if it was one; it becomes this page's.
+    /// looked at, if it was one; it becomes this page's. (Guesses have no base to be at a distance from.)
     Kind kinds[kPageSources][2];
     /// By distance, but the page of the entry that kAddress names has been subtracted from the linear
     /// address.

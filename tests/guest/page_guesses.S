@@ -1,11 +1,12 @@
-/* Accesses to the stack, to frames, to data beside code, at fixed addresses and in GS, whose places have met one page many
-   times, and then meet another: another address, one that goes over a page's end, another base of GS, a page that is
-   mapped elsewhere, may not be written, or is gone. [SDM3 4.10] */
+/* Accesses to the stack, to frames, to data beside code, at fixed addresses and in GS that have met one page many times,
+   and then meet another: another address, one that goes over a page's end, another base of GS, the same code elsewhere, a
+   page that is mapped elsewhere, may not be written, or is gone. Some of their places guess the page. [SDM3 4.10] */
 #include "guest.inc"
 #include "area.inc"
 
         .set    TURNS, 300
         .set    COUNT, 0x800            // in each page, what the functions count
+        .set    ELSEWHERE, 0x100        // in a page, code
 
 #define FRAME(n) FRAMES+4096*n
         // TURNS calls of `function` with each base in turn; it finds its count at the base.
@@ -60,6 +61,22 @@ main64: area_mapped
         CHECK(FRAME(3)+COUNT, $TURNS)
         .endr
 
+        // The same code in two pages, each with data of its own two pages on.
+        clear_frames
+        movl    $(elsewhere_end-elsewhere), %ecx
+        leaq    elsewhere(%rip), %rsi
+        movl    $(FRAME(0)+ELSEWHERE), %edi
+        rep movsb
+        map     0, 0, 3
+        map     1, 0, 3
+        map     2, 1, 3
+        map     3, 3, 3
+        touch   by_page_of_code, AREA+ELSEWHERE
+        CHECK(FRAME(1)+COUNT, $TURNS)
+        touch   by_page_of_code, AREA+ELSEWHERE, AREA+0x1000+ELSEWHERE
+        CHECK(FRAME(1)+COUNT, $(2*TURNS))
+        CHECK(FRAME(3)+COUNT, $TURNS)
+
         // Rights. (Where nothing can be pushed, a fault would be a double fault.)
         .irp    function, by_frame, by_gs, by_address, beside_code
         map     0, 0, 3
@@ -110,6 +127,13 @@ beside_code:                            // the assembler takes plain numbers the
         incq    AREA+COUNT+(.-header)-(.-header)(%rip)
         movq    AREA+COUNT+(.-header)-(.-header)(%rip), %rsi
         ret
+
+by_page_of_code:
+        jmp     *%rdi
+elsewhere:
+        incq    0x2000+COUNT-ELSEWHERE-7(%rip)  // from behind its 7 bytes on
+        ret
+elsewhere_end:
 
         .bss
 own_stack: .skip 8
