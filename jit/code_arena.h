@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <memory>
 
+#include "base/bits.h"
 #include "base/check.h"
 #include "base/result.h"
 #include "base/types.h"
@@ -39,7 +40,7 @@ class CodeArena {
   u32 take(u32 bytes) {
     CHECK(bytes <= free_bytes());
     const u32 at = used_;
-    used_ = std::min(align_piece(used_ + bytes), end_);
+    used_ = std::min(static_cast<u32>(align_up(used_ + bytes, kPieceAlignment)), end_);
     if (used_ > mapped_) map_ahead();
     return at;
   }
@@ -50,7 +51,6 @@ class CodeArena {
   static constexpr u32 kMappedAtOnce = 256 << 10;
   /// Has the host map what comes next in both views, which costs a fraction of a fault for each page.
   void map_ahead();
-  static u32 align_piece(u32 n) { return (n + kPieceAlignment - 1) & ~(kPieceAlignment - 1); }
   u8* writable_;
   const u8* executable_;
   u32 size_bytes_;

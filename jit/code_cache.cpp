@@ -20,8 +20,8 @@ CodeCache::CodeCache(memory::Ram& ram, std::unique_ptr<CodeArena> arena)
     : ram_(ram), arena_(std::move(arena)), buckets_(kBuckets, kNone) {
   ram_.add_listener(*this);
   CHECK(arena_->size_bytes() >= kMinCacheBytes);
-  const u32 unit_bytes =
-      (arena_->size_bytes() - kStubBytes) / kUnits / CodeArena::kPieceAlignment * CodeArena::kPieceAlignment;
+  const auto unit_bytes =
+      static_cast<u32>(align_down((arena_->size_bytes() - kStubBytes) / kUnits, CodeArena::kPieceAlignment));
   for (u32 i = 0; i < kUnits; ++i) {
     units_[i].begin = kStubBytes + i * unit_bytes;
     units_[i].end = units_[i].begin + unit_bytes;

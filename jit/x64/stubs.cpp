@@ -205,15 +205,13 @@ Stubs::Refills::Kind emit_refills(CodeArena& arena, const cpu::Vcpu::Layout& lay
 Stubs::Refills emit_refills(CodeArena& arena, const cpu::Vcpu::Layout& layout, unsigned view, bool write,
                             std::optional<u32> called_site) {
   Stubs::Refills out;
-  for (unsigned source = 0; source < kPageSources; ++source) {
+  for (u8 number = 0; number < kPageSources; ++number) {
+    const PageSource source{number};
     for (const bool by_distance : {false, true}) {
-      if (by_distance && PageSource{static_cast<u8>(source)} == PageSource::kGuess) continue;
-      out.kinds[source][by_distance ? 1 : 0] = emit_refills(arena, layout,
-                                                            {.view = view,
-                                                             .write = write,
-                                                             .source = PageSource{static_cast<u8>(source)},
-                                                             .by_distance = by_distance},
-                                                            called_site);
+      if (by_distance && source == PageSource::kGuess) continue;
+      out.kinds[number][by_distance ? 1 : 0] = emit_refills(
+          arena, layout, {.view = view, .write = write, .source = source, .by_distance = by_distance},
+          called_site);
     }
   }
   const Stubs::Refills::Kind& distance = out.kinds[static_cast<u8>(PageSource::kEntry)][1];
