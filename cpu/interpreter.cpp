@@ -285,9 +285,21 @@ std::optional<EngineExit> Interpreter::attend_once(Vcpu& cpu, bool& skip_breakpo
   return std::nullopt;
 }
 
+inline const Insn* Interpreter::fetch_known(Vcpu& cpu, unsigned& count) {
+  if (!cpu.long64()) return nullptr;
+  const u8* const host = cpu.quick_code_host(cpu.state.gpr[kRip]);
+  if (host == nullptr) return nullptr;
+  const Trace* const trace = cpu.decode_cache().find(host, cpu.decode_key());
+  if (trace == nullptr) return nullptr;
+  count = trace->count;
+  return trace->insns;
+}
+
 void Interpreter::run_one_trace(Vcpu& cpu) {
   unsigned count = 0;
-  const Insn* insns = fetch(cpu, count);
+  const Insn* insns = fetch_known(cpu, count);
+  if (insns == nullptr) [[unlikely]]
+    insns = fetch(cpu, count);
   cpu.note_branch_target();
   if (insns != nullptr) run_trace(cpu, insns, count);
 }

@@ -30,6 +30,9 @@ class Interpreter final : public Engine {
   void run_trace(Vcpu& cpu, const Insn* insns, unsigned count);
   /// The trace at RIP, or one instruction decoded into `scratch_`; null: a fault has been delivered.
   const Insn* fetch(Vcpu& cpu, unsigned& count);
+  /// The same, where nothing has to be looked for: 64-bit code that is decoded, its page in the quick TLB.
+  /// Else null.
+  static const Insn* fetch_known(Vcpu& cpu, unsigned& count);
   Insn scratch_{};
 };
 
