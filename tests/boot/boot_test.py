@@ -245,6 +245,54 @@ def case_x87(machine: Machine) -> None:
     expect(ends[0] == ends[1], f"the engines differ: {ends}")
 
 
+def case_small_cache(machine: Machine) -> None:
+    """Code is evicted all the time when a boot, which makes 9 MB of it, has room for 1; its end is the same."""
+    ends = []
+    for flags in ([], ["--jit-cache", "1M"]):
+        output = machine.boot(f"{LOAD}; poweroff -f", "--clock", "fixed", "--state-hash", "--stats", *flags)
+        expect(b"load-done" in output, "the load did not end", output)
+        evicted = re.search(rb"units evicted\s+(\d+)", output)
+        expect(evicted is not None and (int(evicted.group(1)) > 100) == bool(flags), f"evictions with {flags}", output)
+        ends.append(hash_of(output))
+    expect(ends[0] == ends[1], f"the ends differ: {ends}")
+
+
+def resident(proc: pathlib.Path) -> tuple[float, float]:
+    """What a running machine has in the host's memory, in MiB: besides the guest's memory, and of that."""
+    status = dict(re.findall(r"^(\w+):\s+(\d+) kB$", (proc / "status").read_text(), re.M))
+    # Guest memory is the mapping that core dumps leave out.
+    mappings = re.findall(r"^Rss:\s+(\d+) kB$.*?^VmFlags:([^\n]*)$", (proc / "smaps").read_text(), re.M | re.S)
+    guest = sum(int(rss) for rss, flags in mappings if "dd" in flags.split()) / 1024
+    return int(status["VmRSS"]) / 1024 - guest, guest
+
+
+def case_forks(machine: Machine) -> None:
+    """10,000 processes forked and executed: from the 4,000th on the host's memory does not grow."""
+    process = subprocess.Popen(machine.boot_arguments("", ["--clock", "fixed"]), stdin=subprocess.PIPE,
+                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    assert process.stdin is not None and process.stdout is not None
+    output = bytearray()
+    try:
+        own = []
+        read_until(process.stdout.fileno(), b"# ", output)
+        for count in (4000, 6000):
+            process.stdin.write(b"n=0; while [ $n -lt %d ]; do /bin/true || break; n=$((n+1)); done; echo ran-$n\n" % count)
+            process.stdin.flush()
+            read_until(process.stdout.fileno(), b"ran-%d" % count, output)
+            own.append(resident(pathlib.Path(f"/proc/{process.pid}"))[0])
+        print(f"forks: {own[0]:.1f} MiB besides the guest's memory after 4,000, {own[1]:.1f} MiB after 10,000")
+        expect(own[1] - own[0] < 1, f"6,000 processes left {own[1] - own[0]:.1f} MiB")
+        process.stdin.write(b"sh -c 'echo process-$$'; poweroff -f\n")
+        process.stdin.flush()
+        output += process.stdout.read()
+        last = re.search(rb"^process-(\d+)\r?$", output, re.M)
+        expect(last is not None and int(last.group(1)) > 10000, "there were fewer processes", bytes(output))
+        expect(process.wait() == 0, f"exit status {process.returncode}", bytes(output))
+    finally:
+        process.kill()
+        process.wait()
+
+
 def case_idle(machine: Machine) -> None:
     """A guest that waits at its prompt: under 2 % of a core, and under 96 MiB besides the guest's memory."""
     process = subprocess.Popen(machine.boot_arguments("", ["--clock", "follow"]), stdin=subprocess.PIPE,
@@ -264,11 +312,7 @@ def case_idle(machine: Machine) -> None:
         before = cpu_seconds()
         time.sleep(IDLE_SECONDS)
         share = (cpu_seconds() - before) / IDLE_SECONDS
-        status = dict(re.findall(r"^(\w+):\s+(\d+) kB$", (proc / "status").read_text(), re.M))
-        # Guest memory is the mapping that core dumps leave out.
-        mappings = re.findall(r"^Rss:\s+(\d+) kB$.*?^VmFlags:([^\n]*)$", (proc / "smaps").read_text(), re.M | re.S)
-        guest = sum(int(rss) for rss, flags in mappings if "dd" in flags.split()) / 1024
-        own = int(status["VmRSS"]) / 1024 - guest
+        own, guest = resident(proc)
         print(f"idle: {100 * share:.2f} % of a core, {own:.1f} MiB besides {guest:.1f} MiB of the guest's")
         expect(share < 0.02, f"idle takes {100 * share:.2f} % of a core")
         expect(own < 96, f"{own:.1f} MiB resident besides the guest's memory")
