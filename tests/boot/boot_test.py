@@ -268,45 +268,31 @@ def resident(proc: pathlib.Path) -> tuple[float, float]:
 
 def case_forks(machine: Machine) -> None:
     """10,000 processes forked and executed: from the 4,000th on the host's memory does not grow."""
-    process = subprocess.Popen(machine.boot_arguments("", ["--clock", "fixed"]), stdin=subprocess.PIPE,
-                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    assert process.stdin is not None and process.stdout is not None
-    output = bytearray()
-    try:
+    with machine.started("--clock", "fixed") as shell:
         own = []
-        read_until(process.stdout.fileno(), b"# ", output)
+        shell.wait_for(b"# ")
         for count in (4000, 6000):
-            process.stdin.write(b"n=0; while [ $n -lt %d ]; do /bin/true || break; n=$((n+1)); done; echo ran-$n\n" % count)
-            process.stdin.flush()
-            read_until(process.stdout.fileno(), b"ran-%d" % count, output)
-            own.append(resident(pathlib.Path(f"/proc/{process.pid}"))[0])
+            shell.type(b"n=0; while [ $n -lt %d ]; do /bin/true || break; n=$((n+1)); done; echo ran-$n\n" % count)
+            shell.wait_for(b"ran-%d" % count)
+            own.append(resident(pathlib.Path(f"/proc/{shell.process.pid}"))[0])
         print(f"forks: {own[0]:.1f} MiB besides the guest's memory after 4,000, {own[1]:.1f} MiB after 10,000")
         expect(own[1] - own[0] < 1, f"6,000 processes left {own[1] - own[0]:.1f} MiB")
-        process.stdin.write(b"sh -c 'echo process-$$'; poweroff -f\n")
-        process.stdin.flush()
-        output += process.stdout.read()
+        shell.type(b"sh -c 'echo process-$$'; poweroff -f\n")
+        output = shell.finish()
         last = re.search(rb"^process-(\d+)\r?$", output, re.M)
-        expect(last is not None and int(last.group(1)) > 10000, "there were fewer processes", bytes(output))
-        expect(process.wait() == 0, f"exit status {process.returncode}", bytes(output))
-    finally:
-        process.kill()
-        process.wait()
+        expect(last is not None and int(last.group(1)) > 10000, "there were fewer processes", output)
 
 
 def case_idle(machine: Machine) -> None:
     """A guest that waits at its prompt: under 2 % of a core, and under 96 MiB besides the guest's memory."""
-    process = subprocess.Popen(machine.boot_arguments("", ["--clock", "follow"]), stdin=subprocess.PIPE,
-                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    assert process.stdin is not None and process.stdout is not None
-    output = bytearray()
-    proc = pathlib.Path(f"/proc/{process.pid}")
+    with machine.started("--clock", "follow") as shell:
+        proc = pathlib.Path(f"/proc/{shell.process.pid}")
 
-    def cpu_seconds() -> float:
-        fields = (proc / "stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        def cpu_seconds() -> float:
+            fields = (proc / "stat").read_text().rpartition(")")[2].split()
+            return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
-    try:
-        read_until(process.stdout.fileno(), b"# ", output)
+        shell.wait_for(b"# ")
         # The only place that waits for a time: it is what is measured.
         time.sleep(3)
         before = cpu_seconds()
@@ -316,12 +302,8 @@ def case_idle(machine: Machine) -> None:
         print(f"idle: {100 * share:.2f} % of a core, {own:.1f} MiB besides {guest:.1f} MiB of the guest's")
         expect(share < 0.02, f"idle takes {100 * share:.2f} % of a core")
         expect(own < 96, f"{own:.1f} MiB resident besides the guest's memory")
-        process.stdin.write(b"poweroff -f\n")
-        process.stdin.flush()
-        expect(process.wait() == 0, f"exit status {process.returncode}", bytes(output))
-    finally:
-        process.kill()
-        process.wait()
+        shell.type(b"poweroff -f\n")
+        shell.finish()
 
 
 def case_full_disk(machine: Machine) -> None:

@@ -1,10 +1,12 @@
 """A machine that boots Debian in Orrery, and what tests of it need: expectations, the state hash, waiting for text."""
 
+import contextlib
 import os
 import pathlib
 import re
 import select
 import subprocess
+from collections.abc import Iterator
 
 HASH_LINE = re.compile(rb"^state-hash: ([0-9a-f]{16}) tick: ([0-9]+)\r?$", re.M)
 
@@ -47,29 +49,54 @@ class Machine:
         expect(done.returncode == status, f"exit status {done.returncode}, not {status}", done.stdout)
         return done.stdout
 
-    def converse(self, dialogue: list[tuple[bytes, bytes]], *flags: str) -> bytes:
-        """Boots to the shell, over pipes; for each pair waits for the first text, then types the second."""
+    @contextlib.contextmanager
+    def started(self, *flags: str) -> Iterator["Shell"]:
+        """One that boots to the shell, over pipes. Behind the block it is gone."""
         process = subprocess.Popen(self.boot_arguments("", list(flags)), stdin=subprocess.PIPE,
                                    stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        assert process.stdin is not None and process.stdout is not None
-        output = bytearray()
         try:
-            for wanted, typed in dialogue:
-                read_until(process.stdout.fileno(), wanted, output)
-                process.stdin.write(typed)
-                process.stdin.flush()
-            output += process.stdout.read()
-            expect(process.wait() == 0, f"exit status {process.returncode}", bytes(output))
+            yield Shell(process)
         finally:
             process.kill()
             process.wait()
-        return bytes(output)
+
+    def converse(self, dialogue: list[tuple[bytes, bytes]], *flags: str) -> bytes:
+        """Boots to the shell; for each pair waits for the first text, then types the second."""
+        with self.started(*flags) as shell:
+            for wanted, typed in dialogue:
+                shell.wait_for(wanted)
+                shell.type(typed)
+            return shell.finish()
 
     def replay(self, log: pathlib.Path, *flags: str) -> bytes:
         done = subprocess.run([self.orrery, "replay", str(log), "--state-hash", *flags], stdin=subprocess.DEVNULL,
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
         expect(done.returncode == 0, f"replay: exit status {done.returncode}", done.stdout)
         return done.stdout
+
+
+class Shell:
+    """What a running machine's serial port says, and what is typed there."""
+
+    def __init__(self, process: subprocess.Popen[bytes]):
+        assert process.stdin is not None and process.stdout is not None
+        self.process = process
+        self.stdin = process.stdin
+        self.stdout = process.stdout
+        self.output = bytearray()
+
+    def wait_for(self, text: bytes) -> None:
+        read_until(self.stdout.fileno(), text, self.output)
+
+    def type(self, text: bytes) -> None:
+        self.stdin.write(text)
+        self.stdin.flush()
+
+    def finish(self) -> bytes:
+        """What it has said when it ends, as it should."""
+        self.output += self.stdout.read()
+        expect(self.process.wait() == 0, f"exit status {self.process.returncode}", bytes(self.output))
+        return bytes(self.output)
 
 
 def hash_of(output: bytes) -> tuple[bytes, bytes]:
