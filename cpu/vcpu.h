@@ -76,22 +76,18 @@ class Vcpu final : public memory::FrameListener, public memory::MapListener {
         u64 code;
       };
       static constexpr unsigned kEntries = 16384;
-      /// Where `linear` stands, times two. What is called lies at multiples of 16 mostly: bits from further
-      /// up help.
-      static constexpr unsigned kFold = 9;
-      static constexpr u32 kPlaceMask = 2 * (kEntries - 1);
-      static constexpr u32 place_of(u64 linear) {
-        return static_cast<u32>(linear ^ linear >> kFold) & kPlaceMask;
-      }
-      static constexpr u32 index_of(u64 linear) { return place_of(linear) / 2; }
-      static constexpr u64 nowhere(u32 index) { return index == 0 ? 2 : 0; }
+      /// Where `linear` stands, in bytes. What is called lies at multiples of 16 mostly.
+      static constexpr u32 kPlaceMask = (kEntries - 1) * sizeof(Target);
+      static constexpr u32 place_of(u64 linear) { return static_cast<u32>(linear) & kPlaceMask; }
+      static constexpr u32 index_of(u64 linear) { return place_of(linear) / sizeof(Target); }
+      static constexpr u64 nowhere(u32 index) { return index == 0 ? sizeof(Target) : 0; }
       static constexpr unsigned kNoted = 4096;
       Targets() { entries[0].linear = nowhere(0); }
       void forget(u32 index) { entries[index].linear = nowhere(index); }
       void clear();
 
       std::array<Target, kEntries> entries{};
-      /// Where the entries are that were put in, times two, while they fit.
+      /// The places of the entries that were put in, while they fit.
       std::array<u32, kNoted> noted{};
       u64 note_count = 0;
       u64 generation = 0;

@@ -78,10 +78,16 @@ struct Link {
   u32 jump = 0;                                // arena offset of the patched rel32
   u32 exit = 0;                                // arena offset behind the call that leads out while unpatched
   u32 frame = kNone;  // arena offset of the guard's 32-bit immediate; kNone: within the page, no guard
+  i8 ticks_back =
+      0;  // what the ADD before the jump gives back while unpatched, in its last byte; 0: there is none
   LinkId next_incoming = kNone, previous_incoming = kNone;
   /// Unpatched, it is that call itself; else it jumps there.
   bool leads_out() const { return exit == jump + 4; }
 };
+
+/// What a block that was made of one page begins with, if it counts no more than this: SUB of its ticks, with
+/// an immediate of one byte. Behind it stands the jump to where the block goes if there are fewer.
+inline constexpr u32 kPayBytes = 5, kMostPaidByByte = 127;
 
 struct Block {
   const u8* host = nullptr;   // of the first guest byte; null: dropped

@@ -17,7 +17,7 @@ constexpr u32 kPageOfBlocks = 512;
 }  // namespace
 
 CodeCache::CodeCache(memory::Ram& ram, std::unique_ptr<CodeArena> arena)
-    : ram_(ram), arena_(std::move(arena)), buckets_(kBuckets, kNone) {
+    : ram_(ram), arena_(std::move(arena)), buckets_(kBuckets, kNone), beginnings_(kBeginnings / 64, 0) {
   ram_.add_listener(*this);
   CHECK(arena_->size_bytes() >= kMinCacheBytes);
   const auto unit_bytes =
@@ -38,6 +38,7 @@ CodeCache::~CodeCache() {
 }
 
 BlockId CodeCache::find(const u8* host, u32 key) const {
+  if (!may_begin(host)) return kNone;
   for (BlockId id = buckets_[bucket_of(host, key)]; id != kNone; id = block(id).next_in_bucket) {
     const Block& b = block(id);
     if (b.host == host && b.key == key) return id;
@@ -125,6 +126,7 @@ void CodeCache::list_in_bucket(BlockId id) {
   BlockId& bucket = buckets_[bucket_of(b.host, b.key)];
   b.next_in_bucket = bucket;
   bucket = id;
+  note_beginning(b.host);
 }
 
 void CodeCache::add_patched(BlockId id, const std::vector<GuestInsn>& insns) {
@@ -184,12 +186,30 @@ void CodeCache::connect(LinkId id, BlockId to) {
     const auto wanted = static_cast<u32>(frame);
     std::memcpy(arena_->writable(l.frame), &wanted, sizeof wanted);
   }
+  u32 entry = target.code;
+  if (pays_for(l, target)) {
+    store_ticks_back(l, l.ticks_back - target.count);
+    entry += kPayBytes;
+  }
   if (l.leads_out()) {
-    store_branch(l.jump - 1, kJumpOpcode, target.code);
+    store_branch(l.jump - 1, kJumpOpcode, entry);
   } else {
-    store_rel32(l.jump, target.code);
+    store_rel32(l.jump, entry);
   }
   ++links_patched;
+}
+
+// One addition for what the block does not run and what the target costs: its sign is what the target's jump
+// looks at.
+bool CodeCache::pays_for(const Link& l, const Block& target) const {
+  const i32 ticks = l.ticks_back - i32{target.count};
+  return l.ticks_back != 0 && target.host2 == nullptr && target.count <= kMostPaidByByte && ticks >= INT8_MIN;
+}
+
+void CodeCache::store_ticks_back(const Link& l, i32 ticks) {
+  constexpr u32 kBehind = 2;  // the jump's opcode stands between
+  const auto byte = static_cast<i8>(ticks);
+  std::memcpy(arena_->writable(l.jump - kBehind), &byte, sizeof byte);
 }
 
 void CodeCache::disconnect(LinkId id) {
@@ -197,6 +217,7 @@ void CodeCache::disconnect(LinkId id) {
   (l.previous_incoming == kNone ? block(l.to).incoming : link(l.previous_incoming).next_incoming) =
       l.next_incoming;
   if (l.next_incoming != kNone) link(l.next_incoming).previous_incoming = l.previous_incoming;
+  if (pays_for(l, block(l.to))) store_ticks_back(l, l.ticks_back);
   l.to = kNone;
   if (l.frame != kNone) std::memcpy(arena_->writable(l.frame), &Link::kNoFrame, sizeof Link::kNoFrame);
   if (l.leads_out()) {
@@ -314,6 +335,12 @@ void CodeCache::evict(Unit& unit) {
   unit.links.clear();
   unit.insns.clear();
   unit.offsets.clear();
+  std::fill(beginnings_.begin(), beginnings_.end(), u64{0});
+  for (const Unit& other : units_) {
+    for (const Block& b : other.blocks) {
+      if (b.host != nullptr) note_beginning(b.host);
+    }
+  }
 }
 
 CodeCache::Gone CodeCache::make_room() {

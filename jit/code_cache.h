@@ -125,7 +125,22 @@ class CodeCache final : public memory::FrameListener {
     std::memcpy(arena_->writable(at), &distance, sizeof distance);
   }
   u32 id_of(size_t index) const { return current_ << kUnitShift | static_cast<u32>(index); }
-  /// Neighbours have neighbouring buckets: who translates asks at every instruction.
+  /// Where a block may begin at `host`, one bit says so: who translates asks at every instruction, and mostly
+  /// there is none. Those of a page stand together.
+  static u32 beginning_of(const u8* host) {
+    const u64 address = reinterpret_cast<u64>(host);
+    const u64 h = address / memory::kPageBytes * 0x9e3779b97f4a7c15u;
+    return static_cast<u32>((h >> 43) ^ address % memory::kPageBytes) % kBeginnings;
+  }
+  void note_beginning(const u8* host) {
+    const u32 bit = beginning_of(host);
+    beginnings_[bit / 64] |= u64{1} << bit % 64;
+  }
+  bool may_begin(const u8* host) const {
+    const u32 bit = beginning_of(host);
+    return (beginnings_[bit / 64] >> bit % 64 & 1) != 0;
+  }
+  /// Neighbours have neighbouring buckets.
   static u32 bucket_of(const u8* host, u32 key) {
     const u64 address = reinterpret_cast<u64>(host), page = address / memory::kPageBytes;
     const u64 h = (page ^ (u64{key} << 40)) * 0x9e3779b97f4a7c15u;
@@ -135,6 +150,9 @@ class CodeCache final : public memory::FrameListener {
   void list_in_frame(BlockId id, unsigned which, const u8* host);
   void unlist_in_frame(BlockId id, unsigned which, const u8* host);
   void disconnect(LinkId id);
+  /// Whether `l`, connected to `target`, pays for it, too.
+  bool pays_for(const Link& l, const Block& target) const;
+  void store_ticks_back(const Link& l, i32 ticks);
   void evict(Unit& unit);
   /// The arena's next blocks, and all that belongs to them, go to units_[current_].
   void fill_current();
@@ -146,6 +164,8 @@ class CodeCache final : public memory::FrameListener {
   std::array<Unit, kUnits> units_;
   u32 current_ = 0;  // the unit that is being filled
   HostVector<BlockId> buckets_;
+  static constexpr u32 kBeginnings = 1u << 21;
+  HostVector<u64> beginnings_;
   struct FrameBlocks {
     u32 head = kNone;
     cpu::CodeWrites writes;

@@ -450,6 +450,7 @@ void BlockEmitter::finish(const CodeHolder& code) {
   }
   for (size_t i = 0; i < links_.size(); ++i) {
     const PendingLink& l = links_[i];
+    const bool gives_back = context_.counts_ticks && l.ticks_back <= static_cast<u32>(INT8_MAX);
     if (l.site != kNoSite) out_.sites[l.site].link = request_.first_link + static_cast<u32>(i);
     out_.links.push_back({.block = request_.block,
                           .to = kNone,
@@ -458,6 +459,7 @@ void BlockEmitter::finish(const CodeHolder& code) {
                           .jump = l.jump + l.opcode_bytes,
                           .exit = (l.leads_out ? l.jump : offset(l.exit)) + kCallBytes,
                           .frame = l.frame != 0 ? l.frame - 4 : kNone,
+                          .ticks_back = gives_back ? static_cast<i8>(l.ticks_back) : i8{0},
                           .next_incoming = kNone});
   }
 }

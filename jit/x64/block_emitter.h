@@ -10,6 +10,7 @@
 // back behind it.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <optional>
 #include <span>
@@ -399,7 +400,6 @@ class BlockEmitter {
   u16 paid_ahead(u16 turn) const {
     return turn == 0 ? u16{0} : static_cast<u16>((turns_ - turn) * static_cast<unsigned>(insns_.size()));
   }
-  bool turn_steps_little(ZydisRegister reg) const;
   /// Whether instruction `index` is the comparison of a loop whose memory operand is kept for its flags:
   /// behind its handler nothing has kept it, so the block is left there.
   bool keeps_operand(size_t index) const {
@@ -537,6 +537,11 @@ class BlockEmitter {
   /// Whether `o` is a general register that lives in the state.
   bool lives_in_state(const cpu::OperandView& o) const;
   unsigned operand_in_state(const GuestInsn& g) const;
+  /// Whether `g` has as many operands that live in the state as there are temporaries.
+  bool has_three_in_state(const GuestInsn& g) const {
+    return std::count_if(g.operands, g.operands + g.z.operand_count,
+                         [this](const auto& o) { return lives_in_state(o); }) > 2;
+  }
   void store_guest(u8 guest, const Gp& host) { a_.mov(asmjit::x86::qword_ptr(kState, 8 * guest), host); }
 
   // branch.cpp
@@ -561,6 +566,8 @@ class BlockEmitter {
   asmjit::x86::Mem call_slot() const { return asmjit::x86::qword_ptr(kState, 8 * cpu::kRip); }
   /// Into kIndex: how the block's last instruction leaves if its target is not canonical.
   void set_bad_target(ExitKind kind);
+  /// Where `g`, an indirect jump or call, has its target in memory, checked. Uses all temporaries and EFLAGS.
+  HostPlace target_in_memory(const GuestInsn& g, const asmjit::Label& miss);
   /// A register or checked memory operand into kAddress.
   void load_target(const GuestInsn& g, const asmjit::Label& miss);
 
@@ -663,6 +670,8 @@ class BlockEmitter {
   asmjit::Label found_return_;            // where the host's return from the block's call goes on
   asmjit::Label lost_;                    // when the return from it leads elsewhere
   asmjit::Label moved_, returned_;        // when the return from it leads to another mapping of this page
+  static constexpr u32 kMaxLoopInsns = 32;
+  std::vector<bool> steady_addresses_;  // of a loop, by instruction
   size_t loop_producer_ = kNoProducer;  // whose flags the last jump, back to the first instruction, looks at
   asmjit::Label loop_entry_, loop_head_, loop_budget_;
   struct Exchange {

@@ -136,12 +136,33 @@ void BlockEmitter::push_for_call(const Mem& slot, const Gp& back) {
   settle_stack();
 }
 
+// By distance where that is possible: whoever jumps waits for what is read.
+BlockEmitter::HostPlace BlockEmitter::target_in_memory(const GuestInsn& g, const Label& miss) {
+  const cpu::OperandView::Memory& mem = g.operands[0].mem;
+  const bool is_general = mem.base != ZYDIS_REGISTER_NONE && mem.base != ZYDIS_REGISTER_RIP && word_ == 8 &&
+                          g.z.address_width == 64 && mem.segment != ZYDIS_REGISTER_FS &&
+                          mem.segment != ZYDIS_REGISTER_GS;
+  if (is_general && mem.index == ZYDIS_REGISTER_NONE && host_of(guest_number(mem.base)) != kNoHost) {
+    const Gp base = gpq(host_of(guest_number(mem.base)));
+    const auto displacement = static_cast<i32>(mem.disp.value);
+    check_by_distance(current_, base, displacement, word_, false, 1, miss);
+    return {.offset = displacement, .base = base};
+  }
+  if (is_general) {
+    linear_address(mem, g.z.address_width, g, kIndex);
+    check_at_index(word_, false, 1, miss);
+    return {.base = kIndex};
+  }
+  linear_address(mem, g.z.address_width, g, kAddress);
+  check_access(word_, false, 1, miss);
+  return {};
+}
+
 void BlockEmitter::load_target(const GuestInsn& g, const Label& miss) {
   const cpu::OperandView& o = g.operands[0];
   if (o.type == ZYDIS_OPERAND_TYPE_MEMORY) {
-    linear_address(o.mem, g.z.address_width, g, kAddress);
-    check_access(word_, false, 1, miss);
-    a_.mov(word(kAddress), ptr(kAddress, 0, word_));
+    const HostPlace place = target_in_memory(g, miss);
+    a_.mov(word(kAddress), place.of(word_));
   } else {
     const u8 guest = guest_number(o.reg.value);
     if (kHostOf[guest] != kNoHost) {
@@ -175,7 +196,7 @@ void BlockEmitter::jump_indirect(const GuestInsn& g, bool call) {
   // What the table has is canonical. The jump is one of its own here: the host's predictor knows it from
   // others.
   unknown_ = a_.newLabel();
-  const Mem code = emit_find_target(a_, context_.layout, request_.key, context_.has_pext, unknown_);
+  const Mem code = emit_find_target(a_, context_.layout, request_.key, unknown_);
   if (!call) {
     emit_move_to_page(a_, context_.layout);
     a_.jmp(code);

@@ -3,6 +3,7 @@
 // live in the state have host registers of guest registers that the loop has no use for. Whoever leaves it
 // puts them back. (Stubs may be called meanwhile: they leave all registers as they are.)
 #include "jit/analysis/flag_liveness.h"
+#include "jit/analysis/loop_addresses.h"
 #include "jit/x64/block_emitter.h"
 
 namespace orrery::jit::x64 {
@@ -12,7 +13,6 @@ using namespace asmjit::x86;
 
 namespace {
 
-constexpr u32 kMaxLoopInsns = 32;
 constexpr u32 kMaxTurns = 4;
 
 }  // namespace
@@ -41,6 +41,7 @@ void BlockEmitter::find_loop() {
   if (producer == kNoProducer || (recipe_of(insns_[producer]).registers & written_since) != 0) return;
   if (!recipe_holds(producer, 0)) return;
   loop_producer_ = producer;
+  steady_addresses_ = find_steady_addresses(insns_);
   find_exchanges();
 }
 
@@ -86,23 +87,6 @@ void BlockEmitter::use_registers_of(u16 turn) {
     host_of_[e.in] = kHostOf[e.out];
     host_of_[e.out] = kNoHost;
   }
-}
-
-// Whether an address that is made of `reg` is likely in the page that it was in a turn before.
-bool BlockEmitter::turn_steps_little(ZydisRegister reg) const {
-  constexpr i64 kLittle = 256;
-  if (reg == ZYDIS_REGISTER_NONE || reg == ZYDIS_REGISTER_RIP || reg == ZYDIS_REGISTER_EIP) return true;
-  const u8 guest = guest_number(reg);
-  i64 step = 0;
-  for (const GuestInsn& g : insns_) {
-    if (g.plan == Plan::kNothing || (registers_written(g) >> guest & 1) == 0) continue;
-    if (const auto by = constant_move(g); by && guest_number(g.operands[0].reg.value) == guest) {
-      step += *by;
-    } else if (g.z.mnemonic != ZYDIS_MNEMONIC_ADD || memory_operand(g) != nullptr) {
-      return false;  // it may be anything
-    }
-  }
-  return std::abs(step) <= kLittle;
 }
 
 // The count of ticks is read and written once for several turns: from one time to the next the host takes

@@ -141,7 +141,7 @@ bool BlockEmitter::stays_held(u8 number) const {
         break;
       case Plan::kRewrite:
         // Three registers that live in the state would have kAddress as well.
-        if (needs_address(g) || needs_x87(g) || g.z.operand_count_visible > 2 ||
+        if (needs_address(g) || needs_x87(g) || has_three_in_state(g) ||
             (memory_operand(g) != nullptr && !ours))
           return false;
         break;
@@ -230,10 +230,12 @@ void BlockEmitter::hoist_checks() {
 
 BlockEmitter::PagePlace BlockEmitter::page_place(size_t index, bool write) {
   if (turn_stays_in_page(index)) {
-    // Spread by place; later turns of a loop use what its first has.
-    const u32 place = request_.frame << 12 | static_cast<u32>(request_.start + insns_[index].offset);
-    const u32 number = 2 * ((place * 0x9e3779b1u) >> 26) + (write ? 1 : 0);
-    static_assert(cpu::FastBank::kRecentPages == 128);
+    // Spread by place, so that no two of a loop share one; later turns use what the first has.
+    constexpr u32 kPlaces = cpu::FastBank::kRecentPages / 2;
+    static_assert(kPlaces == 64 && kPlaces > kMaxLoopInsns);
+    const u32 block = request_.frame << 12 | static_cast<u32>(request_.start);
+    const u32 number =
+        2 * ((((block * 0x9e3779b1u) >> 26) + static_cast<u32>(index)) % kPlaces) + (write ? 1 : 0);
     return {.source = PageSource::kRecent,
             .at = context_.layout.recent_pages[view_] +
                   static_cast<i32>(number * sizeof(cpu::FastView::Mapping))};
@@ -287,9 +289,7 @@ void BlockEmitter::find_code_index(const Gp& index, const Gp& address) {
 
 bool BlockEmitter::turn_stays_in_page(size_t index) const {
   const GuestInsn& g = insns_[index];
-  if (!is_loop() || g.plan == Plan::kString || g.plan == Plan::kBitString) return false;
-  const cpu::OperandView* const memory = memory_operand(g);
-  return memory == nullptr || (turn_steps_little(memory->mem.base) && turn_steps_little(memory->mem.index));
+  return is_loop() && g.plan != Plan::kString && g.plan != Plan::kBitString && steady_addresses_[index];
 }
 
 // What lies beside code, at a fixed address, or from a thread's or a processor's base on. With more

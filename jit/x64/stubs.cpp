@@ -367,14 +367,8 @@ using JumpTable = cpu::Vcpu::JumpTable;
 using Targets = cpu::Vcpu::JumpTable::Targets;
 
 /// Targets::place_of `address`. Uses EFLAGS.
-void emit_target_place(Assembler& a, const Gp& place, const Gp& address, bool has_rorx) {
-  if (has_rorx) {
-    a.rorx(place.r32(), address.r32(), Targets::kFold);
-  } else {
-    a.mov(place.r32(), address.r32());
-    a.shr(place.r32(), Targets::kFold);
-  }
-  a.xor_(place.r32(), address.r32());
+void emit_target_place(Assembler& a, const Gp& place, const Gp& address) {
+  a.mov(place.r32(), address.r32());
   a.and_(place.r32(), Targets::kPlaceMask);
 }
 
@@ -384,9 +378,8 @@ Mem targets_field(const cpu::Vcpu::Layout& layout, u32 key, size_t field) {
 }
 
 Mem target_field(const cpu::Vcpu::Layout& layout, u32 key, const Gp& place, size_t field) {
-  static_assert(sizeof(Targets::Target) == 2 * 8);
   Mem at = targets_field(layout, key, offsetof(Targets, entries) + field);
-  at.setIndex(place, 3);
+  at.setIndex(place, 0);
   return at;
 }
 
@@ -422,9 +415,8 @@ Mem emit_find_place(Assembler& a, const cpu::Vcpu::Layout& layout, u32 key, cons
 
 // Nothing of what leads to the target waits for anything but the address: the host has guessed it, but the
 // sooner it knows better the less is lost.
-Mem emit_find_target(Assembler& a, const cpu::Vcpu::Layout& layout, u32 key, bool has_rorx,
-                     const Label& miss) {
-  emit_target_place(a, kIndex, kAddress, has_rorx);
+Mem emit_find_target(Assembler& a, const cpu::Vcpu::Layout& layout, u32 key, const Label& miss) {
+  emit_target_place(a, kIndex, kAddress);
   a.cmp(target_field(layout, key, kIndex, offsetof(Targets::Target, linear)), kAddress);
   a.jne(miss);
   return target_field(layout, key, kIndex, offsetof(Targets::Target, code));
@@ -588,7 +580,7 @@ u32 emit_indirect_jump(CodeArena& arena, const cpu::Vcpu::Layout& layout, const 
     a.mov(dword_ptr(kState, ORRERY_SLOT(layout, bad_target)), kIndex.r32());
     a.bind(look);
     a.mov(kIndex, emit_find_place(a, layout, key, miss));
-    emit_target_place(a, kScratch, kAddress, false);
+    emit_target_place(a, kScratch, kAddress);
     a.mov(field(offsetof(Targets::Target, linear)), kAddress);
     a.mov(field(offsetof(Targets::Target, code)), kIndex);
     a.mov(kIndex, count);

@@ -108,10 +108,9 @@ constexpr i32 distance_field(bool write) {
                                               offsetof(cpu::FastView::Mapping, page));
 }
 /// Where the address of the translation of a guest RIP in kAddress is, for blocks with `key`; to `miss`, with
-/// kAddress as it was, if JumpTable::targets does not have it. Uses kIndex and EFLAGS. `has_rorx`: it
-/// may use BMI2.
+/// kAddress as it was, if JumpTable::targets does not have it. Uses kIndex and EFLAGS.
 asmjit::x86::Mem emit_find_target(asmjit::x86::Assembler& a, const cpu::Vcpu::Layout& layout, u32 key,
-                                  bool has_rorx, const asmjit::Label& miss);
+                                  const asmjit::Label& miss);
 /// Moves on to the page of the guest RIP in kAddress, which is lost. Uses EFLAGS.
 void emit_move_to_page(asmjit::x86::Assembler& a, const cpu::Vcpu::Layout& layout);
 /// To `miss` unless bits 47 to 63 of `address` are equal. Uses kScratch and EFLAGS.

@@ -259,6 +259,29 @@ TEST_F(CodeCacheTest, WithoutRoomForStubsEverythingGoes) {
   EXPECT_EQ(cache.block(add(0x1000)).code, block_code);
 }
 
+// The link's jump stands behind an ADD, as that of a side exit does.
+TEST_F(CodeCacheTest, ASideExitPaysForItsTargetAtOnce) {
+  const BlockId from = add(0x1000), to = add(0x1100), large = add(0x1200);
+  cache.block(to).count = 7;
+  cache.block(large).count = 300;
+  Link& link = cache.link(cache.block(from).first_link + 1);
+  link.ticks_back = 12;
+  const auto added = [&] { return static_cast<i8>(*cache.arena().executable(link.jump - 2)); };
+  *cache.arena().writable(link.jump - 2) = 12;
+
+  const LinkId id = cache.block(from).first_link + 1;
+  cache.connect(id, to);
+  EXPECT_EQ(added(), 12 - 7);
+  EXPECT_EQ(leads_to(from, 1), cache.block(to).code + kPayBytes);
+  cache.connect(id, large);  // it costs more than a byte can say
+  EXPECT_EQ(added(), 12);
+  EXPECT_EQ(leads_to(from, 1), cache.block(large).code);
+  cache.connect(id, to);
+  cache.code_written(ram->frame_of(ram->data() + 0x1100), 0x100, 1);
+  EXPECT_EQ(added(), 12);
+  EXPECT_EQ(leads_to(from, 1), kLinkStub);
+}
+
 }  // namespace
 }  // namespace orrery::jit
 #endif
