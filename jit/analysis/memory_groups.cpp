@@ -17,27 +17,47 @@ struct Moving {
   i64 shift = 0;
 };
 
+/// What two addresses have in common that differ by a constant.
+struct Origin {
+  u32 version = 0;  // of the base; absolute, or none: 0
+  u32 index_version = 0;
+  u8 scale = 0;  // of the index; 0: there is none
+  i64 page = 0;  // absolute: its page
+  bool operator==(const Origin&) const = default;
+};
+
 struct OpenGroup {
   u8 base;
-  u32 version;  // of the base; absolute: unused
-  i64 page;     // absolute: its page
+  Origin origin;
   u8 group;
   i64 displacement;  // of the first access ...
   i64 position;      // ... and its position
 };
 
-/// One access of `g` that a group may hold: base, displacement, size, direction.
+/// One access of `g` that a group may hold: base, displacement, size, direction; with kIndexedBase, what that
+/// is made of.
 struct Access {
   u8 base;
   i64 displacement;
   u16 bytes;
   bool write;
+  ZydisRegister register_base = ZYDIS_REGISTER_NONE, index = ZYDIS_REGISTER_NONE;
+  u8 scale = 0;
 };
 
-bool plain(const cpu::OperandView& o, const GuestInsn& g) {
+bool is_whole(const cpu::OperandView& o, const GuestInsn& g) {
   return o.type == ZYDIS_OPERAND_TYPE_MEMORY && g.z.address_width == 8 * word_bytes(g) &&
-         o.mem.index == ZYDIS_REGISTER_NONE && o.mem.segment != ZYDIS_REGISTER_FS &&
-         o.mem.segment != ZYDIS_REGISTER_GS && o.mem.type == ZYDIS_MEMOP_TYPE_MEM;
+         o.mem.segment != ZYDIS_REGISTER_FS && o.mem.segment != ZYDIS_REGISTER_GS;
+}
+
+bool plain(const cpu::OperandView& o, const GuestInsn& g) {
+  return is_whole(o, g) && o.mem.index == ZYDIS_REGISTER_NONE && o.mem.type == ZYDIS_MEMOP_TYPE_MEM;
+}
+
+/// What LEA makes is a register and a constant.
+bool is_sum(const cpu::OperandView& o, const GuestInsn& g) {
+  return is_whole(o, g) && o.mem.index == ZYDIS_REGISTER_NONE && o.mem.base != ZYDIS_REGISTER_NONE &&
+         o.mem.base != ZYDIS_REGISTER_RIP;
 }
 
 std::optional<Access> access_of(u64 start, const GuestInsn& g) {
@@ -59,9 +79,13 @@ std::optional<Access> access_of(u64 start, const GuestInsn& g) {
   for (unsigned i = 0; i < g.z.operand_count; ++i) {
     const cpu::OperandView& o = g.operands[i];
     if (o.type != ZYDIS_OPERAND_TYPE_MEMORY) continue;
-    if (!plain(o, g)) return std::nullopt;
     const auto bytes = static_cast<u16>(o.size / 8);
     const bool write = (o.actions & ZYDIS_OPERAND_ACTION_MASK_WRITE) != 0;
+    if (o.mem.index != ZYDIS_REGISTER_NONE && is_whole(o, g) && o.mem.type == ZYDIS_MEMOP_TYPE_MEM) {
+      return Access{
+          GroupedAccess::kIndexedBase, o.mem.disp.value, bytes, write, o.mem.base, o.mem.index, o.mem.scale};
+    }
+    if (!plain(o, g)) return std::nullopt;
     if (o.mem.base == ZYDIS_REGISTER_RIP) {
       const u64 address = start + g.offset + g.insn.length + static_cast<u64>(o.mem.disp.value);
       return Access{GroupedAccess::kCodeBase, static_cast<i64>(address), bytes, write};
@@ -92,7 +116,7 @@ std::optional<i64> constant_move(const GuestInsn& g) {
     case ZYDIS_MNEMONIC_DEC:
       return -1;
     case ZYDIS_MNEMONIC_LEA:
-      return by.mem.base == to.reg.value && plain(by, g) ? std::optional(by.mem.disp.value) : std::nullopt;
+      return by.mem.base == to.reg.value && is_sum(by, g) ? std::optional(by.mem.disp.value) : std::nullopt;
     default:
       return std::nullopt;
   }
@@ -102,9 +126,10 @@ namespace {
 
 class Finder {
  public:
-  Finder(u64 start, std::span<const GuestInsn> insns, size_t max_groups)
-      : start_(start), insns_(insns), max_groups_(max_groups) {
+  Finder(u64 start, std::span<const GuestInsn> insns, size_t max_groups, u32 interchangeable)
+      : start_(start), insns_(insns), max_groups_(max_groups), interchangeable_(interchangeable) {
     out_.accesses.resize(insns.size());
+    for (Moving& m : moving_) m.version = ++next_version_;
   }
   MemoryGroups run() {
     for (size_t i = 0; i < insns_.size(); ++i) {
@@ -124,21 +149,38 @@ class Finder {
 
  private:
   void place(size_t i, const Access& a) {
-    const bool absolute = a.base >= GroupedAccess::kCodeBase;  // no register moves it
-    const i64 position = absolute ? a.displacement : moving_[a.base].shift + a.displacement;
-    const i64 page = absolute ? position >> 12 : 0;
-    const u32 version = absolute ? 0 : moving_[a.base].version;
+    // No register moves it.
+    const bool absolute = a.base == GroupedAccess::kCodeBase || a.base == GroupedAccess::kAbsoluteBase;
+    Origin origin;
+    i64 position = a.displacement;
+    if (absolute) {
+      origin.page = position >> 12;
+    } else if (a.base == GroupedAccess::kIndexedBase) {
+      if (a.register_base != ZYDIS_REGISTER_NONE) {
+        const Moving& base = moving_[guest_number(a.register_base)];
+        origin.version = base.version;
+        position += base.shift;
+      }
+      const Moving& index = moving_[guest_number(a.index)];
+      origin.index_version = index.version;
+      origin.scale = a.scale;
+      position += a.scale * index.shift;
+    } else {
+      origin.version = moving_[a.base].version;
+      position += moving_[a.base].shift;
+    }
     out_.accesses[i] = {GroupedAccess::kNoGroup, a.base, a.displacement, position, a.bytes};
     // An absolute access that crosses its page can't share the page's check.
-    if (absolute && ((position + a.bytes - 1) >> 12) != page) return;
+    if (absolute && ((position + a.bytes - 1) >> 12) != origin.page) return;
     const i64 end = position + a.bytes;
     for (OpenGroup& open : open_) {
-      if (open.base != a.base || open.version != version || open.page != page) continue;
+      if (!(open.origin == origin) || !may_share(open.base, a.base)) continue;
       MemoryGroup& group = out_.groups[open.group];
       const i64 low = std::min(group.low, position), high = std::max(group.high, end);
       if (high - low > (absolute ? 4096 : kMaxSpanBytes)) continue;
       // What is read before a jump may lie in a page that can't be written, since then the jump is taken.
-      if (a.write && !group.write && a.base != cpu::kRsp && group.first < last_jump_) continue;
+      const bool on_stack = a.base == cpu::kRsp || open.base == cpu::kRsp;
+      if (a.write && !group.write && !on_stack && group.first < last_jump_) continue;
       // The first access checks from the lowest byte, which an address must be able to hold.
       if (!absolute && open.displacement - (open.position - low) < std::numeric_limits<i32>::min()) continue;
       group.low = low;
@@ -152,8 +194,29 @@ class Finder {
     const auto number = static_cast<u8>(out_.groups.size());
     const auto index = static_cast<u16>(i);
     out_.groups.push_back({index, index, a.write, position, end, index});
-    open_.push_back({a.base, version, page, number, a.displacement, position});
+    open_.push_back({a.base, origin, number, a.displacement, position});
     out_.accesses[i].group = number;
+  }
+
+  /// Whether one check can stand for accesses off both, if they have the same value.
+  bool may_share(u8 one, u8 other) const {
+    if (one == other) return true;
+    return one < kRegisters && other < kRegisters && (interchangeable_ >> one & 1) != 0 &&
+           (interchangeable_ >> other & 1) != 0;
+  }
+
+  /// What the destination of `g`, a copy or LEA of another register, is then.
+  std::optional<Moving> copied(const GuestInsn& g) const {
+    const cpu::OperandView &to = g.operands[0], &from = g.operands[1];
+    if (g.plan != Plan::kRewrite || g.live_constant != 0 || to.type != ZYDIS_OPERAND_TYPE_REGISTER ||
+        register_class(to.reg.value) != (word_bytes(g) == 8 ? ZYDIS_REGCLASS_GPR64 : ZYDIS_REGCLASS_GPR32))
+      return std::nullopt;
+    if (g.z.mnemonic == ZYDIS_MNEMONIC_MOV && from.type == ZYDIS_OPERAND_TYPE_REGISTER &&
+        register_class(from.reg.value) == register_class(to.reg.value))
+      return moving_[guest_number(from.reg.value)];
+    if (g.z.mnemonic != ZYDIS_MNEMONIC_LEA || !is_sum(from, g)) return std::nullopt;
+    const Moving& base = moving_[guest_number(from.mem.base)];
+    return Moving{base.version, base.shift + from.mem.disp.value};
   }
 
   void follow(const GuestInsn& g) {
@@ -170,6 +233,10 @@ class Finder {
     }
     if (const auto by = constant_move(g)) {
       moving_[guest_number(g.operands[0].reg.value)].shift += *by;
+      return;
+    }
+    if (const auto copy = copied(g)) {
+      moving_[guest_number(g.operands[0].reg.value)] = *copy;
       return;
     }
     for (unsigned i = 0; i < g.z.operand_count; ++i) {
@@ -206,9 +273,11 @@ class Finder {
   const u64 start_;
   std::span<const GuestInsn> insns_;
   const size_t max_groups_;
+  const u32 interchangeable_;
   MemoryGroups out_;
   std::vector<OpenGroup> open_;
-  Moving moving_[16];
+  static constexpr u8 kRegisters = 16;
+  Moving moving_[kRegisters];
   u32 next_version_ = 0;
   size_t last_jump_ = 0;
 };
@@ -220,8 +289,9 @@ bool MemoryGroups::open_behind(size_t i) const {
                      [i](const MemoryGroup& g) { return g.check <= i && g.last > i; });
 }
 
-MemoryGroups find_memory_groups(u64 start, std::span<const GuestInsn> insns, size_t max_groups) {
-  return Finder(start, insns, max_groups).run();
+MemoryGroups find_memory_groups(u64 start, std::span<const GuestInsn> insns, size_t max_groups,
+                                u32 interchangeable) {
+  return Finder(start, insns, max_groups, interchangeable).run();
 }
 
 }  // namespace orrery::jit

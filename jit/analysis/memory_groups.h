@@ -1,6 +1,7 @@
 // Memory groups: accesses of a block off the same base, a few hundred bytes apart at most, that one check can
 // stand for. A register that is only moved on by constants stays the same base, so a run of pushes is one
-// group; absolute addresses, and those off RIP, are grouped by page.
+// group, and so do its copies; a base and a scaled index are one, if both do; absolute addresses, and those
+// off RIP, are grouped by page.
 //
 // Nothing between a group's first and last access may change a translation: a handler ends all groups.
 #pragma once
@@ -26,12 +27,13 @@ struct MemoryGroup {
 /// Where an instruction accesses memory: `base` + `displacement` now, `position` counted as its group counts.
 struct GroupedAccess {
   u8 group = kNoGroup;
-  u8 base = kNoBase;     // guest register; kCodeBase: the page of the code; kAbsoluteBase: address 0
+  u8 base = kNoBase;     // guest register; kCodeBase: the page of the code; kAbsoluteBase: address 0;
+                         // kIndexedBase: its operand's base and index
   i64 displacement = 0;  // of the access, from the base's value now
   i64 position = 0;
   u16 bytes = 0;
   static constexpr u8 kNoGroup = 0xff;
-  static constexpr u8 kCodeBase = 16, kAbsoluteBase = 17;
+  static constexpr u8 kCodeBase = 16, kAbsoluteBase = 17, kIndexedBase = 18;
   static constexpr u8 kNoBase = 0xff;  // there is no access, or none so simple
 };
 
@@ -51,7 +53,9 @@ struct MemoryGroups {
 std::optional<i64> constant_move(const GuestInsn& g);
 
 /// Where the instructions of a block that begins at `start` of its page access memory, and the first
-/// `max_groups` groups of two accesses and more.
-MemoryGroups find_memory_groups(u64 start, std::span<const GuestInsn> insns, size_t max_groups);
+/// `max_groups` groups of two accesses and more. Bit n of `interchangeable`: accesses off register n may be
+/// in a group with those off another such register that has the same value.
+MemoryGroups find_memory_groups(u64 start, std::span<const GuestInsn> insns, size_t max_groups,
+                                u32 interchangeable);
 
 }  // namespace orrery::jit

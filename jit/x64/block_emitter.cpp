@@ -104,8 +104,11 @@ void BlockEmitter::analyse() {
   facts_.clear();
   for (const GuestInsn& g : insns_)
     facts_.push_back({jit::flags_defined(g), jit::flags_read(g), jit::changes_flags(g), x64::recipe_of(g)});
-  groups_ =
-      find_memory_groups(request_.start, insns_, (request_.key & block_key::kNoGroups) == 0 ? kMaxGroups : 0);
+  // The distance of a group's page is added to whichever of its bases an access has.
+  u32 in_host = 0;
+  for (unsigned reg = 0; reg < 16; ++reg) in_host |= (kHostOf[reg] != kNoHost ? 1u : 0u) << reg;
+  const bool grouped = (request_.key & block_key::kNoGroups) == 0;
+  groups_ = find_memory_groups(request_.start, insns_, grouped ? kMaxGroups : 0, in_host);
   hoist_checks();
   find_live_flags(insns_, [this](const GuestInsn& g) { return uses_flags_up(g); });
 }

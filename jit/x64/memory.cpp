@@ -81,7 +81,12 @@ void BlockEmitter::check_group(u8 number, bool keep_eflags) {
     check_by_distance(group.first, base, static_cast<i32>(lowest), span, group.write, 1, miss);
   } else {
     by_distance_ &= ~(1u << number);
-    if (here.base == GroupedAccess::kCodeBase) {
+    if (here.base == GroupedAccess::kIndexedBase) {
+      const GuestInsn& g = insns_[group.first];
+      cpu::OperandView::Memory mem = memory_operand(g)->mem;
+      mem.disp.value = lowest;
+      linear_address(mem, g.z.address_width, g, kAddress);
+    } else if (here.base == GroupedAccess::kCodeBase) {
       code_address(kAddress, static_cast<u64>(lowest));
     } else if (here.base != GroupedAccess::kAbsoluteBase) {
       a_.lea(word(kAddress), ptr(value_of(here.base, kAddress), static_cast<i32>(lowest)));
@@ -210,6 +215,7 @@ void BlockEmitter::hoist_checks() {
   constexpr size_t kFarthest = 16;
   for (MemoryGroup& group : groups_.groups) {
     const u8 base = groups_.accesses[group.first].base;
+    if (base == GroupedAccess::kIndexedBase) continue;
     bool worth = false;
     for (size_t i = group.first; i-- > 0 && group.first - i <= kFarthest;) {
       const GuestInsn& g = insns_[i];

@@ -35,14 +35,14 @@ TEST_F(LoopAddressesTest, WhatIsMadeOfRegistersThatStepLittle) {
 }
 
 TEST_F(LoopAddressesTest, NotAChainOfPointersNorWhatDependsOnIt) {
-  EXPECT_EQ(steady({0x48, 0x8b, 0x00,                // MOV RAX, [RAX]
-                    0x48, 0x8d, 0x58, 0x08,          // LEA RBX, [RAX+8]
-                    0x48, 0x8b, 0x0b,                // MOV RCX, [RBX]
-                    0x48, 0x8b, 0x16,                // MOV RDX, [RSI]
-                    0x48, 0x01, 0xd7,                // ADD RDI, RDX
-                    0x48, 0x01, 0xcd,                // ADD RBP, RCX
-                    0x48, 0x8b, 0x4d, 0x00,          // MOV RCX, [RBP]
-                    0x48, 0x8b, 0x0f, 0xc3}),        // MOV RCX, [RDI]; RET
+  EXPECT_EQ(steady({0x48, 0x8b, 0x00,          // MOV RAX, [RAX]
+                    0x48, 0x8d, 0x58, 0x08,    // LEA RBX, [RAX+8]
+                    0x48, 0x8b, 0x0b,          // MOV RCX, [RBX]
+                    0x48, 0x8b, 0x16,          // MOV RDX, [RSI]
+                    0x48, 0x01, 0xd7,          // ADD RDI, RDX
+                    0x48, 0x01, 0xcd,          // ADD RBP, RCX
+                    0x48, 0x8b, 0x4d, 0x00,    // MOV RCX, [RBP]
+                    0x48, 0x8b, 0x0f, 0xc3}),  // MOV RCX, [RDI]; RET
             (Steady{false, false, false, true, true, true, false, true}));
 }
 
