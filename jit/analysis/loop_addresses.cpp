@@ -44,7 +44,7 @@ class Finder {
   }
 
  private:
-  static bool is_general(const cpu::OperandView& o) {
+  static bool is_general_register(const cpu::OperandView& o) {
     if (o.type != ZYDIS_OPERAND_TYPE_REGISTER) return false;
     const ZydisRegisterClass kind = register_class(o.reg.value);
     return kind == ZYDIS_REGCLASS_GPR8 || kind == ZYDIS_REGCLASS_GPR16 || kind == ZYDIS_REGCLASS_GPR32 ||
@@ -55,7 +55,7 @@ class Finder {
     if (g.plan == Plan::kNothing) return;
     for (unsigned i = 0; i < g.z.operand_count; ++i) {
       const cpu::OperandView& o = g.operands[i];
-      if (is_general(o) && (o.actions & ZYDIS_OPERAND_ACTION_MASK_WRITE) != 0)
+      if (is_general_register(o) && (o.actions & ZYDIS_OPERAND_ACTION_MASK_WRITE) != 0)
         callback(guest_number(o.reg.value));
     }
   }
@@ -70,18 +70,14 @@ class Finder {
     return g.plan == Plan::kRewrite ? constant_move(g) : std::nullopt;
   }
 
-  Change of(ZydisRegister reg) const {
-    const bool fixed = reg == ZYDIS_REGISTER_NONE || reg == ZYDIS_REGISTER_RIP || reg == ZYDIS_REGISTER_EIP;
-    return fixed ? Change::kNone : now_[guest_number(reg)];
+  static bool is_general(ZydisRegister base_or_index) {
+    return base_or_index != ZYDIS_REGISTER_NONE && base_or_index != ZYDIS_REGISTER_RIP &&
+           base_or_index != ZYDIS_REGISTER_EIP;
   }
+  Change of(ZydisRegister reg) const { return is_general(reg) ? now_[guest_number(reg)] : Change::kNone; }
   Change address(const cpu::OperandView::Memory& mem) const { return std::max(of(mem.base), of(mem.index)); }
-
-  bool stays(ZydisRegister reg) const {
-    return of(reg) == Change::kNone &&
-           (reg == ZYDIS_REGISTER_NONE || reg == ZYDIS_REGISTER_RIP || reg == ZYDIS_REGISTER_EIP ||
-            (written_ >> guest_number(reg) & 1) == 0);
-  }
-  /// What is read from where nothing that the loop writes leads is what it was, unless the loop stores there.
+  bool stays(ZydisRegister reg) const { return !is_general(reg) || (written_ >> guest_number(reg) & 1) == 0; }
+  /// What is read through registers that stay is what it was, unless the loop stores there.
   Change read_from(const cpu::OperandView::Memory& mem) const {
     if (!stays(mem.base) || !stays(mem.index)) return Change::kAny;
     const bool stored = std::any_of(loop_.begin(), loop_.end(), [&mem](const GuestInsn& g) {
@@ -94,7 +90,7 @@ class Finder {
   Change value(const cpu::OperandView& o) const {
     if (o.type == ZYDIS_OPERAND_TYPE_IMMEDIATE) return Change::kNone;
     if (o.type == ZYDIS_OPERAND_TYPE_MEMORY) return read_from(o.mem);
-    return is_general(o) ? of(o.reg.value) : Change::kAny;
+    return is_general_register(o) ? of(o.reg.value) : Change::kAny;
   }
 
   void follow(const GuestInsn& g) {
@@ -106,7 +102,7 @@ class Finder {
       });
       return;
     }
-    if (g.plan == Plan::kRewrite && g.live_constant == 0 && is_general(g.operands[0]) &&
+    if (g.plan == Plan::kRewrite && g.live_constant == 0 && is_general_register(g.operands[0]) &&
         g.operands[0].size >= 32) {
       const u8 to = destination(g);
       if (const auto after = result(g, now_[to])) {

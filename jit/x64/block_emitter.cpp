@@ -104,6 +104,7 @@ void BlockEmitter::analyse() {
   facts_.clear();
   for (const GuestInsn& g : insns_)
     facts_.push_back({jit::flags_defined(g), jit::flags_read(g), jit::changes_flags(g), x64::recipe_of(g)});
+  find_known_zeros();
   // The distance of a group's page is added to whichever of its bases an access has.
   u32 in_host = 0;
   for (unsigned reg = 0; reg < 16; ++reg) in_host |= (kHostOf[reg] != kNoHost ? 1u : 0u) << reg;

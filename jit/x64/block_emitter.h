@@ -38,6 +38,7 @@ struct FlagRecipe {
     kAddKept,      // the same; what its destination held was kept
     kShiftKept,    // shift what its destination held, which was kept, once more
     kStoreKept,    // undo it on what it has stored, which was kept, and redo it
+    kZero,         // those of a result of zero: behind JNZ, or where JZ leads
   };
   Kind kind = Kind::kNone;
   u32 registers = 0;  // that must not have changed: general ones, vector registers from bit 16
@@ -298,8 +299,12 @@ class BlockEmitter {
   /// Jcc, run natively.
   bool is_jcc(const GuestInsn& g) const { return g.plan == Plan::kBranch && flags_read(g) != 0; }
   const FlagRecipe& recipe_of(const GuestInsn& g) const { return facts_of(g).recipe; }
+  bool knows_zero(const GuestInsn& g) const { return recipe_of(g).kind == FlagRecipe::Kind::kZero; }
 
   // flags.cpp
+  /// JZ and JNZ behind an instruction that leaves nothing but what its result, or difference, is: their
+  /// recipe becomes kZero.
+  void find_known_zeros();
   /// Before EFLAGS are used up: they are saved, or a recipe will do.
   void before_check();
   void after_check() {

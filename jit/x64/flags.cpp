@@ -148,6 +148,22 @@ bool is_kept(FlagRecipe::Kind kind) {
 
 }  // namespace
 
+void BlockEmitter::find_known_zeros() {
+  const auto tells_result = [](ZydisMnemonic m) {
+    return is_logic(m) || m == ZYDIS_MNEMONIC_CMP || m == ZYDIS_MNEMONIC_TEST || m == ZYDIS_MNEMONIC_SUB ||
+           m == ZYDIS_MNEMONIC_NEG;
+  };
+  bool known = false;
+  for (const GuestInsn& g : insns_) {
+    const bool asks = g.z.mnemonic == ZYDIS_MNEMONIC_JZ || g.z.mnemonic == ZYDIS_MNEMONIC_JNZ;
+    if (known && asks && is_jcc(g)) {
+      facts_[static_cast<size_t>(&g - insns_.data())].recipe = {FlagRecipe::Kind::kZero, 0};
+    } else if (changes_flags(g)) {
+      known = flags_defined(g) == cpu::rflags::kArithmetic && tells_result(g.z.mnemonic);
+    }
+  }
+}
+
 bool BlockEmitter::uses_flags_up(const GuestInsn& g) const {
   const auto index = static_cast<size_t>(&g - insns_.data());
   if (has_hoisted_check(index)) return true;
@@ -164,6 +180,7 @@ bool BlockEmitter::are_saved_from(size_t from) const {
     const GuestInsn& g = insns_[i];
     if (is_jcc(g)) {
       if (i + 1 == insns_.size()) return !is_loop();
+      if (knows_zero(g) && g.z.mnemonic == ZYDIS_MNEMONIC_JNZ) return false;
       continue;  // its way out saves them
     }
     if (uses_flags_up(g)) return true;
@@ -242,6 +259,10 @@ void BlockEmitter::emit_recipe(size_t producer) {
   const GuestInsn& g = insns_[producer];
   const cpu::OperandView& to = g.operands[0];
   const FlagRecipe recipe = recipe_of(g);
+  if (recipe.kind == FlagRecipe::Kind::kZero) {
+    a_.cmp(kState, kState);
+    return;
+  }
   if (recipe.kind == FlagRecipe::Kind::kAgain) {
     const Flags flags = flags_;
     const size_t before = producer_;
@@ -377,6 +398,7 @@ bool BlockEmitter::can_defer(size_t producer) const {
   switch (recipe_of(g).kind) {
     case FlagRecipe::Kind::kTestResult:
     case FlagRecipe::Kind::kUndo:
+    case FlagRecipe::Kind::kZero:
       return true;
     case FlagRecipe::Kind::kAgain:
       return (g.z.mnemonic == ZYDIS_MNEMONIC_CMP || g.z.mnemonic == ZYDIS_MNEMONIC_TEST) &&
@@ -427,6 +449,10 @@ DeferredFlags deferred_as(const GuestInsn& g) {
 
 void BlockEmitter::emit_restore_deferred(size_t producer) {
   const GuestInsn& g = insns_[producer];
+  if (knows_zero(g)) {
+    emit_recipe(producer);
+    return;
+  }
   const cpu::OperandView& from = g.operands[1];
   const unsigned bytes = g.operands[0].size / 8;
   const Gp a = gp(kScratchId, bytes);
@@ -616,9 +642,13 @@ void BlockEmitter::emit_deferred(size_t producer) {
   const GuestInsn& g = insns_[producer];
   const cpu::OperandView& to = g.operands[0];
   const cpu::OperandView& from = g.operands[1];
+  const Mem whole = qword_ptr(kState, ORRERY_SLOT(context_.layout, flags_image));
+  if (knows_zero(g)) {
+    a_.mov(whole, static_cast<i32>(flags_image::of_flags(cpu::rflags::ZF | cpu::rflags::PF)));
+    return;
+  }
   const DeferredFlags what = deferred_as(g);
   i32 image = flags_image::code_of(what, to.size / 8);
-  const Mem whole = qword_ptr(kState, ORRERY_SLOT(context_.layout, flags_image));
   if (recipe_of(g).kind == FlagRecipe::Kind::kShiftKept) {
     image |=
         flags_image::kShortOperand | static_cast<i32>(shift_count(g)) * (1 << flags_image::kOperandShift);

@@ -1,5 +1,5 @@
 /* What one check of a memory group stands for is what each of its accesses reaches: displacements at the edge of 32 bits,
-   with another page mapped 4 GiB away; and where its address is kept meanwhile. Runs often enough to be translated. */
+   with another page mapped 4 GiB away; what has the same base; and where its address is kept meanwhile. Runs often enough to be translated. */
 #include "guest.inc"
 main64: movl $FREE+0x100000,%esi
         movl $512,%ecx
@@ -56,6 +56,28 @@ main64: movl $FREE+0x100000,%esi
         fnstenv FREE+0x40
         movl FREE+0x40+20,%eax                  // FDP
         CHECK(%rax, $FREE)
+
+        // Groups off a base and an index, and off copies of a base, one of which lives in the state: within a page, moving
+        // across the end of one, and always in two.
+        movl $FREE+0x10fe0,%edi
+        xorl %edx,%edx
+4:      movl $32,%ebp
+1:      movq %rdi,%rbx
+        leaq 8(%rbx),%rsi
+        movq %rdi,%r9
+        movq %rbp,(%rdi,%rbp,8)
+        movq 8(%rdi,%rbp,8),%rax
+        addq %rax,16(%rdi,%rbp,8)
+        addq %rbp,(%rbx)
+        addq %rax,8(%rsi)
+        addq (%r9),%rdx
+        addq 8(%rdi),%rdx
+        decl %ebp
+        jnz 1b
+        addl $0x1018,%edi
+        cmpl $FREE+0x12000,%edi
+        jb 4b
+        CHECK(%rdx, $22882)
         ret
 
 returns_with_pointers:
