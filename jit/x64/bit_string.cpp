@@ -53,7 +53,7 @@ void BlockEmitter::bit_string(const GuestInsn& g) {
   if (a_.emit(host_instruction(g.z.mnemonic), value, offset) != kErrorOk) failed_ = true;
   if (writes) a_.mov(ptr(kAddress, 0, bytes), value);
   flags_ = Flags::kHost;
-  producer_ = kNoProducer;
+  set_producer(kNoProducer);
 }
 
 }  // namespace orrery::jit::x64

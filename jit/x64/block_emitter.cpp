@@ -73,6 +73,7 @@ bool BlockEmitter::emit() {
   if (loop_budget_.isValid()) {
     a_.bind(loop_budget_);
     use_registers_of(1);
+    saved_registers_ = 0;
     emit_recipe_to_image(loop_producer_);
     store_x87_pointers(loop_pointers_);
     emit_exchange_back();
@@ -230,6 +231,7 @@ void BlockEmitter::new_site(bool resumes) {
                     .native = true,
                     .flags = Flags::kImage,
                     .recipe = flags_ == Flags::kRecipe ? producer_ : kNoProducer,
+                    .saved_registers = saved_registers_,
                     .x87_loaded = false,
                     .pointers = x87_pointers_,
                     .stack_moves = stack_moves_});
@@ -288,6 +290,7 @@ BlockEmitter::PendingLink& BlockEmitter::new_link(u64 target, LinkPath path) {
                     .flags = flags_,
                     .af_is_set = af_is_set_,
                     .recipe = side_exit_producer(),
+                    .saved_registers = saved_registers_,
                     .ticks_back = 0,
                     .key_bits = 0,
                     .turn = turn_,
@@ -370,6 +373,7 @@ void BlockEmitter::emit_site(size_t number) {
   }
   if (entered || is_wanted(s.entry)) {
     a_.bind(s.entry);
+    saved_registers_ = s.saved_registers;
     if (s.recipe != kNoProducer) emit_recipe_to_image(s.recipe);
     store_x87_pointers(s.pointers);
     emit_stack_moves(s.stack_moves);
@@ -418,6 +422,7 @@ void BlockEmitter::emit_cold() {
       if (link.refill != kNoRefill) emit_refill(refills_[link.refill], true);
       a_.bind(link.entry);
       use_registers_of(link.turn);
+      saved_registers_ = link.saved_registers;
       if (link.recipe != kNoProducer) {
         emit_recipe_to_image(link.recipe);
       } else if (link.flags == Flags::kHost) {

@@ -141,6 +141,7 @@ class BlockEmitter {
     bool native;
     Flags flags;           // that the code behind expects
     size_t recipe;         // for the flags at `entry`; kNoProducer: the image has them
+    u32 saved_registers;   // likewise
     bool x87_loaded;       // when the code behind runs
     X87Pointers pointers;  // at `entry`
     i32 stack_moves;       // likewise
@@ -164,6 +165,7 @@ class BlockEmitter {
     Flags flags;     // at `entry`
     bool af_is_set;  // likewise
     size_t recipe;
+    u32 saved_registers;
     u32 ticks_back;  // of the instructions that a side exit leaves out
     u32 key_bits;
     u16 turn;
@@ -341,6 +343,14 @@ class BlockEmitter {
     const bool good = producer != kNoProducer && (flags_ == Flags::kRecipe || can_defer(producer));
     return good ? producer : kNoProducer;
   }
+  void set_producer(size_t producer) {
+    producer_ = producer;
+    saved_registers_ = 0;
+  }
+  /// The registers that the recipe of `producer` needs as they are.
+  u32 registers_needed(size_t producer) const {
+    return recipe_of(insns_[producer]).registers & ~saved_registers_;
+  }
   /// Whether the registers that the recipe of `producer` needs have stayed until now.
   bool registers_stayed(size_t producer) const;
   /// Whether the recipe for the flags in EFLAGS holds wherever somebody looks at them from here on.
@@ -349,6 +359,15 @@ class BlockEmitter {
   bool recipe_holds(size_t producer, size_t from) const;
   /// Makes the flags of instruction `producer` in EFLAGS. Uses kIndex and kScratch.
   void emit_recipe(size_t producer);
+  /// The same from what is in flags_operands and the registers that are not.
+  void emit_recipe_from_saved(size_t producer);
+  /// Makes the flags of `g`, which can be deferred, in EFLAGS: the first operand, or the result, is in
+  /// kScratch, the second is `b`.
+  void emit_deferred_again(const GuestInsn& g, const asmjit::Operand& b);
+  /// Puts `o`, operand `n` of what the flags could be deferred by, into flags_operands.
+  void save_operand(unsigned n, const cpu::OperandView& o);
+  /// Whether operand `n` of `producer` is there.
+  bool is_saved(size_t producer, unsigned n) const;
   /// CMP or TEST `g` with the value of its memory operand in `kept`.
   void compare_kept(const GuestInsn& g, const Gp& kept);
   /// The shift `g`, whose count is an immediate, of `value`.
@@ -393,7 +412,7 @@ class BlockEmitter {
   /// Behind a rotation by CL of `to`: takes its last step once more, if the count is not 0, for the profile's
   /// OF. Uses kScratch.
   void repeat_last_step(const GuestInsn& g, const Gp& to);
-  /// Saves EFLAGS before `g` overwrites what they could be deferred by.
+  /// Saves registers that `g` is about to overwrite and the flags in EFLAGS could be deferred by.
   void save_before(const GuestInsn& g);
 
   // loop.cpp
@@ -659,6 +678,7 @@ class BlockEmitter {
   /// What the image is known to be: plain, or deferred by this instruction; else kNoProducer.
   size_t image_ = kNoProducer;
   size_t producer_ = kNoProducer;  // the last instruction that set flags, if it set all
+  u32 saved_registers_ = 0;        // of its operands: these are in flags_operands as it had them
   u64 kept_ = 0;                   // bit n: instruction n, one with keeps_for_flags, has been emitted
   std::vector<PendingSite> sites_;
   std::vector<PendingLink> links_;

@@ -70,7 +70,7 @@ void BlockEmitter::conditional_jump(const GuestInsn& g) {
   const bool zero_there = knows_zero(g) && g.z.mnemonic == ZYDIS_MNEMONIC_JZ;
   if (zero_there && flags_ == Flags::kHost) link.recipe = current_;
   if (a_.emit(host_instruction(g.z.mnemonic), link.entry) != kErrorOk) failed_ = true;
-  if (knows_zero(g) && !zero_there) producer_ = current_;
+  if (knows_zero(g) && !zero_there) set_producer(current_);
 }
 
 // JRCXZ, JECXZ and LOOP, which leave the flags alone. The host's reach 127 bytes.

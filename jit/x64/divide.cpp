@@ -64,7 +64,7 @@ void BlockEmitter::divide(const GuestInsn& g) {
     return;
   }
   flags_ = Flags::kHost;
-  producer_ = kNoProducer;
+  set_producer(kNoProducer);
 }
 
 }  // namespace orrery::jit::x64

@@ -146,6 +146,39 @@ bool is_kept(FlagRecipe::Kind kind) {
          kind == FlagRecipe::Kind::kShiftKept || kind == FlagRecipe::Kind::kStoreKept;
 }
 
+/// How the flags of `g`, which can be deferred, are.
+DeferredFlags deferred_as(const GuestInsn& g) {
+  switch (g.z.mnemonic) {
+    case ZYDIS_MNEMONIC_CMP:
+      return DeferredFlags::kCompare;
+    case ZYDIS_MNEMONIC_TEST:
+      return g.operands[1].type == ZYDIS_OPERAND_TYPE_REGISTER &&
+                     g.operands[1].reg.value == g.operands[0].reg.value
+                 ? DeferredFlags::kResult
+                 : DeferredFlags::kTest;
+    case ZYDIS_MNEMONIC_ADD:
+      return DeferredFlags::kAdd;
+    case ZYDIS_MNEMONIC_SUB:
+      return recipe_of(g).kind == FlagRecipe::Kind::kTestResult ? DeferredFlags::kResult
+                                                                : DeferredFlags::kSub;
+    case ZYDIS_MNEMONIC_NEG:
+      return DeferredFlags::kNeg;
+    case ZYDIS_MNEMONIC_SHL:
+      return DeferredFlags::kShl;
+    case ZYDIS_MNEMONIC_SHR:
+      return DeferredFlags::kShr;
+    case ZYDIS_MNEMONIC_SAR:
+      return DeferredFlags::kSar;
+    default:
+      return DeferredFlags::kResult;
+  }
+}
+
+/// How many operands they are counted from.
+unsigned operands_of(DeferredFlags what) {
+  return what == DeferredFlags::kResult || what == DeferredFlags::kNeg ? 1 : 2;
+}
+
 }  // namespace
 
 void BlockEmitter::find_known_zeros() {
@@ -213,9 +246,26 @@ void BlockEmitter::save_before(const GuestInsn& g) {
   if (flags_ != Flags::kHost) return;
   const size_t producer = deferred_producer();
   if (producer == kNoProducer || !can_defer(producer)) return;
-  if ((registers_written(g) & recipe_of(insns_[producer]).registers) == 0 || !are_saved_from(current_))
-    return;
-  save_flags();
+  const u32 lost = registers_written(g) & registers_needed(producer);
+  if (lost == 0 || !are_saved_from(current_)) return;
+  const GuestInsn& made = insns_[producer];
+  for (unsigned n = 0; n < operands_of(deferred_as(made)); ++n) {
+    const cpu::OperandView& o = made.operands[n];
+    if (o.type == ZYDIS_OPERAND_TYPE_REGISTER && (register_bit(o.reg.value) & lost) != 0) save_operand(n, o);
+  }
+  saved_registers_ |= lost;
+}
+
+bool BlockEmitter::is_saved(size_t producer, unsigned n) const {
+  const GuestInsn& g = insns_[producer];
+  if (has_kept(producer) && n == kept_operand(g)) return true;
+  const cpu::OperandView& o = g.operands[n];
+  return o.type == ZYDIS_OPERAND_TYPE_REGISTER && (register_bit(o.reg.value) & saved_registers_) != 0;
+}
+
+void BlockEmitter::save_operand(unsigned n, const cpu::OperandView& o) {
+  a_.mov(qword_ptr(kState, flags_operand(static_cast<i32>(n))),
+         value_of(guest_number(o.reg.value), kScratch));
 }
 
 bool BlockEmitter::recipe_suffices() const {
@@ -225,7 +275,7 @@ bool BlockEmitter::recipe_suffices() const {
 }
 
 bool BlockEmitter::registers_stayed(size_t producer) const {
-  const u32 registers = recipe_of(insns_[producer]).registers;
+  const u32 registers = registers_needed(producer);
   for (size_t i = producer + 1; i < current_; ++i) {
     if (insns_[i].plan != Plan::kNothing && (registers_written(insns_[i]) & registers) != 0) return false;
   }
@@ -250,7 +300,7 @@ bool BlockEmitter::recipe_holds(size_t producer, size_t from) const {
       // In a loop's later turns, a multiplication saves those that it leaves alone.
       if (changes_flags(g)) return from == 0 && g.plan == Plan::kRewrite && is_multiplication(g.z.mnemonic);
     }
-    intact = (registers_written(g) & recipe.registers) == 0;
+    intact = (registers_written(g) & registers_needed(producer)) == 0;
   }
   return false;
 }
@@ -261,6 +311,10 @@ void BlockEmitter::emit_recipe(size_t producer) {
   const FlagRecipe recipe = recipe_of(g);
   if (recipe.kind == FlagRecipe::Kind::kZero) {
     a_.cmp(kState, kState);
+    return;
+  }
+  if (saved_registers_ != 0) {
+    emit_recipe_from_saved(producer);
     return;
   }
   if (recipe.kind == FlagRecipe::Kind::kAgain) {
@@ -415,38 +469,6 @@ bool BlockEmitter::can_defer(size_t producer) const {
   return false;
 }
 
-namespace {
-
-/// How the flags of `g`, which can be deferred, are.
-DeferredFlags deferred_as(const GuestInsn& g) {
-  switch (g.z.mnemonic) {
-    case ZYDIS_MNEMONIC_CMP:
-      return DeferredFlags::kCompare;
-    case ZYDIS_MNEMONIC_TEST:
-      return g.operands[1].type == ZYDIS_OPERAND_TYPE_REGISTER &&
-                     g.operands[1].reg.value == g.operands[0].reg.value
-                 ? DeferredFlags::kResult
-                 : DeferredFlags::kTest;
-    case ZYDIS_MNEMONIC_ADD:
-      return DeferredFlags::kAdd;
-    case ZYDIS_MNEMONIC_SUB:
-      return recipe_of(g).kind == FlagRecipe::Kind::kTestResult ? DeferredFlags::kResult
-                                                                : DeferredFlags::kSub;
-    case ZYDIS_MNEMONIC_NEG:
-      return DeferredFlags::kNeg;
-    case ZYDIS_MNEMONIC_SHL:
-      return DeferredFlags::kShl;
-    case ZYDIS_MNEMONIC_SHR:
-      return DeferredFlags::kShr;
-    case ZYDIS_MNEMONIC_SAR:
-      return DeferredFlags::kSar;
-    default:
-      return DeferredFlags::kResult;
-  }
-}
-
-}  // namespace
-
 void BlockEmitter::emit_restore_deferred(size_t producer) {
   const GuestInsn& g = insns_[producer];
   if (knows_zero(g)) {
@@ -455,24 +477,53 @@ void BlockEmitter::emit_restore_deferred(size_t producer) {
   }
   const cpu::OperandView& from = g.operands[1];
   const unsigned bytes = g.operands[0].size / 8;
-  const Gp a = gp(kScratchId, bytes);
-  const DeferredFlags what = deferred_as(g);
-  if (what == DeferredFlags::kResult) {
+  if (deferred_as(g) == DeferredFlags::kResult) {
     a_.cmp(ptr(kState, flags_operand(0), bytes), 0);  // as TEST with itself does
     return;
   }
   a_.mov(kScratch, qword_ptr(kState, flags_operand(0)));
   Operand b = ptr(kState, flags_operand(1), bytes);
   if (from.type == ZYDIS_OPERAND_TYPE_IMMEDIATE) b = imm(from.imm.value.s);
+  emit_deferred_again(g, b);
+}
+
+void BlockEmitter::emit_recipe_from_saved(size_t producer) {
+  const GuestInsn& g = insns_[producer];
+  const unsigned bytes = g.operands[0].size / 8;
+  const auto value = [&](unsigned n, const Gp& temporary) -> Gp {
+    if (is_saved(producer, n)) {
+      a_.mov(temporary, qword_ptr(kState, flags_operand(static_cast<i32>(n))));
+      return temporary;
+    }
+    return value_of(guest_number(g.operands[n].reg.value), temporary);
+  };
+  const Gp a = value(0, kScratch);
+  if (a != kScratch) a_.mov(kScratch, a);
+  Operand b;
+  if (operands_of(deferred_as(g)) == 2) {
+    const cpu::OperandView& from = g.operands[1];
+    if (from.type == ZYDIS_OPERAND_TYPE_IMMEDIATE) {
+      b = imm(from.imm.value.s);
+    } else {
+      b = gp(value(1, kIndex).id(), bytes);
+    }
+  }
+  emit_deferred_again(g, b);
+}
+
+// `b` is not looked at where there is no second operand.
+void BlockEmitter::emit_deferred_again(const GuestInsn& g, const Operand& b) {
+  const Gp a = gp(kScratchId, g.operands[0].size / 8);
   const auto emit = [&](InstId id) {
     if (a_.emit(id, a, b) != kErrorOk) failed_ = true;
   };
-  switch (what) {
+  switch (deferred_as(g)) {
     case DeferredFlags::kResult:
+      a_.test(a, a);
       break;
     case DeferredFlags::kTest:
-      if (from.type != ZYDIS_OPERAND_TYPE_IMMEDIATE) {
-        a_.test(ptr(kState, flags_operand(1), bytes), a);
+      if (b.isMem()) {
+        a_.test(b.as<Mem>(), a);
       } else {
         emit(Inst::kIdTest);
       }
@@ -655,12 +706,11 @@ void BlockEmitter::emit_deferred(size_t producer) {
     a_.mov(whole, image);
     return;
   }
-  const auto store = [&](i32 n, const cpu::OperandView& o) {
-    if (has_kept(producer) && n == static_cast<i32>(kept_operand(g))) return;
-    a_.mov(qword_ptr(kState, flags_operand(n)), value_of(guest_number(o.reg.value), kScratch));
+  const auto store = [&](unsigned n, const cpu::OperandView& o) {
+    if (!is_saved(producer, n)) save_operand(n, o);
   };
   store(0, to);
-  if (what != DeferredFlags::kResult && what != DeferredFlags::kNeg) {
+  if (operands_of(what) == 2) {
     if (from.type != ZYDIS_OPERAND_TYPE_IMMEDIATE) {
       store(1, from);
     } else if (const i64 value = from.imm.value.s; value == static_cast<i16>(value)) {

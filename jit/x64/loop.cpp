@@ -102,7 +102,7 @@ void BlockEmitter::emit_loop() {
   pay(turns_ * count, loop_budget_);
   for (turn_ = 1; turn_ <= turns_ && !failed_; ++turn_) {
     flags_ = Flags::kRecipe;
-    producer_ = loop_producer_;
+    set_producer(loop_producer_);
     x87_pointers_ = loop_pointers_;
     aligned_.clear();
     next_turn_ = a_.newLabel();

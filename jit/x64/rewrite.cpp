@@ -177,7 +177,7 @@ bool BlockEmitter::keep_for_flags(const GuestInsn& g, const HostPlace& place) {
   compare_kept(g, value);
   flags_ = Flags::kHost;
   af_is_set_ = false;
-  producer_ = current_;
+  set_producer(current_);
   return true;
 }
 
@@ -218,7 +218,7 @@ void BlockEmitter::rewrite(const GuestInsn& g) {
     compare_kept(g, value);
     flags_ = Flags::kHost;
     af_is_set_ = false;
-    producer_ = current_;
+    set_producer(current_);
     return;
   }
   if (keeps_for_flags(g) && keep_for_flags(g, found)) return;
@@ -374,7 +374,7 @@ void BlockEmitter::rewrite(const GuestInsn& g) {
     note_af(g);
     if (keeps_of) save_with_overflow();
     if (lacks_parity(g)) save_with_parity(g, gpq(operands[0].id()));
-    producer_ = flags_defined(g) == cpu::rflags::kArithmetic ? current_ : kNoProducer;
+    set_producer(flags_defined(g) == cpu::rflags::kArithmetic ? current_ : kNoProducer);
   }
 }
 

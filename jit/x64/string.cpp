@@ -146,7 +146,7 @@ void BlockEmitter::string(const GuestInsn& g) {
   a_.bind(done);
   flags_ = form.compares ? Flags::kHost : Flags::kImage;
   if (form.compares) af_is_set_ = false;
-  producer_ = kNoProducer;
+  set_producer(kNoProducer);
 }
 
 }  // namespace orrery::jit::x64

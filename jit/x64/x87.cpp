@@ -206,7 +206,7 @@ void BlockEmitter::x87(const GuestInsn& g) {
   if (changes_flags(g)) {
     flags_ = Flags::kHost;
     af_is_set_ = false;
-    producer_ = kNoProducer;
+    set_producer(kNoProducer);
   }
   if (is_control(g.z.mnemonic)) return;
   x87_pointers_.instruction = &g;
