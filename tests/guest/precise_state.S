@@ -103,6 +103,9 @@
         precise __LINE__, GP, 0, NOWHERE, RDI, GOOD, BAD, FLAGS, instruction ; \
         precise __LINE__, PF, 2, U, RDI, GOOD, U-(bytes)+1, FLAGS, instruction
 
+// A load behind flags that are live.
+#define AFTER(first) precise __LINE__, PF, 0, U, RDI, GOOD, U, first, "movq (%rdi), %rax"
+
 main64: movl    $0, pd + 8 * (U >> 21)
         movl    $0, user_pd + 8 * (U >> 21)
         andl    $~2, pd + 8 * (RO >> 21)
@@ -164,6 +167,36 @@ loads:  LOADS("movq (%rdi), %rax", 8)
         LOADS("andnq (%rdi), %rax, %rdi", 8)
         LOADS("shlxq %rcx, (%rdi), %rdi", 8)
         LOADS("crc32q (%rdi), %rdi", 8)
+        // Flags that are known, since a jump has not been taken, or has.
+        AFTER("movq %r8, %rbx ; cmpq %rbx, %r8 ; jne body_done ; movl $7, %ebx")
+        AFTER("subq %rcx, %rcx ; jnz body_done ; leaq 5(%rdx), %rcx")
+        AFTER("andl $0, %r14d ; jnz body_done ; movl $9, %r14d")
+        AFTER("movb $0, %dl ; testb %dl, %dl ; movl %ecx, %ebx ; jne body_done ; movl %ecx, %edx")
+        AFTER("xorl %ebx, %ebx ; negw %bx ; jnz body_done ; movl %ecx, %ebx")
+        AFTER("pushq %rdx ; cmpq %rdx, (%rsp) ; leaq 8(%rsp), %rsp ; jne body_done ; movl %ecx, %edx")
+        AFTER("cmpq %r9, %r9 ; je 77f ; jmp body_done ; 77:")
+        AFTER("xorl %ebx, %ebx ; testl %ebx, %ebx ; jz 77f ; jmp body_done ; 77: movl %ecx, %ebx")
+        // Flags of what has been overwritten.
+        AFTER("cmpq %r8, %r9 ; movq %r10, %r8")
+        AFTER("cmpq %rdx, %rbx ; leaq 3(%rbx), %rbx")
+        AFTER("cmpq %rdx, %rbx ; movl %ecx, %ebx ; movl %ecx, %edx")
+        AFTER("cmpw %dx, %bx ; movl %ecx, %edx ; movl %ecx, %ebx")
+        AFTER("cmpb $-5, %bl ; movl %ecx, %ebx")
+        AFTER("cmpq $0x12345678, %rbx ; movl %ecx, %ebx")
+        AFTER("cmpq %r14, %r15 ; movl $1, %r14d ; movl $2, %r15d")
+        AFTER("cmpq %rbx, %rbx ; movl %ecx, %ebx")
+        AFTER("testq %rdx, %rbx ; movl %ecx, %edx")
+        AFTER("testl %ebx, %ebx ; movl %ecx, %ebx")
+        AFTER("testw $0x8001, %bx ; movl %ecx, %ebx")
+        AFTER("subq %rdx, %rbx ; movl %ecx, %ebx")
+        AFTER("subl %edx, %ebx ; movl %ecx, %edx ; movl %ecx, %ebx")
+        AFTER("addq %rdx, %rbx ; movl %ecx, %edx")
+        AFTER("addb $-3, %bl ; movl %ecx, %ebx")
+        AFTER("negq %rbx ; movl %ecx, %ebx")
+        AFTER("orq %rdx, %rbx ; movl %ecx, %ebx ; movl %ecx, %edx")
+        AFTER("pushq %rbx ; cmpq %rdx, (%rsp) ; leaq 8(%rsp), %rsp ; movl %ecx, %edx")
+        AFTER("pushq %rbx ; addq %rdx, (%rsp) ; leaq 8(%rsp), %rsp ; movl %ecx, %edx")
+        AFTER("cmpq %rdx, %rbx ; movl %ecx, %ebx ; setle %bl ; movl %ecx, %edx")
         precise __LINE__, PF, 0, U+16, R13, GOOD, U, FLAGS, "movq 16(%r13), %r13"
         precise __LINE__, PF, 0, U+24, R14, 3, (U+24-GOOD)/8, "movl $GOOD, %eax", "movl (%rax, %r14, 8), %r15d", "", 1, 1
         precise __LINE__, GP, 0, NOWHERE, R14, GOOD, BAD, FLAGS, "movb -1(%r14), %r14b"
