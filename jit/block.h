@@ -78,7 +78,7 @@ struct Link {
   u32 jump = 0;                                // arena offset of the patched rel32
   u32 exit = 0;                                // arena offset behind the call that leads out while unpatched
   u32 frame = kNone;  // arena offset of the guard's 32-bit immediate; kNone: within the page, no guard
-  i8 ticks_back = 0;  // what the ADD before the jump adds while unpatched; 0: there is no such ADD
+  i8 ticks_back = 0;  // what the ADD before the jump adds while unpatched; 0: there is none that may change
   LinkId next_incoming = kNone, previous_incoming = kNone;
   /// Unpatched, it is that call itself; else it jumps there.
   bool leads_out() const { return exit == jump + 4; }

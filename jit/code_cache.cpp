@@ -188,7 +188,7 @@ void CodeCache::connect(LinkId id, BlockId to) {
   }
   u32 entry = target.code;
   if (pays_for(l, target)) {
-    store_ticks_back(l, l.ticks_back - target.count);
+    add_ticks_back(l, -i32{target.count});
     entry += kPayBytes;
   }
   if (l.leads_out()) {
@@ -202,14 +202,17 @@ void CodeCache::connect(LinkId id, BlockId to) {
 // One addition for what the block does not run and what the target costs: its sign is what the target's jump
 // looks at.
 bool CodeCache::pays_for(const Link& l, const Block& target) const {
-  const i32 ticks = l.ticks_back - i32{target.count};
-  return l.ticks_back != 0 && target.host2 == nullptr && target.count <= kMostPaidByByte && ticks >= INT8_MIN;
+  return l.ticks_back != 0 && target.host2 == nullptr && target.count <= kMostPaidByByte;
 }
 
-void CodeCache::store_ticks_back(const Link& l, i32 ticks) {
+void CodeCache::add_ticks_back(const Link& l, i32 ticks) {
   constexpr u32 kBehind = 2;  // the jump's opcode stands between
-  const auto byte = static_cast<i8>(ticks);
-  std::memcpy(arena_->writable(l.jump - kBehind), &byte, sizeof byte);
+  i8 byte = 0;
+  u8* const at = arena_->writable(l.jump - kBehind);
+  std::memcpy(&byte, at, sizeof byte);
+  byte = static_cast<i8>(byte + ticks);
+  DCHECK(ticks < 0 || byte == l.ticks_back);
+  std::memcpy(at, &byte, sizeof byte);
 }
 
 void CodeCache::disconnect(LinkId id) {
@@ -217,7 +220,7 @@ void CodeCache::disconnect(LinkId id) {
   (l.previous_incoming == kNone ? block(l.to).incoming : link(l.previous_incoming).next_incoming) =
       l.next_incoming;
   if (l.next_incoming != kNone) link(l.next_incoming).previous_incoming = l.previous_incoming;
-  if (pays_for(l, block(l.to))) store_ticks_back(l, l.ticks_back);
+  if (pays_for(l, block(l.to))) add_ticks_back(l, block(l.to).count);
   l.to = kNone;
   if (l.frame != kNone) std::memcpy(arena_->writable(l.frame), &Link::kNoFrame, sizeof Link::kNoFrame);
   if (l.leads_out()) {
@@ -335,6 +338,7 @@ void CodeCache::evict(Unit& unit) {
   unit.links.clear();
   unit.insns.clear();
   unit.offsets.clear();
+  // A bit may be more than one place's.
   std::fill(beginnings_.begin(), beginnings_.end(), u64{0});
   for (const Unit& other : units_) {
     for (const Block& b : other.blocks) {

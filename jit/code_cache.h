@@ -140,7 +140,7 @@ class CodeCache final : public memory::FrameListener {
     const u32 bit = beginning_of(host);
     return (beginnings_[bit / 64] >> bit % 64 & 1) != 0;
   }
-  /// Neighbours have neighbouring buckets.
+  /// Neighbours have neighbouring buckets: a page's share cache lines.
   static u32 bucket_of(const u8* host, u32 key) {
     const u64 address = reinterpret_cast<u64>(host), page = address / memory::kPageBytes;
     const u64 h = (page ^ (u64{key} << 40)) * 0x9e3779b97f4a7c15u;
@@ -152,7 +152,7 @@ class CodeCache final : public memory::FrameListener {
   void disconnect(LinkId id);
   /// Whether `l`, connected to `target`, pays for it, too.
   bool pays_for(const Link& l, const Block& target) const;
-  void store_ticks_back(const Link& l, i32 ticks);
+  void add_ticks_back(const Link& l, i32 ticks);
   void evict(Unit& unit);
   /// The arena's next blocks, and all that belongs to them, go to units_[current_].
   void fill_current();

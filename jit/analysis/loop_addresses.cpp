@@ -4,8 +4,7 @@
 
 #include <algorithm>
 #include <array>
-
-#include "jit/analysis/memory_groups.h"
+#include <optional>
 
 namespace orrery::jit {
 namespace {
@@ -15,6 +14,7 @@ enum class Change : u8 { kNone, kLittle, kAny };
 
 /// The most that the constants which a turn adds to a register may come to: scaled by eight, half a page.
 constexpr i64 kLittleStep = 256;
+/// What steps a little does so shifted by no more than this.
 constexpr u64 kLittleShift = 4;
 
 class Finder {
@@ -37,7 +37,7 @@ class Finder {
     steady.reserve(loop_.size());
     for (const GuestInsn& g : loop_) {
       const cpu::OperandView* const memory = operand_in_memory(g);
-      steady.push_back(memory == nullptr || address(memory->mem) != Change::kAny);
+      steady.push_back(memory == nullptr || change_of_address(memory->mem) != Change::kAny);
       follow(g);
     }
     return steady;
@@ -66,17 +66,47 @@ class Finder {
     return nullptr;
   }
   static u8 destination(const GuestInsn& g) { return guest_number(g.operands[0].reg.value); }
+  /// The general register, of at least 32 bits, that `g` writes first.
+  static bool writes_register(const GuestInsn& g) {
+    return g.plan == Plan::kRewrite && g.live_constant == 0 && g.z.operand_count != 0 &&
+           is_general_register(g.operands[0]) && g.operands[0].size >= 32;
+  }
+  /// What `g` adds to its destination, if that is a constant.
   static std::optional<i64> step_of(const GuestInsn& g) {
-    return g.plan == Plan::kRewrite ? constant_move(g) : std::nullopt;
+    if (!writes_register(g)) return std::nullopt;
+    const cpu::OperandView& by = g.operands[1];
+    switch (g.z.mnemonic) {
+      case ZYDIS_MNEMONIC_ADD:
+        return by.type == ZYDIS_OPERAND_TYPE_IMMEDIATE ? std::optional(by.imm.value.s) : std::nullopt;
+      case ZYDIS_MNEMONIC_SUB:
+        return by.type == ZYDIS_OPERAND_TYPE_IMMEDIATE ? std::optional(-by.imm.value.s) : std::nullopt;
+      case ZYDIS_MNEMONIC_INC:
+        return 1;
+      case ZYDIS_MNEMONIC_DEC:
+        return -1;
+      case ZYDIS_MNEMONIC_LEA: {
+        const bool itself = names_register(by.mem.base) && guest_number(by.mem.base) == destination(g);
+        return itself && by.mem.index == ZYDIS_REGISTER_NONE ? std::optional(by.mem.disp.value)
+                                                             : std::nullopt;
+      }
+      default:
+        return std::nullopt;
+    }
   }
 
-  static bool is_general(ZydisRegister base_or_index) {
+  static bool names_register(ZydisRegister base_or_index) {
     return base_or_index != ZYDIS_REGISTER_NONE && base_or_index != ZYDIS_REGISTER_RIP &&
            base_or_index != ZYDIS_REGISTER_EIP;
   }
-  Change of(ZydisRegister reg) const { return is_general(reg) ? now_[guest_number(reg)] : Change::kNone; }
-  Change address(const cpu::OperandView::Memory& mem) const { return std::max(of(mem.base), of(mem.index)); }
-  bool stays(ZydisRegister reg) const { return !is_general(reg) || (written_ >> guest_number(reg) & 1) == 0; }
+  Change change_of(ZydisRegister reg) const {
+    return names_register(reg) ? now_[guest_number(reg)] : Change::kNone;
+  }
+  Change change_of_address(const cpu::OperandView::Memory& mem) const {
+    return std::max(change_of(mem.base), change_of(mem.index));
+  }
+  bool stays(ZydisRegister reg) const {
+    return !names_register(reg) || (written_ >> guest_number(reg) & 1) == 0;
+  }
   /// What is read through registers that stay is what it was, unless the loop stores there.
   Change read_from(const cpu::OperandView::Memory& mem) const {
     if (!stays(mem.base) || !stays(mem.index)) return Change::kAny;
@@ -87,10 +117,10 @@ class Finder {
     });
     return stored ? Change::kAny : Change::kNone;
   }
-  Change value(const cpu::OperandView& o) const {
+  Change change_of_value(const cpu::OperandView& o) const {
     if (o.type == ZYDIS_OPERAND_TYPE_IMMEDIATE) return Change::kNone;
     if (o.type == ZYDIS_OPERAND_TYPE_MEMORY) return read_from(o.mem);
-    return is_general_register(o) ? of(o.reg.value) : Change::kAny;
+    return is_general_register(o) ? change_of(o.reg.value) : Change::kAny;
   }
 
   void follow(const GuestInsn& g) {
@@ -102,10 +132,9 @@ class Finder {
       });
       return;
     }
-    if (g.plan == Plan::kRewrite && g.live_constant == 0 && is_general_register(g.operands[0]) &&
-        g.operands[0].size >= 32) {
+    if (writes_register(g)) {
       const u8 to = destination(g);
-      if (const auto after = result(g, now_[to])) {
+      if (const auto after = change_made_by(g, now_[to])) {
         now_[to] = *after;
         return;
       }
@@ -114,7 +143,7 @@ class Finder {
   }
 
   /// Of the destination, if it is all that `g` writes.
-  std::optional<Change> result(const GuestInsn& g, Change to) const {
+  std::optional<Change> change_made_by(const GuestInsn& g, Change to) const {
     if (step_of(g))
       return std::abs(steps_[destination(g)]) <= kLittleStep ? std::max(to, Change::kLittle) : Change::kAny;
     switch (g.z.mnemonic) {
@@ -122,12 +151,12 @@ class Finder {
       case ZYDIS_MNEMONIC_MOVZX:
       case ZYDIS_MNEMONIC_MOVSX:
       case ZYDIS_MNEMONIC_MOVSXD:
-        return value(g.operands[1]);
+        return change_of_value(g.operands[1]);
       case ZYDIS_MNEMONIC_LEA:
-        return address(g.operands[1].mem);
+        return change_of_address(g.operands[1].mem);
       case ZYDIS_MNEMONIC_ADD:
       case ZYDIS_MNEMONIC_SUB:
-        return std::max({to, value(g.operands[1]), Change::kLittle});
+        return std::max({to, change_of_value(g.operands[1]), Change::kLittle});
       case ZYDIS_MNEMONIC_SHL:
         if (g.operands[1].type != ZYDIS_OPERAND_TYPE_IMMEDIATE || g.operands[1].imm.value.u > kLittleShift)
           return std::nullopt;

@@ -10,6 +10,7 @@ namespace {
 
 /// A group that straddles two pages always fails, so it may not be large.
 constexpr i64 kMaxSpanBytes = 512;
+constexpr u8 kRegisters = 16;
 
 /// A register's value is that of `version` plus `shift`.
 struct Moving {
@@ -45,18 +46,19 @@ struct Access {
   u8 scale = 0;
 };
 
-bool is_whole(const cpu::OperandView& o, const GuestInsn& g) {
+/// An address of the mode's width, without a base of a thread's or a processor's.
+bool is_near(const cpu::OperandView& o, const GuestInsn& g) {
   return o.type == ZYDIS_OPERAND_TYPE_MEMORY && g.z.address_width == 8 * word_bytes(g) &&
          o.mem.segment != ZYDIS_REGISTER_FS && o.mem.segment != ZYDIS_REGISTER_GS;
 }
 
 bool plain(const cpu::OperandView& o, const GuestInsn& g) {
-  return is_whole(o, g) && o.mem.index == ZYDIS_REGISTER_NONE && o.mem.type == ZYDIS_MEMOP_TYPE_MEM;
+  return is_near(o, g) && o.mem.index == ZYDIS_REGISTER_NONE && o.mem.type == ZYDIS_MEMOP_TYPE_MEM;
 }
 
 /// What LEA makes is a register and a constant.
 bool is_sum(const cpu::OperandView& o, const GuestInsn& g) {
-  return is_whole(o, g) && o.mem.index == ZYDIS_REGISTER_NONE && o.mem.base != ZYDIS_REGISTER_NONE &&
+  return is_near(o, g) && o.mem.index == ZYDIS_REGISTER_NONE && o.mem.base != ZYDIS_REGISTER_NONE &&
          o.mem.base != ZYDIS_REGISTER_RIP;
 }
 
@@ -81,7 +83,7 @@ std::optional<Access> access_of(u64 start, const GuestInsn& g) {
     if (o.type != ZYDIS_OPERAND_TYPE_MEMORY) continue;
     const auto bytes = static_cast<u16>(o.size / 8);
     const bool write = (o.actions & ZYDIS_OPERAND_ACTION_MASK_WRITE) != 0;
-    if (o.mem.index != ZYDIS_REGISTER_NONE && is_whole(o, g) && o.mem.type == ZYDIS_MEMOP_TYPE_MEM) {
+    if (o.mem.index != ZYDIS_REGISTER_NONE && is_near(o, g) && o.mem.type == ZYDIS_MEMOP_TYPE_MEM) {
       return Access{
           GroupedAccess::kIndexedBase, o.mem.disp.value, bytes, write, o.mem.base, o.mem.index, o.mem.scale};
     }
@@ -101,7 +103,8 @@ std::optional<Access> access_of(u64 start, const GuestInsn& g) {
 
 std::optional<i64> constant_move(const GuestInsn& g) {
   const cpu::OperandView& to = g.operands[0];
-  if (g.plan != Plan::kRewrite || g.live_constant != 0 || to.type != ZYDIS_OPERAND_TYPE_REGISTER ||
+  if (g.plan != Plan::kRewrite || g.live_constant != 0 || g.z.operand_count == 0 ||
+      to.type != ZYDIS_OPERAND_TYPE_REGISTER ||
       register_class(to.reg.value) != (word_bytes(g) == 8 ? ZYDIS_REGCLASS_GPR64 : ZYDIS_REGCLASS_GPR32)) {
     return std::nullopt;
   }
@@ -174,7 +177,7 @@ class Finder {
     if (absolute && ((position + a.bytes - 1) >> 12) != origin.page) return;
     const i64 end = position + a.bytes;
     for (OpenGroup& open : open_) {
-      if (!(open.origin == origin) || !may_share(open.base, a.base)) continue;
+      if (open.origin != origin || !may_share(open.base, a.base)) continue;
       MemoryGroup& group = out_.groups[open.group];
       const i64 low = std::min(group.low, position), high = std::max(group.high, end);
       if (high - low > (absolute ? 4096 : kMaxSpanBytes)) continue;
@@ -206,9 +209,10 @@ class Finder {
   }
 
   /// What the destination of `g`, a copy or LEA of another register, is then.
-  std::optional<Moving> copied(const GuestInsn& g) const {
+  std::optional<Moving> copy_made_by(const GuestInsn& g) const {
     const cpu::OperandView &to = g.operands[0], &from = g.operands[1];
-    if (g.plan != Plan::kRewrite || g.live_constant != 0 || to.type != ZYDIS_OPERAND_TYPE_REGISTER ||
+    if (g.plan != Plan::kRewrite || g.live_constant != 0 || g.z.operand_count == 0 ||
+        to.type != ZYDIS_OPERAND_TYPE_REGISTER ||
         register_class(to.reg.value) != (word_bytes(g) == 8 ? ZYDIS_REGCLASS_GPR64 : ZYDIS_REGCLASS_GPR32))
       return std::nullopt;
     if (g.z.mnemonic == ZYDIS_MNEMONIC_MOV && from.type == ZYDIS_OPERAND_TYPE_REGISTER &&
@@ -235,7 +239,7 @@ class Finder {
       moving_[guest_number(g.operands[0].reg.value)].shift += *by;
       return;
     }
-    if (const auto copy = copied(g)) {
+    if (const auto copy = copy_made_by(g)) {
       moving_[guest_number(g.operands[0].reg.value)] = *copy;
       return;
     }
@@ -276,7 +280,6 @@ class Finder {
   const u32 interchangeable_;
   MemoryGroups out_;
   std::vector<OpenGroup> open_;
-  static constexpr u8 kRegisters = 16;
   Moving moving_[kRegisters];
   u32 next_version_ = 0;
   size_t last_jump_ = 0;

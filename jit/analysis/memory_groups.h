@@ -1,7 +1,7 @@
 // Memory groups: accesses of a block off the same base, a few hundred bytes apart at most, that one check can
 // stand for. A register that is only moved on by constants stays the same base, so a run of pushes is one
-// group, and so do its copies; a base and a scaled index are one, if both do; absolute addresses, and those
-// off RIP, are grouped by page.
+// group, and accesses off its copies belong to it. Those off a base and a scaled index are a group while
+// neither changes otherwise. Absolute addresses, and those off RIP, are grouped by page.
 //
 // Nothing between a group's first and last access may change a translation: a handler ends all groups.
 #pragma once
@@ -19,12 +19,13 @@ inline constexpr unsigned kMaxGroups = 6;
 struct MemoryGroup {
   u16 first = 0, last = 0;  // instructions
   bool write = false;       // any of them writes
-  i64 low = 0, high = 0;    // bytes covered, from the base's value when the group began
+  i64 low = 0, high = 0;    // bytes covered, as positions
   u16 check = 0;            // before which instruction the check stands: `first`, or one before that
   bool is_hoisted_to(size_t i) const { return check == i && first != i; }
 };
 
-/// Where an instruction accesses memory: `base` + `displacement` now, `position` counted as its group counts.
+/// Where an instruction accesses memory: `base` + `displacement` now. Positions of accesses of one group
+/// differ by as much as their addresses.
 struct GroupedAccess {
   u8 group = kNoGroup;
   u8 base = kNoBase;     // guest register; kCodeBase: the page of the code; kAbsoluteBase: address 0;
@@ -54,7 +55,8 @@ std::optional<i64> constant_move(const GuestInsn& g);
 
 /// Where the instructions of a block that begins at `start` of its page access memory, and the first
 /// `max_groups` groups of two accesses and more. Bit n of `interchangeable`: accesses off register n may be
-/// in a group with those off another such register that has the same value.
+/// in a group with those off another such register that has the same value: what the group's check leaves can
+/// be added to either.
 MemoryGroups find_memory_groups(u64 start, std::span<const GuestInsn> insns, size_t max_groups,
                                 u32 interchangeable);
 

@@ -127,7 +127,9 @@ bool BlockEmitter::leave_flags_to_handlers() {
 
 void BlockEmitter::pay(u32 ticks, const Label& none_left) {
   if (!context_.counts_ticks) return;
+  const size_t begin = a_.offset();
   a_.sub(qword_ptr(kState, context_.layout.ticks_left), ticks);
+  DCHECK(ticks > kMostPaidByByte || a_.offset() - begin == kPayBytes);
   a_.js(none_left);
 }
 
@@ -459,7 +461,8 @@ void BlockEmitter::finish(const CodeHolder& code) {
   }
   for (size_t i = 0; i < links_.size(); ++i) {
     const PendingLink& l = links_[i];
-    const bool gives_back = context_.counts_ticks && l.ticks_back <= static_cast<u32>(INT8_MAX);
+    const bool gives_back = context_.counts_ticks && l.ticks_back <= kMostPaidByByte;
+    DCHECK(l.ticks_back == 0 || l.opcode_bytes == 1);
     if (l.site != kNoSite) out_.sites[l.site].link = request_.first_link + static_cast<u32>(i);
     out_.links.push_back({.block = request_.block,
                           .to = kNone,

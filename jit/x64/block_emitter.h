@@ -25,9 +25,14 @@
 #include "jit/host_profile.h"
 #include "jit/x64/stubs.h"
 
+namespace orrery::jit {
+enum class DeferredFlags : u8;
+}  // namespace orrery::jit
+
 namespace orrery::jit::x64 {
 
-/// How an instruction's flags are made again.
+/// How an instruction's flags are made again; or, of JZ and JNZ, what they are known to be where it leads, or
+/// behind it.
 struct FlagRecipe {
   enum class Kind : u8 {
     kNone,
@@ -44,6 +49,8 @@ struct FlagRecipe {
   u32 registers = 0;  // that must not have changed: general ones, vector registers from bit 16
 };
 FlagRecipe recipe_of(const GuestInsn& g);
+/// How the flags of `g`, which can be deferred, are.
+DeferredFlags deferred_as(const GuestInsn& g);
 /// MUL and IMUL set CF and OF to the same, and leave the other flags as they were.
 inline bool is_multiplication(ZydisMnemonic m) { return m == ZYDIS_MNEMONIC_MUL || m == ZYDIS_MNEMONIC_IMUL; }
 inline bool is_shift(ZydisMnemonic m) {
@@ -121,6 +128,7 @@ class BlockEmitter {
   /// kOverflow: the image has all, EFLAGS CF and OF.
   enum class Flags : u8 { kImage, kHost, kBoth, kRecipe, kOverflow };
   static constexpr size_t kNoProducer = ~size_t{0}, kPlain = kNoProducer - 1;
+  static constexpr u32 kMaxLoopInsns = 32;
   static constexpr size_t kNoSite = ~size_t{0}, kNoRefill = ~size_t{0};
   /// FIP, FOP, FCS, and FDP and FDS, as they ought to be: those of these instructions. Null: the state has
   /// them. `moved`: what to add to the address of `data`, whose registers have moved on.
@@ -165,8 +173,8 @@ class BlockEmitter {
     Flags flags;     // at `entry`
     bool af_is_set;  // likewise
     size_t recipe;
-    u32 saved_registers;
-    u32 ticks_back;  // of the instructions that a side exit leaves out
+    u32 saved_registers;  // likewise
+    u32 ticks_back;       // of the instructions that a side exit leaves out
     u32 key_bits;
     u16 turn;
     bool in_line;
@@ -322,12 +330,8 @@ class BlockEmitter {
   void emit_save_flags();
   /// From a plain image.
   void emit_restore_flags();
-  /// From the operands of `producer`, which have been deferred in this block.
-  void emit_restore_deferred(size_t producer);
   /// Whether the flags of instruction `producer` can be deferred while its registers have what it left.
   bool can_defer(size_t producer) const;
-  /// Leaves EFLAGS alone. Uses kScratch.
-  void emit_deferred(size_t producer);
   /// SF ZF AF PF CF of a plain image.
   asmjit::x86::Mem image_flags() const {
     return asmjit::x86::byte_ptr(kState, ORRERY_SLOT(context_.layout, flags_image) + 1);
@@ -359,15 +363,6 @@ class BlockEmitter {
   bool recipe_holds(size_t producer, size_t from) const;
   /// Makes the flags of instruction `producer` in EFLAGS. Uses kIndex and kScratch.
   void emit_recipe(size_t producer);
-  /// The same from what is in flags_operands and the registers that are not.
-  void emit_recipe_from_saved(size_t producer);
-  /// Makes the flags of `g`, which can be deferred, in EFLAGS: the first operand, or the result, is in
-  /// kScratch, the second is `b`.
-  void emit_deferred_again(const GuestInsn& g, const asmjit::Operand& b);
-  /// Puts `o`, operand `n` of what the flags could be deferred by, into flags_operands.
-  void save_operand(unsigned n, const cpu::OperandView& o);
-  /// Whether operand `n` of `producer` is there.
-  bool is_saved(size_t producer, unsigned n) const;
   /// CMP or TEST `g` with the value of its memory operand in `kept`.
   void compare_kept(const GuestInsn& g, const Gp& kept);
   /// The shift `g`, whose count is an immediate, of `value`.
@@ -412,8 +407,24 @@ class BlockEmitter {
   /// Behind a rotation by CL of `to`: takes its last step once more, if the count is not 0, for the profile's
   /// OF. Uses kScratch.
   void repeat_last_step(const GuestInsn& g, const Gp& to);
-  /// Saves registers that `g` is about to overwrite and the flags in EFLAGS could be deferred by.
+
+  // deferred_flags.cpp
+  /// Saves the registers that `g` is about to overwrite and that the flags in EFLAGS could be made from.
   void save_before(const GuestInsn& g);
+  /// Whether operand `n` of `producer` is in flags_operands.
+  bool is_saved(size_t producer, unsigned n) const;
+  /// Puts `o`, operand `n` of an instruction, there. Uses kScratch.
+  void save_operand(unsigned n, const cpu::OperandView& o);
+  /// Saves the flags of `producer`: those operands that are not there yet, and what it was. Leaves EFLAGS
+  /// alone. Uses kScratch.
+  void emit_deferred(size_t producer);
+  /// Makes the flags of `producer`, which have been saved so in this block, in EFLAGS.
+  void emit_restore_deferred(size_t producer);
+  /// The same, while some of its operands are in their registers only. Uses kIndex and kScratch.
+  void emit_recipe_from_saved(size_t producer);
+  /// Makes the flags of `g`, which can be deferred, in EFLAGS: the first operand, or the result, is in
+  /// kScratch, the second is `b`.
+  void emit_deferred_again(const GuestInsn& g, const asmjit::Operand& b);
 
   // loop.cpp
   /// Whether the block's last instruction jumps back to its first, and flags need not be saved on the way:
@@ -677,7 +688,7 @@ class BlockEmitter {
   bool af_is_set_ = false;
   /// What the image is known to be: plain, or deferred by this instruction; else kNoProducer.
   size_t image_ = kNoProducer;
-  size_t producer_ = kNoProducer;  // the last instruction that set flags, if it set all
+  size_t producer_ = kNoProducer;  // the last instruction that set flags, if it set all, or a JNZ behind it
   u32 saved_registers_ = 0;        // of its operands: these are in flags_operands as it had them
   u64 kept_ = 0;                   // bit n: instruction n, one with keeps_for_flags, has been emitted
   std::vector<PendingSite> sites_;
@@ -695,8 +706,7 @@ class BlockEmitter {
   asmjit::Label found_return_;            // where the host's return from the block's call goes on
   asmjit::Label lost_;                    // when the return from it leads elsewhere
   asmjit::Label moved_, returned_;        // when the return from it leads to another mapping of this page
-  static constexpr u32 kMaxLoopInsns = 32;
-  std::vector<bool> steady_addresses_;  // of a loop, by instruction
+  std::vector<bool> steady_addresses_;    // of a loop, by instruction
   size_t loop_producer_ = kNoProducer;  // whose flags the last jump, back to the first instruction, looks at
   asmjit::Label loop_entry_, loop_head_, loop_budget_;
   struct Exchange {

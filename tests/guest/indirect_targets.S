@@ -73,6 +73,16 @@ main64: movq    $(page_directory + P + W + U), user_pdpt + 16
         forget  2
         ALTERNATES(22, 11)
 
+        // In the same 16 bytes, and a whole table apart.
+        movl    $0x55b8, FREE + 4096 + 8        // movl $0x55, %eax ; ret
+        movl    $0xc300, FREE + 4096 + 12
+        leaq    8(%rdi), %rsi
+        ALTERNATES(22, 0x55)
+        leaq    0x40000(%rdi), %rsi
+        map     64, 2
+        forget  64
+        ALTERNATES(22, 33)
+
         // Two address spaces.
         movq    %cr3, %rax
         movq    %rax, %rsi

@@ -193,10 +193,17 @@ loads:  LOADS("movq (%rdi), %rax", 8)
         AFTER("addq %rdx, %rbx ; movl %ecx, %edx")
         AFTER("addb $-3, %bl ; movl %ecx, %ebx")
         AFTER("negq %rbx ; movl %ecx, %ebx")
+        AFTER("btsq $63, %rbx ; addq %rbx, %rbx ; movl %ecx, %ebx")
+        AFTER("movb $0x88, %bl ; addb %bl, %bl ; movl %ecx, %ebx")
+        AFTER("movl $0xc0000000, %r14d ; addl %r14d, %r14d ; movl %ecx, %r14d")
+        AFTER("subq %rbx, %rbx ; movl %ecx, %ebx")
         AFTER("orq %rdx, %rbx ; movl %ecx, %ebx ; movl %ecx, %edx")
         AFTER("pushq %rbx ; cmpq %rdx, (%rsp) ; leaq 8(%rsp), %rsp ; movl %ecx, %edx")
         AFTER("pushq %rbx ; addq %rdx, (%rsp) ; leaq 8(%rsp), %rsp ; movl %ecx, %edx")
         AFTER("cmpq %rdx, %rbx ; movl %ecx, %ebx ; setle %bl ; movl %ecx, %edx")
+        // A jump, and an addition, that look at them behind a check.
+        AFTER("btsq $63, %rbx ; addq %rbx, %rbx ; movq (%rsp), %rbx ; movl $1, %ebx ; jnc body_done ; adcq %rdx, %rdx")
+        AFTER("cmpq %rdx, %rbx ; movl %ecx, %edx ; pushq %rbx ; popq %rbx ; movl $1, %ebx ; setb %bl ; adcq %rdx, %rdx")
         precise __LINE__, PF, 0, U+16, R13, GOOD, U, FLAGS, "movq 16(%r13), %r13"
         precise __LINE__, PF, 0, U+24, R14, 3, (U+24-GOOD)/8, "movl $GOOD, %eax", "movl (%rax, %r14, 8), %r15d", "", 1, 1
         precise __LINE__, GP, 0, NOWHERE, R14, GOOD, BAD, FLAGS, "movb -1(%r14), %r14b"
