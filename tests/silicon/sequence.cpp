@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 
 #include "base/bits.h"
@@ -173,10 +174,11 @@ struct SequenceMaker::Draft {
   i8 counter = -1;           // of the loop: nothing else writes it
   u16 loop_start = 0;
   unsigned wanted = 0;  // pieces
+  std::vector<u8> few;  // registers that the sequence mostly works on; none: on all
 };
 
 SequenceMaker::SequenceMaker(Mode mode, bool undefined_too, std::string_view favoured)
-    : mode_(mode), forms_(make_forms(mode)) {
+    : mode_(mode), undefined_too_(undefined_too), forms_(make_forms(mode)) {
   constexpr std::string_view kNames[kGroups] = {"integer", "x87", "mmx", "sse", "avx"};
   if (const auto* const at = std::find(std::begin(kNames), std::end(kNames), favoured);
       at != std::end(kNames)) {
@@ -303,6 +305,170 @@ void SequenceMaker::add_instruction(Draft& d) const {
   }
 }
 
+namespace {
+
+/// An instruction with a register, and another or memory.
+class EverydayPiece {
+ public:
+  /// `bits`: 8, 16, 32 or 64, of the operands. Opcodes of 8-bit operands are one less than the others'.
+  EverydayPiece(Mode mode, unsigned bits) : mode_(mode), bits_(bits) {}
+  void opcode(std::initializer_list<u8> bytes) { opcode_ = bytes; }
+  void registers(u8 reg, u8 rm) {
+    reg_ = reg;
+    rm_ = rm;
+  }
+  void memory(u8 reg, u8 base, i32 displacement) {
+    registers(reg, base);
+    displacement_ = displacement;
+  }
+  void immediate(u32 value, unsigned bytes) {
+    immediate_ = value;
+    immediate_bytes_ = bytes;
+  }
+  /// `has_extension`: what stands for a register is part of the opcode.
+  Piece make(bool has_extension = false) const {
+    Piece p;
+    const auto put = [&p](u64 byte) { p.bytes[p.length++] = static_cast<u8>(byte); };
+    if (bits_ == 16) put(0x66);
+    if (mode_ == Mode::k64) {
+      const bool low_byte = bits_ == 8 && ((!has_extension && reg_ >= 4) || (!displacement_ && rm_ >= 4));
+      const unsigned rex = (bits_ == 64 ? 8u : 0u) | (reg_ >= 8 ? 4u : 0u) | (rm_ >= 8 ? 1u : 0u);
+      if (rex != 0 || low_byte) put(0x40 | rex);
+    }
+    for (const u8 byte : opcode_) put(byte);
+    put((displacement_ ? 0x80u : 0xc0u) | (reg_ & 7u) << 3 | (rm_ & 7u));
+    if (displacement_) {
+      if ((rm_ & 7) == 4) put(0x24);
+      store_le<u32>(p.bytes + p.length, static_cast<u32>(*displacement_));
+      p.length += 4;
+    }
+    store_le_n(p.bytes + p.length, immediate_, immediate_bytes_);
+    p.length = static_cast<u8>(p.length + immediate_bytes_);
+    return p;
+  }
+
+ private:
+  Mode mode_;
+  unsigned bits_;
+  std::vector<u8> opcode_;
+  u8 reg_ = 0, rm_ = 0;
+  std::optional<i32> displacement_;
+  u64 immediate_ = 0;
+  unsigned immediate_bytes_ = 0;
+};
+
+}  // namespace
+
+void SequenceMaker::add_everyday(Draft& d) const {
+  Random& r = d.random;
+  const auto any = [&] { return d.few[r.below(d.few.size())]; };
+  const auto changed = [&] {
+    u8 reg = any();
+    while (reg == d.counter) reg = any();
+    return reg;
+  };
+  // Of 32-bit code's registers only four have low bytes.
+  const u64 width = r.below(8);
+  const unsigned word = mode_ == Mode::k64 ? 64 : 32;
+  const bool has_bytes =
+      mode_ == Mode::k64 || std::all_of(d.few.begin(), d.few.end(), [](u8 reg) { return reg < cpu::kRsp; });
+  const unsigned bits = width == 0 && has_bytes ? 8 : width == 1 ? 16 : width < 5 ? 32 : word;
+  const u8 wide = bits == 8 ? 0 : 1;
+  EverydayPiece piece(mode_, bits);
+  const auto opcode = [&](unsigned byte) { piece.opcode({static_cast<u8>(byte | wide)}); };
+  const u8 arithmetic = static_cast<u8>(r.below(8));  // ADD OR ADC SBB AND SUB XOR CMP
+  const bool has_memory = !d.pointers.empty() && r.chance(35);
+  const u8 pointer = d.pointers.empty() ? u8{0} : d.pointers[r.below(d.pointers.size())];
+  const auto displacement = static_cast<i32>(8 * r.below(128)) - 512;
+  const u8 to = changed(), from = r.chance(20) ? to : any();
+  // An operand that is only read may be the loop's counter.
+  const auto operands = [&](u8 reg, u8 rm) {
+    if (has_memory) {
+      piece.memory(reg, pointer, displacement);
+    } else {
+      piece.registers(reg, rm);
+    }
+  };
+  bool has_extension = false;
+  const auto extension = [&](u8 number) {
+    has_extension = true;
+    operands(number, to);
+  };
+  switch (r.below(undefined_too_ ? 14 : 13)) {
+    case 0:
+    case 1:
+    case 2:
+      opcode(8u * arithmetic);  // to memory, or a register
+      operands(from, to);
+      break;
+    case 3:
+      opcode(8u * arithmetic + 2);  // from
+      operands(to, from);
+      break;
+    case 4:
+      piece.opcode({static_cast<u8>(bits == 8 ? 0x80 : 0x83)});
+      extension(arithmetic);
+      piece.immediate(static_cast<u32>(r.chance(30) ? 0 : r.below(256)), 1);
+      break;
+    case 5:
+      opcode(0x84);  // TEST
+      operands(from, to);
+      break;
+    case 6:
+      if (r.chance(50)) {
+        opcode(0xf6);  // NOT, NEG
+        extension(static_cast<u8>(2 + r.below(2)));
+      } else {
+        opcode(0xfe);  // INC, DEC
+        extension(static_cast<u8>(r.below(2)));
+      }
+      break;
+    case 7:
+      opcode(0x8a);  // MOV from
+      operands(to, from);
+      break;
+    case 8:
+      opcode(0x88);  // MOV to
+      operands(from, to);
+      break;
+    case 9:
+      opcode(0xc6);
+      extension(0);
+      piece.immediate(static_cast<u32>(r.next()), std::min(bits / 8, 4u));
+      break;
+    case 10:
+      if (bits == 8) return add_everyday(d);
+      piece.opcode({0x8d});  // LEA
+      piece.memory(to, from, static_cast<i32>(r.below(256)) - 128);
+      break;
+    case 11:
+      if (bits == 8) {
+        piece.opcode({0x0f, static_cast<u8>(0x90 + r.below(16))});  // SETcc
+        extension(0);
+      } else {
+        piece.opcode({0x0f, static_cast<u8>(0x40 + r.below(16))});  // CMOVcc
+        operands(to, from);
+      }
+      break;
+    case 12: {
+      // Equality is what most ask for.
+      Piece jump{.bytes = {0x0f, static_cast<u8>(0x80 + (r.chance(50) ? 4 + r.below(2) : r.below(16)))},
+                 .length = 6,
+                 .patch = Piece::Patch::kRelative32,
+                 .patch_offset = 2};
+      jump.target = static_cast<u16>(d.sequence.pieces.size() + 1 + r.below(5));
+      d.sequence.pieces.push_back(jump);
+      return;
+    }
+    default:
+      opcode(0xc0);  // SHL, SHR, SAR
+      extension(std::array<u8, 3>{4, 5, 7}[r.below(3)]);
+      piece.immediate(static_cast<u32>(r.below(bits)), 1);
+      break;
+  }
+  d.sequence.pieces.push_back(piece.make(has_extension));
+}
+
 void SequenceMaker::add_branch(Draft& d) const {
   using Patch = Piece::Patch;
   Random& r = d.random;
@@ -355,7 +521,8 @@ Sequence SequenceMaker::make(u64 seed) const {
   Draft d{.random = Random(seed),
           .sequence = {.mode = mode_, .state_seed = seed, .pieces = {}},
           .start = {},
-          .pointers = {}};
+          .pointers = {},
+          .few = {}};
   Random& r = d.random;
   auto& pieces = d.sequence.pieces;
   make_start(mode_, seed, d.start);
@@ -366,6 +533,13 @@ Sequence SequenceMaker::make(u64 seed) const {
   for (const u8 p : d.pointers) d.kept |= static_cast<u16>(1u << p);
   d.kept |= 1u << cpu::kRsp;
   d.wanted = static_cast<unsigned>(2 + r.below(29));
+  if (r.chance(30)) {
+    for (u8 i = 0; i < (mode_ == Mode::k64 ? 16 : 8); ++i) {
+      if (((d.kept >> i) & 1) == 0) d.few.push_back(i);
+    }
+    while (d.few.size() > 3) d.few.erase(d.few.begin() + static_cast<std::ptrdiff_t>(r.below(d.few.size())));
+    if (d.few.size() < 2) d.few.clear();
+  }
   const bool loops = d.wanted >= 5 && r.chance(30);
   const size_t loop_at = loops ? r.below(d.wanted / 2) : ~size_t{0};
   const size_t loop_length = 1 + r.below(d.wanted / 2);
@@ -407,6 +581,8 @@ Sequence SequenceMaker::make(u64 seed) const {
       }
       pieces.push_back(p);
       open = false;
+    } else if (!d.few.empty() && r.chance(90)) {
+      add_everyday(d);
     } else if (r.chance(14)) {
       add_branch(d);
     } else {

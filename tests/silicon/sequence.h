@@ -1,9 +1,10 @@
 // Sequences: a few random instructions in a row, with branches among them, and the state that they start
 // from.
 //
-// Every instruction form of the silicon tester is drawn, but for those below. Branches lead forward, in one
-// bounded loop backward, to a register's or the stack's address, now and then anywhere. Not modelled: rows
-// whose results are only bound by the manual; loads of segment registers; self-modifying code.
+// Every instruction form of the silicon tester is drawn, but for those below; some sequences are mostly made
+// of what programs are, on few registers, so that instructions work on what others have left. Branches lead
+// forward, in one bounded loop backward, to a register's or the stack's address, now and then anywhere. Not
+// modelled: rows whose results are only bound by the manual; loads of segment registers; self-modifying code.
 #pragma once
 
 #include <optional>
@@ -59,10 +60,13 @@ class SequenceMaker {
   };
   struct Draft;
   void add_instruction(Draft& draft) const;
+  /// A move, an addition, a comparison and the like, or a conditional jump.
+  void add_everyday(Draft& draft) const;
   void add_branch(Draft& draft) const;
   Piece make_piece(Draft& draft, const Form& form, const Encoding& encoding) const;
   void place_operand(Draft& draft, const Form& form, const Encoding& encoding, Piece& piece) const;
   Mode mode_;
+  bool undefined_too_;
   std::vector<Form> forms_;
   static constexpr unsigned kGroups = 5;
   std::vector<Choice> groups_[kGroups];
