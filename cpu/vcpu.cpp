@@ -97,7 +97,7 @@ void Vcpu::reset(bool init) {
 
 void Vcpu::JumpTable::Targets::clear() {
   if (note_count <= kNoted) {
-    for (u64 i = 0; i < note_count; ++i) forget(noted[i] / sizeof(Target));
+    for (u64 i = 0; i < note_count; ++i) forget(index_of(noted[i]));
   } else {
     for (u32 i = 0; i < kEntries; ++i) forget(i);
   }

@@ -79,7 +79,7 @@ class Vcpu final : public memory::FrameListener, public memory::MapListener {
       /// Where `linear` stands, in bytes. What is called lies at multiples of 16 mostly.
       static constexpr u32 kPlaceMask = (kEntries - 1) * sizeof(Target);
       static constexpr u32 place_of(u64 linear) { return static_cast<u32>(linear) & kPlaceMask; }
-      static constexpr u32 index_of(u64 linear) { return place_of(linear) / sizeof(Target); }
+      static constexpr u32 index_of(u64 linear) { return place_of(linear) / u32{sizeof(Target)}; }
       static constexpr u64 nowhere(u32 index) { return index == 0 ? sizeof(Target) : 0; }
       static constexpr unsigned kNoted = 4096;
       Targets() { entries[0].linear = nowhere(0); }
