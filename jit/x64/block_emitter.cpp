@@ -9,6 +9,19 @@ namespace orrery::jit::x64 {
 using namespace asmjit;
 using namespace asmjit::x86;
 
+namespace {
+
+/// The distance of a group's page is added to whichever of its bases an access has.
+constexpr u32 kRegistersInHost = [] {
+  u32 set = 0;
+  for (unsigned reg = 0; reg < std::size(kHostOf); ++reg) {
+    if (kHostOf[reg] != kNoHost) set |= 1u << reg;
+  }
+  return set;
+}();
+
+}  // namespace
+
 BlockEmitter::BlockEmitter(const EmitterContext& context, Assembler& a, const Request& request,
                            std::span<GuestInsn> insns, EmittedBlock& out)
     : context_(context),
@@ -106,11 +119,8 @@ void BlockEmitter::analyse() {
   for (const GuestInsn& g : insns_)
     facts_.push_back({jit::flags_defined(g), jit::flags_read(g), jit::changes_flags(g), x64::recipe_of(g)});
   find_known_zeros();
-  // The distance of a group's page is added to whichever of its bases an access has.
-  u32 in_host = 0;
-  for (unsigned reg = 0; reg < 16; ++reg) in_host |= (kHostOf[reg] != kNoHost ? 1u : 0u) << reg;
   const bool grouped = (request_.key & block_key::kNoGroups) == 0;
-  groups_ = find_memory_groups(request_.start, insns_, grouped ? kMaxGroups : 0, in_host);
+  groups_ = find_memory_groups(request_.start, insns_, grouped ? kMaxGroups : 0, kRegistersInHost);
   hoist_checks();
   find_live_flags(insns_, [this](const GuestInsn& g) { return uses_flags_up(g); });
 }

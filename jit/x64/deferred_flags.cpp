@@ -1,6 +1,6 @@
-// Deferred flags: instead of flags, the operands of the instruction that set them go into the state, and a code
-// that says what it was. Hardly anybody looks (jit/flags_image.h). Operands stay in their registers until those
-// are overwritten; the rest is stored where the block is left.
+// Deferred flags: instead of flags, the operands of the instruction that set them go into the state, and a
+// code that says what it was. Hardly anybody looks (jit/flags_image.h). Operands stay in their registers
+// until those are overwritten; the rest is stored where the block is left.
 #include "jit/flags_image.h"
 #include "jit/x64/block_emitter.h"
 
