@@ -90,6 +90,26 @@ inline u8 guest_number(ZydisRegister reg) {
   return register_class(reg) == ZYDIS_REGCLASS_GPR8 && id >= 4 ? static_cast<u8>(id - 4) : id;
 }
 
+/// A general register of any size.
+inline bool is_general_register(const cpu::OperandView& o) {
+  if (o.type != ZYDIS_OPERAND_TYPE_REGISTER) return false;
+  const ZydisRegisterClass kind = register_class(o.reg.value);
+  return kind == ZYDIS_REGCLASS_GPR8 || kind == ZYDIS_REGCLASS_GPR16 || kind == ZYDIS_REGCLASS_GPR32 ||
+         kind == ZYDIS_REGCLASS_GPR64;
+}
+
+/// Whether a base or index of a memory operand is a general register: not RIP, not none.
+inline bool is_general_base(ZydisRegister reg) {
+  return reg != ZYDIS_REGISTER_NONE && reg != ZYDIS_REGISTER_RIP && reg != ZYDIS_REGISTER_EIP;
+}
+
+/// Whether `g`, run natively, writes a general register, of at least 32 bits, first, from what it was
+/// translated with.
+inline bool writes_register(const GuestInsn& g) {
+  return g.plan == Plan::kRewrite && g.live_constant == 0 && g.z.operand_count != 0 &&
+         is_general_register(g.operands[0]) && g.operands[0].size >= 32;
+}
+
 /// Decodes from `host` to the first instruction that ends a trace, at most `host_end`, at most `max_insns`;
 /// goes on behind jumps that lead a little forward. Empty if the first instruction is not whole.
 class BlockScanner {

@@ -6,6 +6,8 @@
 #include <array>
 #include <optional>
 
+#include "jit/analysis/memory_groups.h"
+
 namespace orrery::jit {
 namespace {
 
@@ -22,7 +24,7 @@ class Finder {
   explicit Finder(std::span<const GuestInsn> loop) : loop_(loop) {
     for (const GuestInsn& g : loop) {
       for_registers_written(g, [this](u8 reg) { written_ |= 1u << reg; });
-      if (const auto by = step_of(g)) steps_[destination(g)] += *by;
+      if (const auto by = constant_step(g)) steps_[destination(g)] += *by;
     }
   }
 
@@ -44,12 +46,6 @@ class Finder {
   }
 
  private:
-  static bool is_general_register(const cpu::OperandView& o) {
-    if (o.type != ZYDIS_OPERAND_TYPE_REGISTER) return false;
-    const ZydisRegisterClass kind = register_class(o.reg.value);
-    return kind == ZYDIS_REGCLASS_GPR8 || kind == ZYDIS_REGCLASS_GPR16 || kind == ZYDIS_REGCLASS_GPR32 ||
-           kind == ZYDIS_REGCLASS_GPR64;
-  }
   template <class Callback>
   static void for_registers_written(const GuestInsn& g, Callback callback) {
     if (g.plan == Plan::kNothing) return;
@@ -66,46 +62,15 @@ class Finder {
     return nullptr;
   }
   static u8 destination(const GuestInsn& g) { return guest_number(g.operands[0].reg.value); }
-  /// The general register, of at least 32 bits, that `g` writes first.
-  static bool writes_register(const GuestInsn& g) {
-    return g.plan == Plan::kRewrite && g.live_constant == 0 && g.z.operand_count != 0 &&
-           is_general_register(g.operands[0]) && g.operands[0].size >= 32;
-  }
-  /// What `g` adds to its destination, if that is a constant.
-  static std::optional<i64> step_of(const GuestInsn& g) {
-    if (!writes_register(g)) return std::nullopt;
-    const cpu::OperandView& by = g.operands[1];
-    switch (g.z.mnemonic) {
-      case ZYDIS_MNEMONIC_ADD:
-        return by.type == ZYDIS_OPERAND_TYPE_IMMEDIATE ? std::optional(by.imm.value.s) : std::nullopt;
-      case ZYDIS_MNEMONIC_SUB:
-        return by.type == ZYDIS_OPERAND_TYPE_IMMEDIATE ? std::optional(-by.imm.value.s) : std::nullopt;
-      case ZYDIS_MNEMONIC_INC:
-        return 1;
-      case ZYDIS_MNEMONIC_DEC:
-        return -1;
-      case ZYDIS_MNEMONIC_LEA: {
-        const bool itself = names_register(by.mem.base) && guest_number(by.mem.base) == destination(g);
-        return itself && by.mem.index == ZYDIS_REGISTER_NONE ? std::optional(by.mem.disp.value)
-                                                             : std::nullopt;
-      }
-      default:
-        return std::nullopt;
-    }
-  }
 
-  static bool names_register(ZydisRegister base_or_index) {
-    return base_or_index != ZYDIS_REGISTER_NONE && base_or_index != ZYDIS_REGISTER_RIP &&
-           base_or_index != ZYDIS_REGISTER_EIP;
-  }
   Change change_of(ZydisRegister reg) const {
-    return names_register(reg) ? now_[guest_number(reg)] : Change::kNone;
+    return is_general_base(reg) ? now_[guest_number(reg)] : Change::kNone;
   }
   Change change_of_address(const cpu::OperandView::Memory& mem) const {
     return std::max(change_of(mem.base), change_of(mem.index));
   }
   bool stays(ZydisRegister reg) const {
-    return !names_register(reg) || (written_ >> guest_number(reg) & 1) == 0;
+    return !is_general_base(reg) || (written_ >> guest_number(reg) & 1) == 0;
   }
   /// What is read through registers that stay is what it was, unless the loop stores there.
   Change read_from(const cpu::OperandView::Memory& mem) const {
@@ -144,7 +109,7 @@ class Finder {
 
   /// Of the destination, if it is all that `g` writes.
   std::optional<Change> change_made_by(const GuestInsn& g, Change to) const {
-    if (step_of(g))
+    if (constant_step(g))
       return std::abs(steps_[destination(g)]) <= kLittleStep ? std::max(to, Change::kLittle) : Change::kAny;
     switch (g.z.mnemonic) {
       case ZYDIS_MNEMONIC_MOV:

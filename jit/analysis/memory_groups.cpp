@@ -56,10 +56,14 @@ bool plain(const cpu::OperandView& o, const GuestInsn& g) {
   return is_near(o, g) && o.mem.index == ZYDIS_REGISTER_NONE && o.mem.type == ZYDIS_MEMOP_TYPE_MEM;
 }
 
+/// Whether `g` writes a register as wide as an address first.
+bool has_mode_width(const GuestInsn& g) {
+  return writes_register(g) && g.operands[0].size == 8 * word_bytes(g);
+}
+
 /// What LEA makes is a register and a constant.
 bool is_sum(const cpu::OperandView& o, const GuestInsn& g) {
-  return is_near(o, g) && o.mem.index == ZYDIS_REGISTER_NONE && o.mem.base != ZYDIS_REGISTER_NONE &&
-         o.mem.base != ZYDIS_REGISTER_RIP;
+  return is_near(o, g) && o.mem.index == ZYDIS_REGISTER_NONE && is_general_base(o.mem.base);
 }
 
 std::optional<Access> access_of(u64 start, const GuestInsn& g) {
@@ -101,14 +105,9 @@ std::optional<Access> access_of(u64 start, const GuestInsn& g) {
 
 }  // namespace
 
-std::optional<i64> constant_move(const GuestInsn& g) {
-  const cpu::OperandView& to = g.operands[0];
-  if (g.plan != Plan::kRewrite || g.live_constant != 0 || g.z.operand_count == 0 ||
-      to.type != ZYDIS_OPERAND_TYPE_REGISTER ||
-      register_class(to.reg.value) != (word_bytes(g) == 8 ? ZYDIS_REGCLASS_GPR64 : ZYDIS_REGCLASS_GPR32)) {
-    return std::nullopt;
-  }
-  const cpu::OperandView& by = g.operands[1];
+std::optional<i64> constant_step(const GuestInsn& g) {
+  if (!writes_register(g)) return std::nullopt;
+  const cpu::OperandView &to = g.operands[0], &by = g.operands[1];
   switch (g.z.mnemonic) {
     case ZYDIS_MNEMONIC_ADD:
       return by.type == ZYDIS_OPERAND_TYPE_IMMEDIATE ? std::optional(by.imm.value.s) : std::nullopt;
@@ -118,11 +117,19 @@ std::optional<i64> constant_move(const GuestInsn& g) {
       return 1;
     case ZYDIS_MNEMONIC_DEC:
       return -1;
-    case ZYDIS_MNEMONIC_LEA:
-      return by.mem.base == to.reg.value && is_sum(by, g) ? std::optional(by.mem.disp.value) : std::nullopt;
+    case ZYDIS_MNEMONIC_LEA: {
+      const bool itself =
+          is_general_base(by.mem.base) && guest_number(by.mem.base) == guest_number(to.reg.value);
+      return itself && by.mem.index == ZYDIS_REGISTER_NONE ? std::optional(by.mem.disp.value) : std::nullopt;
+    }
     default:
       return std::nullopt;
   }
+}
+
+std::optional<i64> constant_move(const GuestInsn& g) {
+  const bool moves = has_mode_width(g) && (g.z.mnemonic != ZYDIS_MNEMONIC_LEA || is_sum(g.operands[1], g));
+  return moves ? constant_step(g) : std::nullopt;
 }
 
 namespace {
@@ -211,10 +218,7 @@ class Finder {
   /// What the destination of `g`, a copy or LEA of another register, is then.
   std::optional<Moving> copy_made_by(const GuestInsn& g) const {
     const cpu::OperandView &to = g.operands[0], &from = g.operands[1];
-    if (g.plan != Plan::kRewrite || g.live_constant != 0 || g.z.operand_count == 0 ||
-        to.type != ZYDIS_OPERAND_TYPE_REGISTER ||
-        register_class(to.reg.value) != (word_bytes(g) == 8 ? ZYDIS_REGCLASS_GPR64 : ZYDIS_REGCLASS_GPR32))
-      return std::nullopt;
+    if (!has_mode_width(g)) return std::nullopt;
     if (g.z.mnemonic == ZYDIS_MNEMONIC_MOV && from.type == ZYDIS_OPERAND_TYPE_REGISTER &&
         register_class(from.reg.value) == register_class(to.reg.value))
       return moving_[guest_number(from.reg.value)];
@@ -245,18 +249,8 @@ class Finder {
     }
     for (unsigned i = 0; i < g.z.operand_count; ++i) {
       const cpu::OperandView& o = g.operands[i];
-      if (o.type != ZYDIS_OPERAND_TYPE_REGISTER || (o.actions & ZYDIS_OPERAND_ACTION_MASK_WRITE) == 0)
-        continue;
-      switch (register_class(o.reg.value)) {
-        case ZYDIS_REGCLASS_GPR8:
-        case ZYDIS_REGCLASS_GPR16:
-        case ZYDIS_REGCLASS_GPR32:
-        case ZYDIS_REGCLASS_GPR64:
-          moving_[guest_number(o.reg.value)] = {++next_version_, 0};
-          break;
-        default:
-          break;
-      }
+      if (is_general_register(o) && (o.actions & ZYDIS_OPERAND_ACTION_MASK_WRITE) != 0)
+        moving_[guest_number(o.reg.value)] = {++next_version_, 0};
     }
   }
 

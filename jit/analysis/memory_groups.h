@@ -50,6 +50,8 @@ struct MemoryGroups {
   bool open_behind(size_t i) const;
 };
 
+/// What `g` adds to its destination, a general register of at least 32 bits, if that is a constant.
+std::optional<i64> constant_step(const GuestInsn& g);
 /// By how much `g` moves its destination, of the mode's width, on, if that is a constant.
 std::optional<i64> constant_move(const GuestInsn& g);
 

@@ -142,9 +142,8 @@ void BlockEmitter::push_for_call(const Mem& slot, const Gp& back) {
 // By distance where that is possible: whoever jumps waits for what is read.
 BlockEmitter::HostPlace BlockEmitter::target_in_memory(const GuestInsn& g, const Label& miss) {
   const cpu::OperandView::Memory& mem = g.operands[0].mem;
-  const bool is_general = mem.base != ZYDIS_REGISTER_NONE && mem.base != ZYDIS_REGISTER_RIP && word_ == 8 &&
-                          g.z.address_width == 64 && mem.segment != ZYDIS_REGISTER_FS &&
-                          mem.segment != ZYDIS_REGISTER_GS;
+  const bool is_general = is_general_base(mem.base) && word_ == 8 && g.z.address_width == 64 &&
+                          mem.segment != ZYDIS_REGISTER_FS && mem.segment != ZYDIS_REGISTER_GS;
   if (is_general && mem.index == ZYDIS_REGISTER_NONE && host_of(guest_number(mem.base)) != kNoHost) {
     const Gp base = gpq(host_of(guest_number(mem.base)));
     const auto displacement = static_cast<i32>(mem.disp.value);
